@@ -1,0 +1,1 @@
+"""Claims about Huiyin, each able to fail."""
