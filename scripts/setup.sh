@@ -113,4 +113,5 @@ prepare() {
 }
 
 # Ours come first and the caller's directory never counts: a folder named `domain` or `api` there must not be imported.
-use_checkout() { export PYTHONPATH=$checkout PYTHONSAFEPATH=1; }
+# Files and terminals are UTF-8 whatever the locale says: laws and cases are Chinese.
+use_checkout() { export PYTHONPATH=$checkout PYTHONSAFEPATH=1 PYTHONUTF8=1; }
