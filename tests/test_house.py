@@ -243,6 +243,7 @@ def test_a_room_or_package_the_contracts_forgot_is_found():
         ("domain/stranger.py", "", "stranger"),
         ("domain/steps/stranger.py", "", "stranger"),
         ("domain/terms.py", "import scripts", "domain.terms -> scripts"),
+        ("domain/terms.py", "import domain.refusals", "No cycles BROKEN"),
         ("domain/steps/oversight.py", "import domain.steps.registration", "oversight -> domain.steps.registration"),
     ],
 )
@@ -252,6 +253,7 @@ def test_a_file_without_a_place_or_an_arrow_upwards_breaks_the_contract(tmp_path
         inside = tmp_path / (f"{name}/__init__.py" if name in packages else f"{name}.py")
         inside.parent.mkdir(exist_ok=True)
         inside.touch()
+    (tmp_path / "domain/refusals.py").write_text("import domain.terms")
     shutil.copy(CHECKOUT / "pyproject.toml", tmp_path)
     linter = [
         sys.executable,
@@ -308,7 +310,7 @@ def test_a_lock_pins_by_hash_and_names_no_registry(name):
 
 
 def test_a_lock_with_a_registry_or_without_a_hash_is_found():
-    assert lock_faults("--index-url https://pkg.example/simple\nclick==8.1 \\\n    --hash=sha256:00\n") != []
+    assert lock_faults("--index-url ftp://pkg.example\nclick==8.1 \\\n    --hash=sha256:00\n") != []
     assert lock_faults("click==8.1\nrich==14 \\\n    --hash=sha256:00\n") == ["click==8.1"]
     assert lock_faults("# comment\nclick==8.1 \\\n    --hash=sha256:00\n    # via -r x.in\n") == []
 
