@@ -1,0 +1,80 @@
+"""What a decision may look at, and nothing else: the actor, the instant, the law, the streams its command names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from domain.institution import Law
+from domain.terms import Act, Actor, Entry, Fact, Origin, Step
+
+
+class Context:
+    """The whole view of one decision.
+
+    `now` is the instant the decision is taken at. Rules never compare with it directly but ask `passed`, so that the
+    context learns its `fence`: the earliest later instant at which any answer it gave could change. Lookups in the
+    law that depend on the instant (units, peaks, packs) go through methods here for the same reason.
+    """
+
+    def __init__(  # noqa: PLR0913  every argument is one thing a decision may look at
+        self,
+        *,
+        actor: Actor,
+        now: datetime,
+        law: Law,
+        stream: str = "",
+        origin: Origin = Origin.LIVE,
+        others: Mapping[str, Any] | None = None,
+        draw: Callable[[], UUID] | None = None,
+        subject: UUID | None = None,
+        position: int = 0,
+    ) -> None:
+        self.actor = actor
+        self.now = now
+        self.law = law
+        self.stream = stream
+        self.origin = origin
+        self.others = others or {}
+        self.subject = subject  # of the applicant named in the command, found or drawn by the door
+        self.position = position  # the ledger's position the decision was read at
+        self.fence: datetime | None = None
+        self._draw = draw
+
+    def passed(self, instant: datetime | None) -> bool:
+        """Tell whether `instant` lies before now (t > due, K5); an instant still ahead becomes part of the fence."""
+        if instant is None:
+            return False
+        if self.now > instant:
+            return True
+        self.until(instant)
+        return False
+
+    def until(self, instant: datetime | None) -> None:
+        """Note that an answer just used may change after `instant`."""
+        if instant is not None and instant >= self.now and (self.fence is None or instant < self.fence):
+            self.fence = instant
+
+    def draw(self) -> UUID:
+        """Return a fresh id, drawn by the door (time-ordered)."""
+        if self._draw is None:
+            raise RuntimeError("this decision was given no ids to draw from")
+        return self._draw()
+
+    def other(self, stream: str) -> Any:  # noqa: ANN401  each kind of stream folds to its own type
+        """Return the folded state of another stream the command named; None where it does not exist."""
+        return self.others.get(stream)
+
+
+class StreamKind(msgspec.Struct, frozen=True):
+    """How streams of one kind are read and decided on. `name` is the part of a stream id before the colon."""
+
+    name: str
+    events: tuple[type[Fact], ...]
+    commands: tuple[type[Act], ...]
+    evolve: Callable[[Any, Entry], Any]  # (state or None, entry) -> state; pure, never refuses
+    decide: Callable[[Any, Act, Context], Sequence[Step]]  # pure; raises Refusal

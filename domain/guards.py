@@ -1,0 +1,82 @@
+"""The general guards that every step asks: state, ownership, separation of duties, the law that binds the order."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from domain.clocks import Clock, clock_of
+from domain.context import Context
+from domain.policy import ClassRule, Rules
+from domain.refusals import NotYourUnit, SelfApproval, WrongState
+from domain.state import Assignment, Episode, WorkOrder
+from domain.terms import AssignmentRole, ClockName, OrderState, Role
+
+UNDISPATCHED = (
+    OrderState.REGISTERED,
+    OrderState.AWAITING_SUPPLEMENT,
+    OrderState.AWAITING_DISPATCH,
+    OrderState.COORDINATING,
+)
+HANDLED = (OrderState.DISPATCHED, OrderState.WORKING, OrderState.RETURN_REVIEW)
+ANSWERED = (OrderState.REPLIED, OrderState.EVALUATING)
+OPEN = (*UNDISPATCHED, *HANDLED, *ANSWERED)
+ENDED = (OrderState.CLOSED, OrderState.ARCHIVED, OrderState.NOT_ACCEPTED)
+
+
+def in_state(order: WorkOrder, *states: OrderState) -> None:
+    """Refuse unless the order is in one of `states`. Raises WrongState, naming the present one."""
+    if order.state not in states:
+        raise WrongState(f"现状 now: {order.state}; 可行 allowed: {', '.join(states)}", state=order.state)
+
+
+def binding(order: WorkOrder, context: Context) -> Rules:
+    """Return the pack that binds the order (K12)."""
+    return context.law.rules(order.policy)
+
+
+def class_now(order: WorkOrder, context: Context) -> ClassRule:
+    """Return the order's class under its own pack, from its attributes as they are now."""
+    found = binding(order, context).class_of(order.attributes)
+    if found is None:
+        raise AssertionError("a city's pack has a class for every demand; an overlay binds no order")
+    return found
+
+
+def episode_of(order: WorkOrder) -> Episode:
+    """Return the running episode. Raises WrongState where nothing is dispatched."""
+    if not order.episodes or order.episodes[-1].ended is not None:
+        raise WrongState("尚未派单 not dispatched", state=order.state)
+    return order.episodes[-1]
+
+
+def holding(order: WorkOrder, context: Context) -> Assignment:
+    """Return the open assignment of the actor's unit. Raises NotYourUnit."""
+    held = episode_of(order).holder(context.actor.unit)
+    if held is None or held.role is AssignmentRole.SUPERVISING:
+        raise NotYourUnit(f"unit: {context.actor.unit or '-'}", unit=context.actor.unit)
+    return held
+
+
+def leading(order: WorkOrder, context: Context) -> Assignment:
+    """Return the lead's assignment if the actor's unit holds it. Raises NotYourUnit."""
+    held = holding(order, context)
+    if held.role is not AssignmentRole.LEAD:
+        raise NotYourUnit("须由主办单位 for the lead only", unit=context.actor.unit)
+    return held
+
+
+def another_person(context: Context, *earlier: str) -> None:
+    """Refuse the person who did the earlier half of a two-person act (8.12). Raises SelfApproval."""
+    if context.actor.user in earlier and context.actor.role is not Role.SYSTEM:
+        raise SelfApproval(f"user: {context.actor.user}", user=context.actor.user)
+
+
+def clock(order: WorkOrder, context: Context, name: ClockName, key: str | None = None) -> Clock | None:
+    """Return the newest clock of that name (or the one with this key), as it stands now."""
+    return clock_of(order, context.law, name, key)
+
+
+def due(order: WorkOrder, context: Context, name: ClockName) -> datetime | None:
+    """Return when the newest clock of that name falls due; None where it has no figure or does not run."""
+    found = clock(order, context, name)
+    return found.due if found is not None else None

@@ -1,0 +1,552 @@
+"""What an order is now: `WorkOrder` and its parts, immutable, folded from events and never stored.
+
+Parts are named by ordinals that begin at 1 (episode 2, reply 3, notice 1). A `Mark` says when something happened and
+which position of the ledger says so.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import TypeVar
+from uuid import UUID
+
+import msgspec
+
+from domain.terms import (
+    Applicant,
+    AssignmentRole,
+    AssignmentState,
+    Attributes,
+    Channel,
+    ClockName,
+    ClosureKind,
+    Confidentiality,
+    Dimension,
+    DispatchType,
+    EvaluationSource,
+    Limit,
+    Mark,
+    NoticeGround,
+    NoticeKind,
+    NoticeState,
+    OrderState,
+    Outcome,
+    PolicyRef,
+    Private,
+    Rating,
+    ReturnGround,
+    Role,
+    UnitId,
+    UserId,
+)
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """The base of every part of a case."""
+
+
+class Wait(Part, frozen=True):
+    """待派单期间. A time in which the order waited for the hotline to dispatch or otherwise dispose of it."""
+
+    since: Mark
+    cause: str  # registration, return, redo, ruling, reopening, split, unmerge
+    until: Mark | None = None
+    by: str = ""  # what ended it: dispatched, direct, transferred, refused, merged …
+    recalled: tuple[Mark, ...] = ()  # a recalled dispatch re-opens it with its original due (8.4)
+    cancelled: bool = False  # ended by withdrawal or closure: excluded, not stopped
+
+
+class Assignment(Part, frozen=True):
+    """承办. One unit's part in an episode."""
+
+    no: int
+    unit: UnitId
+    role: AssignmentRole
+    given: Mark
+    state: AssignmentState = AssignmentState.PENDING_SIGN
+    transferred_from: int | None = None  # the assignment it was passed on from
+    signed: Mark | None = None
+    signed_by: UserId = ""
+    implied: bool = False  # signed by its first act, in packs without a signing clock (8.3)
+    handler: UserId = ""
+    limit: Limit | None = None  # a co-organizer's own limit
+    opinion: Mark | None = None  # 协办意见
+    objection: int | None = None  # the return that carries a co-organizer's objection
+    ended: Mark | None = None
+    acted: bool = False  # did anything but sign
+
+
+class Return(Part, frozen=True):
+    """退单申请."""
+
+    no: int
+    assignment: int
+    unit: UnitId
+    by: UserId
+    ground: ReturnGround
+    requested: Mark
+    late: bool = False
+    co: bool = False  # a co-organizer's objection, decided like a return
+    consent: Mark | None = None  # 上级同意逾期退单
+    decided: Mark | None = None
+    approved: bool = False
+    withdrawn: Mark | None = None
+
+    @property
+    def pending(self) -> bool:
+        """Tell whether the hotline still has to decide."""
+        return self.decided is None and self.withdrawn is None
+
+
+class Escalation(Part, frozen=True):
+    """逐级上报. A unit asks its parent to take the assignment back."""
+
+    no: int
+    assignment: int
+    unit: UnitId
+    to: UnitId
+    by: UserId
+    raised: Mark
+    decided: Mark | None = None
+    accepted: bool = False
+
+
+class Extension(Part, frozen=True):
+    """延期."""
+
+    no: int
+    unit: UnitId
+    by: UserId
+    days: int
+    requested: Mark
+    decided: Mark | None = None
+    approved: bool = False
+    decided_by: UserId = ""
+    informed: Mark | None = None
+    ended: Mark | None = None  # a reply ends a pending request
+
+    @property
+    def pending(self) -> bool:
+        """Tell whether it still has to be decided."""
+        return self.decided is None and self.ended is None
+
+
+class Dispute(Part, frozen=True):
+    """派单异议."""
+
+    no: int
+    unit: UnitId
+    by: UserId
+    raised: Mark
+    ruled: Mark | None = None
+    ruled_unit: UnitId = ""
+
+
+class Contact(Part, frozen=True):
+    """联系诉求人. One attempt to reach the applicant (A-05)."""
+
+    at: Mark
+    reached: bool
+    unit: UnitId
+
+
+class Episode(Part, frozen=True):
+    """派单轮次. From one dispatch by the hotline (or reopening) to its end; the clocks of handling belong to it."""
+
+    no: int
+    round: int
+    type: DispatchType
+    begun: Mark
+    by: UserId
+    attributes: Attributes  # as they were at dispatch
+    lead: UnitId = ""  # the unit that leads now; empty: the hotline itself leads (S2-23)
+    lead_parent: UnitId = ""  # its next-higher unit as it was
+    reply_required: bool = True
+    limits: dict[ClockName, Limit] = {}  # written on the dispatch or the redo (S2-T4, S2-T6)
+    instruction: int | None = None
+    ruled_final: bool = False
+    reopened: bool = False  # begun by reopening, not by dispatch
+    assignments: tuple[Assignment, ...] = ()
+    returns: tuple[Return, ...] = ()
+    escalations: tuple[Escalation, ...] = ()
+    extensions: tuple[Extension, ...] = ()
+    disputes: tuple[Dispute, ...] = ()
+    first_signed: Mark | None = None
+    passed_on: Mark | None = None  # first transfer, own handling or return: what TRANSFER waits for
+    ruled: Mark | None = None
+    initial_response: Mark | None = None
+    progress: tuple[Mark, ...] = ()
+    contacts: tuple[Contact, ...] = ()
+    informed_acceptance: Mark | None = None  # told of acceptance or result, for the statutory clock
+    informed_result: Mark | None = None  # told of the result, before or after the reply
+    ended: Mark | None = None
+    ended_as: str = ""  # returned, recalled, ruled, redo, closed, withdrawn, merged
+
+    @property
+    def led_by_hotline(self) -> bool:
+        """Tell whether the hotline itself leads."""
+        return not self.lead
+
+    def assignment(self, no: int) -> Assignment:
+        """Return the assignment with this ordinal."""
+        return self.assignments[no - 1]
+
+    def holder(self, unit: UnitId) -> Assignment | None:
+        """Return the open assignment of `unit`, the lead's before a co-organizer's."""
+        held = [a for a in self.assignments if a.unit == unit and a.ended is None]
+        return min(held, key=lambda a: a.role is not AssignmentRole.LEAD, default=None)
+
+    @property
+    def leading(self) -> Assignment | None:
+        """Return the open lead assignment."""
+        return next((a for a in self.assignments if a.role is AssignmentRole.LEAD and a.ended is None), None)
+
+
+class Reply(Part, frozen=True):
+    """答复."""
+
+    no: int
+    round: int
+    episode: int
+    unit: UnitId
+    submitted: Mark
+    outcome: Outcome
+    approved_by: UserId = ""
+    drafted_by: UserId = ""
+    counted_informed: Mark | None = None  # informing that counts for HANDLE: told, tried (A-05) or published
+    informed: Mark | None = None  # the applicant really was told the result
+    reviewed: Mark | None = None
+    accepted: bool | None = None
+    accepted_again: Mark | None = None  # a reviewer's own acceptance: CLOSE_AFTER starts again (8.3)
+    accepted_by: UserId = ""
+    substance: str = ""  # changed, unchanged, justified
+    policy_fit: bool | None = None
+
+    @property
+    def sent_back(self) -> bool:
+        """Tell whether the reviewer sent it back for correction."""
+        return self.accepted is False
+
+
+class FollowUp(Part, frozen=True):
+    """后续承诺 (S4-27)."""
+
+    no: int
+    reply: int
+    unit: UnitId
+    promised: Mark
+    implement_by: date
+    done: Mark | None = None
+    done_by: UserId = ""
+
+
+class Evaluation(Part, frozen=True):
+    """评价. Belongs to (round, reply); sending the reply back voids it (8.9)."""
+
+    no: int
+    round: int
+    reply: int
+    source: EvaluationSource
+    ratings: dict[Dimension, Rating]
+    at: Mark
+    late: bool = False
+    voided: bool = False
+    resolved: bool | None = None
+
+    @property
+    def result(self) -> Rating:
+        """Return the rating of the result: what I9 counts."""
+        return self.ratings.get(Dimension.RESULT, Rating.NOT_RATED)
+
+
+class Revisit(Part, frozen=True):
+    """回访 of one round."""
+
+    round: int
+    sampled: Mark | None = None
+    scheduled: Mark | None = None
+    consented: Mark | None = None
+    refused: Mark | None = None
+    unreachable: Mark | None = None
+    completed: Mark | None = None
+
+    @property
+    def over(self) -> Mark | None:
+        """Return the mark that ended it: completed, refused or unreachable."""
+        return self.completed or self.refused or self.unreachable
+
+
+class Notice(Part, frozen=True):
+    """督办文书 about this order. `turn` counts how often it was issued: a rejected reply issues it again."""
+
+    no: int
+    kind: NoticeKind
+    ground: NoticeGround
+    unit: UnitId
+    issued: Mark
+    issued_by: UserId
+    clock: ClockName | None = None
+    clock_key: str = ""
+    episode: int | None = None
+    state: NoticeState = NoticeState.ISSUED
+    turn: int = 1
+    limit: Limit | None = None  # the reply limit written on it
+    arrive_by: datetime | None = None
+    served: Mark | None = None
+    replied: Mark | None = None
+    replied_by: UserId = ""
+    accepted: Mark | None = None
+    arrived: Mark | None = None
+    site_recorded: Mark | None = None
+    closed: Mark | None = None  # closed, withdrawn or escalated
+    instruction: int | None = None
+    escalated_to: int | None = None
+    earlier: tuple[tuple[Mark | None, Mark | None, Limit | None], ...] = ()  # served, replied, limit of earlier turns
+
+    @property
+    def open(self) -> bool:
+        """Tell whether something still has to happen about it."""
+        return self.closed is None
+
+
+class Instruction(Part, frozen=True):
+    """批示."""
+
+    no: int
+    requested: Mark | None = None
+    requested_by: UserId = ""
+    recorded: Mark | None = None
+    unit: UnitId = ""  # who must report back
+    limit: Limit | None = None
+    reported: Mark | None = None
+
+
+class Whistle(Part, frozen=True):
+    """吹哨. One department called to the street (S4-20)."""
+
+    no: int
+    by_unit: UnitId
+    unit: UnitId
+    blown: Mark
+    arrive_by: datetime
+    episode: int
+    answered: Mark | None = None
+
+
+class Appeal(Part, frozen=True):
+    """考核申诉 (8.11)."""
+
+    no: int
+    unit: UnitId
+    indicator: str
+    published_at: datetime
+    filed: Mark
+    filed_by: UserId
+    decided: Mark | None = None
+    upheld: bool | None = None
+
+
+class Proposal(Part, frozen=True):
+    """两人复核事项 (8.12): proposed by one person, decided by another."""
+
+    no: int
+    about: str  # noted_closure, termination, correction, reasonableness, special_report, lift_confidentiality, …
+    by: UserId
+    unit: UnitId
+    proposed: Mark
+    subject: int | None = None  # the ordinal it is about, where it has one
+    decided: Mark | None = None
+    approved: bool = False
+
+
+class ClassChange(Part, frozen=True):
+    """变更分类 (R-33, R-35)."""
+
+    at: Mark
+    before: Attributes
+    after: Attributes
+    lengthens: bool = False  # the hotline approved that running limits get longer
+
+
+class Correction(Part, frozen=True):
+    """更正. Both values stay visible; `version` names the event it corrects."""
+
+    no: int
+    version: int
+    field: str
+    old: str
+    new: str
+    recorded: Mark
+
+
+class Merge(Part, frozen=True):
+    """并单."""
+
+    master: UUID
+    at: Mark
+    state_before: OrderState
+    undone: Mark | None = None
+    told: Mark | None = None  # the child's applicant was told the result
+
+
+class Demand(Part, frozen=True):
+    """诉求. What was registered; text and identity only sealed."""
+
+    title: str
+    category: str
+    channel: Channel
+    attributes: Attributes
+    place: str = ""
+    district: str = ""
+    applicant: Applicant | None = None
+    anonymous: bool = False
+    content: Private | None = None
+    accused: tuple[UnitId, ...] = ()
+    real_name_with_evidence: bool = False
+    external_ref: str = ""
+    external_due: datetime | None = None
+    promised_due: datetime | None = None
+    old_number: str = ""
+    derived: tuple[str, ...] = ()  # fields that a mapping set or derived (8.15)
+    peak: bool = False
+    involved_units: int = 0  # departments that the demand touches (R-21)
+
+
+class Links(Part, frozen=True):
+    """关联. Other orders this one is tied to."""
+
+    previous: UUID | None = None
+    parent: UUID | None = None  # split from
+    children: tuple[UUID, ...] = ()  # split into
+    merge: Merge | None = None
+    merged_children: tuple[UUID, ...] = ()
+    duplicate_of: UUID | None = None
+    duplicates: tuple[UUID, ...] = ()
+
+
+class Quality(Part, frozen=True):
+    """评价与回访."""
+
+    evaluations: tuple[Evaluation, ...] = ()
+    revisits: tuple[Revisit, ...] = ()
+    streak: int = 0  # R-15
+    streak_unit: UnitId = ""
+    not_handled: Mark | None = None  # 视为未按规定办理
+    exempt: str = ""  # 不计满意率: the category
+    exempt_late: bool = False
+    reasonable: str = ""  # reasonable, partly, unreasonable
+    explained: tuple[int, ...] = ()  # replies (0: before any) whose reasons were explained to the applicant
+    redo: tuple[Mark, ...] = ()
+
+
+class Oversight(Part, frozen=True):
+    """督办."""
+
+    notices: tuple[Notice, ...] = ()
+    instructions: tuple[Instruction, ...] = ()
+    whistles: tuple[Whistle, ...] = ()
+    appeals: tuple[Appeal, ...] = ()
+    meetings: tuple[Mark, ...] = ()
+    expedited: Mark | None = None
+    told: frozenset[str] = frozenset()  # emergency recipients already told
+    incident_verified: Mark | None = None
+    urged: int = 0  # 催单
+    inquired: int = 0
+    referred: Mark | None = None  # 移送问责
+
+
+class Filing(Part, frozen=True):
+    """归档."""
+
+    closed: Mark | None = None
+    kind: ClosureKind | None = None
+    closed_by: UserId = ""
+    filed: Mark | None = None
+    file_number: str = ""
+    keep: str = ""
+    period: str = ""
+    sealed: Mark | None = None
+    moved: Mark | None = None  # 移交
+    dossiers: tuple[str, ...] = ()  # digests of rendered dossiers
+    refusal: str = ""  # reason of non-acceptance
+    restricted: bool = False
+    erased: Mark | None = None
+    text_released: bool = False
+
+
+class WorkOrder(Part, frozen=True):
+    """工单. Everything a rule may ask about one case."""
+
+    id: UUID
+    stream: str
+    version: int
+    state: OrderState
+    registered: Mark
+    registered_by: UserId
+    number: str
+    policy: PolicyRef
+    demand: Demand
+    attributes: Attributes
+    confidentiality: Confidentiality = Confidentiality.NORMAL
+    assumed_policy: bool = False
+    backfilled: bool = False
+    imported: bool = False
+    round: int = 1
+    resume: OrderState | None = None  # the state to return to after a supplement or coordination
+    supplement: tuple[str, ...] = ()  # what was asked for
+    supplement_by: date | None = None
+    waits: tuple[Wait, ...] = ()
+    changes: tuple[ClassChange, ...] = ()
+    episodes: tuple[Episode, ...] = ()
+    replies: tuple[Reply, ...] = ()
+    follow_ups: tuple[FollowUp, ...] = ()
+    proposals: tuple[Proposal, ...] = ()
+    corrections: tuple[Correction, ...] = ()
+    links: Links = Links()
+    quality: Quality = Quality()
+    oversight: Oversight = Oversight()
+    filing: Filing = Filing()
+    signers: tuple[tuple[UserId, Role], ...] = ()  # who did what kind of act, for the separation of duties
+
+    @property
+    def episode(self) -> Episode | None:
+        """Return the newest episode; None before the first dispatch."""
+        return self.episodes[-1] if self.episodes else None
+
+    @property
+    def reply(self) -> Reply | None:
+        """Return the newest reply."""
+        return self.replies[-1] if self.replies else None
+
+    @property
+    def lead(self) -> UnitId:
+        """Return the unit that leads now; empty while none does."""
+        return self.episodes[-1].lead if self.episodes and self.episodes[-1].ended is None else ""
+
+    @property
+    def revisit(self) -> Revisit | None:
+        """Return the return visit of the present round."""
+        return next((v for v in reversed(self.quality.revisits) if v.round == self.round), None)
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether the case still has to be closed."""
+        return self.filing.closed is None and self.state is not OrderState.NOT_ACCEPTED
+
+
+# --- changing parts ----------------------------------------------------------------------------------------------
+
+
+P = TypeVar("P", bound=Part)
+
+
+def put(parts: tuple[P, ...], no: int, **changes: object) -> tuple[P, ...]:
+    """Return `parts` with the one of ordinal `no` changed."""
+    changed = msgspec.structs.replace(parts[no - 1], **changes)
+    return (*parts[: no - 1], changed, *parts[no:])
+
+
+def latest_episode(order: WorkOrder, **changes: object) -> WorkOrder:
+    """Return the order with its newest episode changed."""
+    last = msgspec.structs.replace(order.episodes[-1], **changes)
+    return msgspec.structs.replace(order, episodes=(*order.episodes[:-1], last))
