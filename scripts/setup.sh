@@ -84,7 +84,8 @@ install_lock() {
     PIP_USER=0 "$venv/bin/python" -I -m pip install -q --disable-pip-version-check --no-input \
         --require-hashes --only-binary :all: -r "$checkout/$1.txt" >"$log" 2>&1 && return
     tail -n 25 "$log" >&2
-    fail "installing $1.txt failed (see above; all of it in $log). The next start tries again."
+    fail "installing $1.txt failed (see above; all of it in $log). Is the package index reachable?" \
+        "The next start tries again."
 }
 
 # prepare LOCK: return when .venv holds what LOCK.txt says. Stamps go first and come back last, so an interrupted
