@@ -1,0 +1,797 @@
+"""时钟. Every duty of a case that falls due, derived from its marks and the law; nothing here is stored.
+
+`clocks(order, law)` is the complete list (8.4); a due instant is a function of events and law, so it can be asked
+again under another calendar or another pack. How each one came about is told by `domain.explanation`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import msgspec
+
+from domain.calendar import Calendar, due_day
+from domain.institution import Law
+from domain.policy import ClassRule, ClockRule, Rules
+from domain.state import Assignment, ClassChange, Episode, Extension, Notice, Reply, WorkOrder
+from domain.terms import (
+    AssignmentRole,
+    Attributes,
+    ClockName,
+    EvaluationSource,
+    Limit,
+    LimitUnit,
+    Mark,
+    Start,
+)
+
+WINDOWS = frozenset(
+    {ClockName.EVAL_WINDOW, ClockName.CLOSE_AFTER, ClockName.SEAL, ClockName.APPEAL, ClockName.REVISIT}
+)
+"""Clocks that open a right or bring an effect: their lapse is nobody's breach."""
+
+HANDLING = frozenset(
+    {
+        ClockName.DISPATCH,
+        ClockName.SIGN,
+        ClockName.TRANSFER,
+        ClockName.RETURN,
+        ClockName.RETURN_REVIEW,
+        ClockName.INIT_RESPONSE,
+        ClockName.PROGRESS,
+        ClockName.HANDLE,
+        ClockName.STATUTORY,
+        ClockName.EXTERNAL,
+        ClockName.CO_REPLY,
+        ClockName.EXTENSION_DECISION,
+        ClockName.INFORM_EXTENSION,
+        ClockName.CORRECTION,
+        ClockName.EVAL_WINDOW,
+        ClockName.CLOSE_AFTER,
+        ClockName.REVISIT,
+        ClockName.ARRIVE_SITE,
+        ClockName.SITE_RECORD,
+        ClockName.WHISTLE,
+    }
+)
+"""Clocks that closing the order cancels; the others run on (8.4)."""
+
+class Why(StrEnum):
+    """What moved a due instant."""
+
+    EXTENSION = "extension"  # 延期同意
+    RECLASSIFIED = "reclassified"  # 变更分类
+    SENT_BACK = "sent_back"  # 退回补正
+    OUTAGE = "outage"  # 系统中断
+
+
+class Move(msgspec.Struct, frozen=True):
+    """顺延. One change of a running clock's due instant, and what it was counted from."""
+
+    at: Mark
+    why: Why
+    before: datetime
+    after: datetime
+    counted_from: datetime
+    limit: Limit
+    anchored_at_due: bool = False  # counted from the old due day (R-11), not from an instant
+
+
+class Status(StrEnum):
+    """计时状态, as seen at an instant."""
+
+    RUNNING = "running"  # 计时中
+    PENDING_EXTENSION = "pending_extension"  # 延期审批中: past the old due, not counted overdue (R-13)
+    OVERDUE = "overdue"  # 已超期
+    ON_TIME = "on_time"  # 按时
+    LATE = "late"  # 超期完成
+    CANCELLED = "cancelled"  # 已取消, excluded
+    CANCELLED_LATE = "cancelled_late"  # 取消前已超期: the breach stays (K15)
+    LAPSED = "lapsed"  # 期满: a window closed, an effect is due
+    MEASURED = "measured"  # 仅计时: the rule text gives no figure
+
+
+class Clock(msgspec.Struct, frozen=True):
+    """时钟. One clock of one case. `due` is None where the rule text gives no figure.
+
+    `key` tells it from its sisters: e2 (episode 2), e2.a1 (its assignment 1), r3 (reply 3), n1.2 (notice 1, turn 2).
+    """
+
+    name: ClockName
+    key: str
+    unit: str  # whose duty; empty: the hotline centre's
+    start: Mark
+    limit: Limit | None
+    due: datetime | None
+    rule: ClockRule
+    rules: Rules
+    stop: Mark | None = None
+    cancel: Mark | None = None
+    cancelled_by: str = ""
+    moves: tuple[Move, ...] = ()
+    provisional: bool = False
+    grace: datetime | None = None  # a pending extension keeps it from counting as overdue until then (8.9)
+    note: str = ""
+
+    @property
+    def running(self) -> bool:
+        """Tell whether it still runs."""
+        return self.stop is None and self.cancel is None
+
+    def breached(self, now: datetime) -> bool:
+        """Tell whether the duty was, or is at `now`, late (K5: t > due); the lapse of a window is no breach."""
+        due = self.due
+        if due is None or self.name in WINDOWS:
+            return False
+        if self.stop is not None:
+            return self.stop.at > due
+        if self.name is ClockName.RETURN:
+            return False  # a right not used in time is lost, not late
+        if self.cancel is not None:
+            return self.cancel.at > due
+        return now > due and not (self.grace is not None and now <= self.grace)
+
+    def late_by(self, now: datetime) -> timedelta | None:
+        """Return how late it was, or is at `now`; None if it is not."""
+        if not self.breached(now) or self.due is None:
+            return None
+        end = self.stop or self.cancel
+        return (end.at if end is not None else now) - self.due
+
+    def status(self, now: datetime) -> Status:
+        """Return its state as seen at `now`."""
+        if self.stop is not None:
+            if self.due is None:
+                return Status.MEASURED
+            return Status.LATE if self.stop.at > self.due else Status.ON_TIME
+        if self.cancel is not None:
+            return Status.CANCELLED_LATE if self.breached(now) else Status.CANCELLED
+        if self.due is None:
+            return Status.MEASURED
+        if now <= self.due:
+            return Status.RUNNING
+        if self.name in WINDOWS or self.name is ClockName.RETURN:
+            return Status.LAPSED
+        return Status.PENDING_EXTENSION if self.grace is not None and now <= self.grace else Status.OVERDUE
+
+
+class _Case:
+    """One order under one law while its clocks are derived: what every clock function reads and appends to."""
+
+    __slots__ = ("changes", "closed", "found", "law", "newest", "order", "rules")
+
+    def __init__(self, order: WorkOrder, law: Law, rules: Rules) -> None:
+        self.order = order
+        self.law = law
+        self.rules = rules
+        self.newest = law.calendar()
+        self.changes = order.changes
+        self.closed = order.filing.closed
+        self.found: list[Clock] = []
+
+    def calendar(self, end: Mark | None) -> Calendar:
+        """Return the calendar a clock is read with: the newest, or the one known when it ended (K11)."""
+        return self.newest if end is None else self.law.calendar(end.at)
+
+    def add(
+        self,
+        rule: ClockRule,
+        key: str,
+        unit: str,
+        start: Mark,
+        limit: Limit | None,
+        stop: Mark | None = None,
+        cancel: Mark | None = None,
+        cancelled_by: str = "",
+    ) -> None:
+        """Add a clock that nothing moves."""
+        end = stop or cancel
+        if stop is not None and cancel is not None:
+            cancel = None  # what stopped a clock came first: it needs no cancelling
+        if limit is None:
+            self.found.append(
+                Clock(rule.name, key, unit, start, None, None, rule, self.rules, stop, cancel, cancelled_by)
+            )
+            return
+        due = self.calendar(end).due(start.at, limit, self.rules.kernel)
+        self.found.append(
+            Clock(
+                rule.name,
+                key,
+                unit,
+                start,
+                limit,
+                due.at,
+                rule,
+                self.rules,
+                stop,
+                cancel,
+                cancelled_by if cancel is not None else "",
+                (),
+                due.provisional,
+            )
+        )
+
+
+# --- waiting for the hotline -------------------------------------------------------------------------------------
+
+
+def _first_class(case: _Case, since: Mark) -> tuple[Attributes, ClassRule | None]:
+    """Return the attributes and class the order had at a moment."""
+    attributes = case.order.demand.attributes
+    for change in case.changes:
+        if change.at.at <= since.at:
+            attributes = change.after
+    return attributes, case.rules.class_of(attributes)
+
+
+def _dispatch(case: _Case) -> None:
+    rule = case.rules.clocks.get(ClockName.DISPATCH)
+    if rule is None:
+        return
+    order = case.order
+    for number, wait in enumerate(order.waits, 1):
+        stop = None if wait.cancelled else wait.until
+        cancel = wait.until if wait.cancelled else None
+        if not case.changes:
+            of_class = case.rules.class_of(order.attributes)
+        else:
+            of_class = _first_class(case, wait.since)[1]
+        if of_class is None:
+            continue
+        peak = number == 1 and order.demand.peak  # only the registration instant decides (R-01)
+        limit = case.rules.limit(ClockName.DISPATCH, of_class, peak=peak)
+        key = f"w{number}"
+        if not case.changes or limit is None:
+            case.add(rule, key, "", wait.since, limit, stop, cancel, wait.by)
+            continue
+        calendar = case.calendar(stop or cancel)
+        due = calendar.due(wait.since.at, limit, case.rules.kernel)
+        clock = Clock(
+            rule.name, key, "", wait.since, limit, due.at, rule, case.rules, stop, cancel, wait.by, (), due.provisional
+        )
+        case.found.append(_reclassified(case, clock, calendar, (), peak=peak))
+
+
+# --- handling ----------------------------------------------------------------------------------------------------
+
+
+def _between(changes: Iterable[ClassChange], start: Mark, end: Mark | None) -> list[ClassChange]:
+    return [c for c in changes if c.at.at > start.at and (end is None or c.at.at <= end.at)]
+
+
+def _shortened(case: _Case, clock: Clock, calendar: Calendar, change: ClassChange, new: ClassRule, limit: Limit) -> datetime:
+    """Return when `clock` falls due under a shorter class from `change` on: nobody becomes late retroactively (R-35)."""
+    kernel = case.rules.kernel
+    if not (new.by_the_clock or limit.in_hours):
+        from_start = calendar.due(clock.start.at, limit, kernel).at
+        if from_start >= change.at.at:
+            return from_start
+    return calendar.due(change.at.at, limit, kernel).at
+
+
+def _reclassified(
+    case: _Case, clock: Clock, calendar: Calendar, extensions: Iterable[Extension], *, peak: bool = False
+) -> Clock:
+    """Return `clock` with every change of class and every extension applied, in the order they happened."""
+    if clock.due is None:
+        return clock
+    end = clock.stop or clock.cancel
+    happened: list[tuple[Mark, ClassChange | Extension]] = [
+        (c.at, c) for c in _between(case.changes, clock.start, end)
+    ]
+    happened += [(x.decided, x) for x in extensions if x.approved and x.decided is not None]
+    due, provisional, moves = clock.due, clock.provisional, list(clock.moves)
+    for at, what in sorted(happened, key=lambda pair: pair[0]):
+        if isinstance(what, Extension):
+            added = Limit(amount=what.days, unit=LimitUnit(case.rules.options.extension_unit))
+            moved = calendar.extend(due, added, case.rules.kernel)
+            moves.append(Move(at, Why.EXTENSION, due, moved.at, due, added, anchored_at_due=True))
+            due, provisional = moved.at, provisional or moved.provisional
+            continue
+        new = case.rules.class_of(what.after)
+        limit = case.rules.limit(clock.name, new, peak=peak) if new is not None else None
+        if new is None or limit is None:
+            continue
+        if what.lengthens:
+            moved_to = max(due, calendar.due(clock.start.at, limit, case.rules.kernel).at)
+            counted_from = clock.start.at
+        else:
+            moved_to = min(due, _shortened(case, clock, calendar, what, new, limit))
+            counted_from = clock.start.at if not (new.by_the_clock or limit.in_hours) else at.at
+        if moved_to != due:
+            moves.append(Move(at, Why.RECLASSIFIED, due, moved_to, counted_from, limit))
+            due = moved_to
+    return msgspec.structs.replace(clock, due=due, moves=tuple(moves), provisional=provisional)
+
+
+def _answered(case: _Case, episode: Episode) -> Mark | None:
+    """Return what stopped handling: the first reply not sent back, and its informing where the pack asks for it."""
+    to_hotline = case.rules.options.handle_stop == "reply_to_hotline"
+    for reply in case.order.replies:
+        if reply.episode != episode.no or reply.accepted is False:
+            continue
+        if to_hotline:
+            return reply.submitted
+        if reply.counted_informed is not None:
+            return max(reply.submitted, reply.counted_informed)
+    return None
+
+
+def _ended(case: _Case, episode: Episode, *, replied: bool) -> Mark | None:
+    """Return what cancels the episode's clocks; closure does so only where no reply exists (8.3)."""
+    if episode.ended is None or (replied and episode.ended_as == "closed"):
+        return None
+    return episode.ended
+
+
+def _handle(case: _Case, episode: Episode, of_class: ClassRule, stop: Mark | None, cancel: Mark | None) -> Clock | None:
+    rule = case.rules.runs(ClockName.HANDLE, of_class)
+    if rule is None or episode.led_by_hotline or not episode.reply_required:
+        return None
+    limit = episode.limits.get(ClockName.HANDLE) or case.rules.limit(ClockName.HANDLE, of_class)
+    key = f"e{episode.no}"
+    if stop is not None:
+        cancel = None
+    ended_as = episode.ended_as if cancel is not None else ""
+    if limit is None:
+        return Clock(rule.name, key, episode.lead, episode.begun, None, None, rule, case.rules, stop, cancel, ended_as)
+    calendar = case.calendar(stop or cancel)
+    due = calendar.due(episode.begun.at, limit, case.rules.kernel)
+    clock = Clock(
+        rule.name,
+        key,
+        episode.lead,
+        episode.begun,
+        limit,
+        due.at,
+        rule,
+        case.rules,
+        stop,
+        cancel,
+        ended_as,
+        (),
+        due.provisional,
+    )
+    if case.changes or episode.extensions:
+        clock = _reclassified(case, clock, calendar, episode.extensions)
+        pending = next((x for x in episode.extensions if x.pending), None)
+        if pending is not None and clock.due is not None:
+            clock = msgspec.structs.replace(clock, grace=max(clock.due, _decision_due(case, of_class, pending)))
+    if case.rules.options.sent_back_due == "correction":
+        clock = _after_sending_back(case, clock, calendar, episode, of_class)
+    return clock
+
+
+def _decision_due(case: _Case, of_class: ClassRule, extension: Extension) -> datetime:
+    limit = case.rules.limit(ClockName.EXTENSION_DECISION, of_class)
+    if limit is None:
+        return extension.requested.at
+    return case.newest.due(extension.requested.at, limit, case.rules.kernel).at
+
+
+def _after_sending_back(
+    case: _Case, clock: Clock, calendar: Calendar, episode: Episode, of_class: ClassRule
+) -> Clock:
+    """Return `clock` with the time that a reply sent back gives again, where the pack chose so (8.9)."""
+    limit = case.rules.limit(ClockName.CORRECTION, of_class)
+    for reply in case.order.replies:
+        if limit is None or clock.due is None or reply.episode != episode.no:
+            continue
+        if reply.accepted is False and reply.reviewed is not None:
+            again = calendar.due(reply.reviewed.at, limit, case.rules.kernel)
+            if again.at > clock.due:
+                move = Move(reply.reviewed, Why.SENT_BACK, clock.due, again.at, reply.reviewed.at, limit)
+                clock = msgspec.structs.replace(clock, due=again.at, moves=(*clock.moves, move))
+    return clock
+
+
+def _co_reply_limit(case: _Case, lead: Clock | None, co: Assignment, of_class: ClassRule) -> tuple[Limit | None, str]:
+    """Return a co-organizer's limit: its own, the lead's less A-08, or the class's where the hotline leads (8.3)."""
+    if co.limit is not None:
+        return co.limit, "written on the dispatch"
+    if lead is None:
+        return case.rules.limit(ClockName.HANDLE, of_class), "the class's limit, since the hotline leads"
+    if lead.due is None:
+        return None, ""
+    options = case.rules.options
+    if of_class.by_the_clock:
+        until = lead.start.at + (lead.due - lead.start.at) * options.co_lead_share / 100
+        note = f"{options.co_lead_share}% of the lead's limit (A-08)"
+    else:
+        ahead = Limit(amount=options.co_lead_days, unit=LimitUnit.WORKING_DAYS)
+        until = case.newest.before(lead.due, ahead, case.rules.kernel).at
+        note = f"{options.co_lead_days} working day(s) before the lead's due (A-08)"
+    return Limit(until=until if until > co.given.at else lead.due), note
+
+
+def _assignments(case: _Case, episode: Episode, of_class: ClassRule, lead: Clock | None) -> None:
+    """SIGN of every organizer, CO_REPLY of every co-organizer."""
+    sign = case.rules.runs(ClockName.SIGN, of_class)
+    co_reply = case.rules.clocks.get(ClockName.CO_REPLY)
+    for a in episode.assignments:
+        if a.role is AssignmentRole.SUPERVISING:
+            continue
+        key = f"e{episode.no}.a{a.no}"
+        end = a.ended or episode.ended
+        if sign is not None:
+            limit = case.rules.limit(ClockName.SIGN, of_class)
+            passed_on = end if a.state == "transferred" and a.signed is None else None
+            stop = a.signed or passed_on  # passing an unsigned order on stops the first unit's signing (8.4)
+            if case.changes and limit is not None:
+                _sign_reclassified(case, sign, key, a, limit, stop, end if stop is None else None, episode.ended_as)
+            else:
+                case.add(sign, key, a.unit, a.given, limit, stop, end if stop is None else None, episode.ended_as)
+        if a.role is AssignmentRole.CO and co_reply is not None:
+            limit, note = _co_reply_limit(case, lead, a, of_class)
+            case.add(co_reply, key, a.unit, a.given, limit, a.opinion, end if a.opinion is None else None, "removed")
+            if note:
+                case.found[-1] = msgspec.structs.replace(case.found[-1], note=note)
+
+
+def _sign_reclassified(
+    case: _Case,
+    rule: ClockRule,
+    key: str,
+    a: Assignment,
+    limit: Limit,
+    stop: Mark | None,
+    cancel: Mark | None,
+    ended_as: str,
+) -> None:
+    calendar = case.calendar(stop or cancel)
+    due = calendar.due(a.given.at, limit, case.rules.kernel)
+    clock = Clock(
+        rule.name, key, a.unit, a.given, limit, due.at, rule, case.rules, stop, cancel, ended_as, (), due.provisional
+    )
+    case.found.append(_reclassified(case, clock, calendar, ()))
+
+
+def _response(
+    case: _Case, episode: Episode, of_class: ClassRule, name: ClockName, stop: Mark | None, cancel: Mark | None
+) -> None:
+    """INIT_RESPONSE or PROGRESS; a class that brings it later starts it at the reclassification (R-35)."""
+    rule, start, limit = case.rules.runs(name, of_class), episode.begun, None
+    if rule is not None:
+        limit = case.rules.limit(name, of_class)
+    else:
+        for change in _between(case.changes, episode.begun, stop or cancel):
+            raised = case.rules.class_of(change.after)
+            rule = case.rules.runs(name, raised) if raised is not None else None
+            if rule is not None and raised is not None:
+                start, limit = change.at, case.rules.limit(name, raised)
+                break
+    if rule is None:
+        return
+    end = stop or cancel
+    if not case.changes or limit is None:
+        case.add(rule, f"e{episode.no}", episode.lead, start, limit, stop, cancel, episode.ended_as)
+        return
+    calendar = case.calendar(end)
+    due = calendar.due(start.at, limit, case.rules.kernel)
+    clock = Clock(
+        name,
+        f"e{episode.no}",
+        episode.lead,
+        start,
+        limit,
+        due.at,
+        rule,
+        case.rules,
+        stop,
+        None if stop is not None else cancel,
+        episode.ended_as,
+        (),
+        due.provisional,
+    )
+    case.found.append(_reclassified(case, clock, calendar, ()))
+
+
+def _first(*marks: Mark | None) -> Mark | None:
+    return min((m for m in marks if m is not None), default=None)
+
+
+def _returns(case: _Case, episode: Episode, of_class: ClassRule, replied: Mark | None) -> None:
+    """RETURN of the episode, RETURN_REVIEW of each request, and TRANSFER of the first unit."""
+    requested = next((r.requested for r in episode.returns if not r.co), None)
+    rule = case.rules.runs(ClockName.RETURN, of_class)
+    if rule is not None and not episode.led_by_hotline:
+        start = episode.begun if rule.starts is Start.DISPATCH else episode.first_signed
+        # A unit fixed by designation or ruling has no return to ask for (R-22): there is no window.
+        final = episode.ruled_final and case.rules.options.ruled_final and episode.ruled is None
+        if start is not None and not final:
+            cancel = _first(episode.ruled, replied, episode.ended) if requested is None else None
+            limit = _return_limit(case, episode, case.rules.limit(ClockName.RETURN, of_class))
+            case.add(rule, f"e{episode.no}", episode.lead, start, limit, requested, cancel, "no return any more")
+    transfer = case.rules.runs(ClockName.TRANSFER, of_class)
+    if transfer is not None and episode.assignments and not episode.reopened:
+        first = episode.assignments[0]
+        stop = episode.passed_on
+        limit = case.rules.limit(ClockName.TRANSFER, of_class)
+        cancel = _first(replied, episode.ended) if stop is None else None
+        case.add(transfer, f"e{episode.no}", first.unit, episode.begun, limit, stop, cancel, episode.ended_as)
+    review = case.rules.clocks.get(ClockName.RETURN_REVIEW)
+    if review is not None:
+        limit = case.rules.limit(ClockName.RETURN_REVIEW, of_class)
+        for r in episode.returns:
+            cancel = (r.withdrawn or episode.ended) if r.decided is None else None
+            key = f"e{episode.no}.b{r.no}"
+            case.add(review, key, "", r.requested, limit, r.decided, cancel, "withdrawn")
+
+
+def _return_limit(case: _Case, episode: Episode, limit: Limit | None) -> Limit | None:
+    """Return what is left of the order's budget where the city counts it across units (R-03, PER_ORDER)."""
+    if limit is None or case.rules.options.return_scope != "per_order" or limit.unit is not LimitUnit.WORKING_DAYS:
+        return limit
+    spent = sum(
+        case.newest.working_days(e.begun.at.date(), due_day(e.ended.at))
+        for e in case.order.episodes
+        if e.no < episode.no and e.ended is not None and e.ended_as == "returned"
+    )
+    left = limit.amount - spent
+    return Limit(amount=left, unit=limit.unit) if left > 0 else Limit(until=episode.begun.at)
+
+
+def _extensions(case: _Case, episode: Episode, of_class: ClassRule) -> None:
+    decision = case.rules.clocks.get(ClockName.EXTENSION_DECISION)
+    inform = case.rules.clocks.get(ClockName.INFORM_EXTENSION)
+    approver = {"parent_unit": episode.lead_parent, "own_approver": episode.lead}.get(case.rules.options.extension, "")
+    for x in episode.extensions:
+        key = f"e{episode.no}.x{x.no}"
+        if decision is not None:
+            limit = case.rules.limit(ClockName.EXTENSION_DECISION, of_class)
+            cancel = (x.ended or episode.ended) if x.decided is None else None
+            case.add(decision, key, approver, x.requested, limit, x.decided, cancel, "ended by the reply")
+        if inform is not None and x.approved and x.decided is not None:
+            limit = case.rules.limit(ClockName.INFORM_EXTENSION, of_class)
+            cancel = episode.ended if x.informed is None else None
+            case.add(inform, key, x.unit, x.decided, limit, x.informed, cancel, episode.ended_as)
+
+
+def _episode(case: _Case, episode: Episode) -> None:
+    of_class = case.rules.class_of(episode.attributes)
+    if of_class is None:
+        return
+    replies = [r for r in case.order.replies if r.episode == episode.no]
+    replied = next((r.submitted for r in replies if r.accepted is not False), None)
+    stop = _answered(case, episode)
+    cancel = _ended(case, episode, replied=stop is not None)
+    handle = _handle(case, episode, of_class, stop, cancel)
+    if handle is not None:
+        case.found.append(handle)
+    if episode.assignments:
+        _assignments(case, episode, of_class, handle)
+    first_reply = replies[0].submitted if replies else None
+    if case.rules.clocks.get(ClockName.INIT_RESPONSE) is not None:
+        done = _first(episode.initial_response, first_reply)
+        _response(case, episode, of_class, ClockName.INIT_RESPONSE, done, episode.ended)
+    if case.rules.clocks.get(ClockName.PROGRESS) is not None:
+        done = _first(episode.progress[0] if episode.progress else None, first_reply)
+        _response(case, episode, of_class, ClockName.PROGRESS, done, episode.ended)
+    _returns(case, episode, of_class, first_reply)
+    if episode.extensions:
+        _extensions(case, episode, of_class)
+    for reply in replies:
+        _reply(case, episode, of_class, reply, replies)
+
+
+# --- after the reply ---------------------------------------------------------------------------------------------
+
+
+def _reply(case: _Case, episode: Episode, of_class: ClassRule, reply: Reply, replies: list[Reply]) -> None:
+    """CORRECTION, EVAL_WINDOW, CLOSE_AFTER and REVISIT of one reply."""
+    redo = next((m for m in case.order.quality.redo if m.at >= reply.submitted.at), None)
+    if reply.accepted is False and reply.reviewed is not None:
+        rule = case.rules.clocks.get(ClockName.CORRECTION)
+        if rule is not None:
+            limit = case.rules.limit(ClockName.CORRECTION, of_class)
+            stop = next((r.submitted for r in replies if r.no > reply.no), None)
+            cancel = episode.ended if stop is None else None
+            case.add(rule, f"r{reply.no}", episode.lead, reply.reviewed, limit, stop, cancel, episode.ended_as)
+    _eval_window(case, of_class, reply, redo)
+    rule = case.rules.runs(ClockName.CLOSE_AFTER, of_class)
+    if rule is not None and case.rules.options.close_after:
+        told = reply.informed or reply.counted_informed
+        if told is not None:
+            start = max(m for m in (reply.submitted, told, reply.accepted_again) if m is not None)
+            limit = case.rules.limit(ClockName.CLOSE_AFTER, of_class)
+            stop = case.closed if redo is None and reply.accepted is not False else None
+            cancel = (reply.reviewed if reply.accepted is False else redo) if stop is None else None
+            case.add(rule, f"r{reply.no}", "", start, limit, stop, cancel, "sent back or redone")
+    _revisit(case, of_class, reply, redo)
+
+
+def _eval_window(case: _Case, of_class: ClassRule, reply: Reply, redo: Mark | None) -> None:
+    rule = case.rules.runs(ClockName.EVAL_WINDOW, of_class)
+    if rule is None or reply.informed is None or case.order.demand.anonymous:
+        return
+    start = max(reply.submitted, reply.informed)
+    stop = next(
+        (
+            e.at
+            for e in case.order.quality.evaluations
+            if e.reply == reply.no and not e.late and e.source is not EvaluationSource.DEEMED
+        ),
+        None,
+    )
+    cancel = None
+    if stop is None:
+        cancel = _first(reply.reviewed if reply.accepted is False else None, redo, case.closed)
+    limit = case.rules.limit(ClockName.EVAL_WINDOW, of_class)
+    case.add(rule, f"r{reply.no}", "", start, limit, stop, cancel, "closed, redone or sent back")
+    clock = case.found[-1]
+    outage = case.law.outage_at(clock.due, None) if clock.due is not None else None
+    if outage is not None and clock.due is not None:
+        next_day = Limit(amount=1, unit=LimitUnit.WORKING_DAYS)
+        later = case.calendar(stop or cancel).due(outage.until, next_day, case.rules.kernel)
+        move = Move(Mark(outage.begins, 0), Why.OUTAGE, clock.due, later.at, outage.until, next_day)
+        case.found[-1] = msgspec.structs.replace(clock, due=later.at, moves=(move,))
+
+
+def _revisit(case: _Case, of_class: ClassRule, reply: Reply, redo: Mark | None) -> None:
+    rule = case.rules.runs(ClockName.REVISIT, of_class)
+    if rule is None or reply.accepted is False or case.order.demand.anonymous:
+        return
+    if any(r.no > reply.no and r.round == reply.round for r in case.order.replies):
+        return  # one return visit a round: the newest reply's
+    start = reply.submitted
+    if case.rules.options.revisit_opens == "handle_due":
+        handle = next((c for c in case.found if c.name is ClockName.HANDLE and c.key == f"e{reply.episode}"), None)
+        if handle is not None and handle.due is not None:
+            start = Mark(max(handle.due, start.at), start.position)
+    visit = next((v for v in case.order.quality.revisits if v.round == reply.round), None)
+    stop = visit.over if visit is not None else None
+    case.add(rule, f"r{reply.no}", "", start, None, stop, _first(redo, case.closed) if stop is None else None, "closed")
+
+
+# --- beside handling ---------------------------------------------------------------------------------------------
+
+
+def _merged(case: _Case) -> None:
+    merge, rule = case.order.links.merge, case.rules.clocks.get(ClockName.CITIZEN_REPLY)
+    if merge is None or merge.undone is not None or rule is None:
+        return
+    own = next((c for c in reversed(case.found) if c.name is ClockName.HANDLE), None)
+    limit: Limit | None
+    if own is not None and own.due is not None:
+        limit = Limit(until=own.due)  # the child keeps its own due (R-29)
+    else:
+        of_class = case.rules.class_of(case.order.attributes)
+        limit = case.rules.limit(ClockName.HANDLE, of_class) if of_class is not None else None
+    case.add(rule, "m1", "", merge.at, limit, merge.told)
+
+
+def _external(case: _Case) -> None:
+    demand, rule = case.order.demand, case.rules.clocks.get(ClockName.EXTERNAL)
+    until = demand.external_due or demand.promised_due
+    if until is None or rule is None:
+        return
+    stop = _first(case.order.replies[0].submitted if case.order.replies else None, case.closed)
+    if stop is None and case.order.state == "not_accepted" and case.order.waits:
+        stop = case.order.waits[-1].until
+    unit = case.order.episodes[-1].lead if case.order.episodes else ""
+    case.add(rule, "x1", unit, case.order.registered, Limit(until=until), stop)
+
+
+def _statutory(case: _Case) -> None:
+    """The overlays that bind beside the city's pack (R-28); not movable by the hotline."""
+    for overlay in case.law.overlays(case.order.registered.at):
+        of_class = overlay.class_of(case.order.attributes)
+        rule = overlay.clocks.get(ClockName.STATUTORY)
+        if of_class is None or rule is None:
+            continue
+        for e in case.order.episodes:
+            stop = e.informed_acceptance
+            before = len(case.found)
+            case.add(
+                rule,
+                f"e{e.no}",
+                e.lead,
+                e.begun,
+                overlay.limit(ClockName.STATUTORY, of_class),
+                stop,
+                e.ended if stop is None else None,
+                e.ended_as,
+            )
+            case.found[before] = msgspec.structs.replace(case.found[before], rules=overlay)
+
+
+def _notices(case: _Case) -> None:
+    reply, arrive = case.rules.clocks.get(ClockName.SUPV_REPLY), case.rules.clocks.get(ClockName.ARRIVE_SITE)
+    record = case.rules.clocks.get(ClockName.SITE_RECORD)
+    for n in case.order.oversight.notices:
+        if reply is not None:
+            turns = (*n.earlier, (n.served, n.replied, n.limit))
+            for turn, (served, replied, limit) in enumerate(turns, 1):
+                if served is None or limit is None:
+                    continue
+                cancel = n.closed if replied is None and turn == len(turns) else None
+                case.add(reply, f"n{n.no}.{turn}", n.unit, served, limit, replied, cancel, str(n.state))
+        if arrive is not None and n.arrive_by is not None:
+            start = n.served or n.issued
+            cancel = n.closed if n.arrived is None else None
+            case.add(arrive, f"n{n.no}", n.unit, start, Limit(until=n.arrive_by), n.arrived, cancel, str(n.state))
+        if record is not None and n.arrived is not None:
+            _site_record(case, record, n)
+
+
+def _site_record(case: _Case, rule: ClockRule, n: Notice) -> None:
+    of_class = case.rules.class_of(case.order.attributes)
+    if of_class is None or n.arrived is None:
+        return
+    limit = case.rules.limit(ClockName.SITE_RECORD, of_class)
+    cancel = n.closed if n.site_recorded is None else None
+    case.add(rule, f"n{n.no}", n.unit, n.arrived, limit, n.site_recorded, cancel, str(n.state))
+
+
+def _oversight(case: _Case) -> None:
+    seen, clocks = case.order.oversight, case.rules.clocks
+    if seen.notices:
+        _notices(case)
+    whistle, instruct = clocks.get(ClockName.WHISTLE), clocks.get(ClockName.INSTRUCTION)
+    for w in seen.whistles if whistle is not None else ():
+        ended = case.order.episodes[w.episode - 1].ended if 0 < w.episode <= len(case.order.episodes) else None
+        cancel = ended if w.answered is None else None
+        assert whistle is not None  # noqa: S101  narrowed by the loop's condition
+        case.add(whistle, f"h{w.no}", w.unit, w.blown, Limit(until=w.arrive_by), w.answered, cancel, "episode ended")
+    for i in seen.instructions if instruct is not None else ():
+        if i.recorded is not None and i.limit is not None:
+            assert instruct is not None  # noqa: S101  narrowed by the loop's condition
+            case.add(instruct, f"i{i.no}", i.unit, i.recorded, i.limit, i.reported)
+    for a in seen.appeals:
+        of_class = case.rules.class_of(case.order.attributes)
+        if of_class is None:
+            continue
+        window, decision = clocks.get(ClockName.APPEAL), clocks.get(ClockName.APPEAL_DECISION)
+        if window is not None:
+            start = Mark(a.published_at, a.filed.position)
+            case.add(window, f"a{a.no}", a.unit, start, case.rules.limit(window.name, of_class), a.filed)
+        if decision is not None:
+            case.add(decision, f"a{a.no}", "", a.filed, case.rules.limit(decision.name, of_class), a.decided)
+
+
+def _after_closing(case: _Case) -> None:
+    follow_up, seal = case.rules.clocks.get(ClockName.FOLLOW_UP), case.rules.clocks.get(ClockName.SEAL)
+    for f in case.order.follow_ups if follow_up is not None else ():
+        assert follow_up is not None  # noqa: S101  narrowed by the loop's condition
+        end_of_day = datetime.combine(f.implement_by, datetime.min.time(), f.promised.at.tzinfo) + timedelta(days=1)
+        case.add(follow_up, f"f{f.no}", f.unit, f.promised, Limit(until=end_of_day), f.done)
+    filing = case.order.filing
+    if seal is not None and filing.filed is not None:
+        of_class = case.rules.class_of(case.order.attributes)
+        if of_class is not None:
+            case.add(seal, "s1", "", filing.filed, case.rules.limit(ClockName.SEAL, of_class), filing.sealed)
+
+
+def clocks(order: WorkOrder, law: Law, rules: Rules | None = None) -> tuple[Clock, ...]:
+    """Return every clock of the order, in the order of its life; pure.
+
+    `rules` asks what would hold under another pack than the order's own (what-if). Due instants are aware, in
+    Asia/Shanghai; a running clock is read with the newest calendar, an ended one with that known at its end (K11).
+    """
+    case = _Case(order, law, rules or law.rules(order.policy))
+    _dispatch(case)
+    for episode in order.episodes:
+        _episode(case, episode)
+    demand = order.demand
+    if demand.external_due is not None or demand.promised_due is not None:
+        _external(case)
+    if order.attributes.tags:
+        _statutory(case)
+    if order.links.merge is not None:
+        _merged(case)
+    seen = order.oversight
+    if seen.notices or seen.whistles or seen.instructions or seen.appeals:
+        _oversight(case)
+    if order.follow_ups or order.filing.filed is not None:
+        _after_closing(case)
+    return tuple(case.found)
+
+
+def clock_of(order: WorkOrder, law: Law, name: ClockName, key: str | None = None) -> Clock | None:
+    """Return the newest clock of that name, or the one with this key; None if there is none."""
+    found = [c for c in clocks(order, law) if c.name is name and (key is None or c.key == key)]
+    return found[-1] if found else None
+
