@@ -657,10 +657,13 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     command_id: str = ""
     correlation_id: str = ""
     causation_id: str = ""
+    corrected_at: datetime | None = None  # set while folding, from a recorded correction; never stored
 
     @property
     def at(self) -> datetime:
         """The one instant the law looks at: when it happened if imported or backfilled, else when it was recorded."""
+        if self.corrected_at is not None:
+            return self.corrected_at
         if self.origin is Origin.LIVE or self.occurred_at is None:
             return self.recorded_at
         return self.occurred_at

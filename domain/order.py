@@ -1,0 +1,107 @@
+"""工单. The unions of all that can happen to one case, and the hand-over to the step that decides or folds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from domain.context import Context, StreamKind
+from domain.refusals import RoleNotAllowed, UnknownOrder
+from domain.state import WorkOrder
+from domain.steps import dispatch, evaluation, filing, handling, oversight, registration
+from domain.terms import SHANGHAI, Act, Entry, Fact, Step
+
+STEPS = (registration, dispatch, handling, evaluation, filing, oversight)
+"""The five steps in their order, and oversight beside them."""
+
+EVOLVES: Mapping[type[Fact], Callable[[WorkOrder, Any, Entry], WorkOrder]] = {
+    event: fold for step in STEPS for event, fold in step.EVOLVES.items()
+}
+DECIDES: Mapping[type[Act], Callable[[WorkOrder, Any, Context], Sequence[Step]]] = {
+    command: rule for step in STEPS for command, rule in step.DECIDES.items()
+}
+
+EVENTS = tuple(EVOLVES)
+COMMANDS = tuple(DECIDES)
+
+_FROM_NOTHING = (*registration.BIRTHS,)  # events and commands that need no order before them
+
+
+def decide(order: WorkOrder | None, command: Act, context: Context) -> Sequence[Step]:
+    """Return what the command makes happen; pure. Raises Refusal, and nothing has happened."""
+    if context.actor.role not in command.roles:
+        allowed = ", ".join(sorted(command.roles))
+        raise RoleNotAllowed(f"{context.actor.role}; 可由 allowed: {allowed}", role=context.actor.role)
+    if order is None and type(command) not in _FROM_NOTHING:
+        raise UnknownOrder(context.stream)
+    return DECIDES[type(command)](order, command, context)  # type: ignore[arg-type]  births take None
+
+
+def evolve(order: WorkOrder | None, entry: Entry) -> WorkOrder | None:
+    """Return the order after one more event. Never refuses and never reads law.
+
+    An event that comes before its order was registered (a damaged import) changes nothing.
+    """
+    fold_one = EVOLVES.get(type(entry.event))
+    if fold_one is None or (order is None and type(entry.event) not in _FROM_NOTHING):
+        return order
+    changed = fold_one(order, entry.event, entry)  # type: ignore[arg-type]  births take None
+    return msgspec.structs.replace(changed, version=entry.version)
+
+
+def fold(entries: Iterable[Entry]) -> WorkOrder | None:
+    """Return the order that a history makes, corrections applied to what they correct (DESIGN 4)."""
+    history = list(entries)
+    if any(isinstance(e.event, filing.CorrectionRecorded) for e in history):
+        history = corrected(history)
+    order: WorkOrder | None = None
+    for entry in history:
+        order = evolve(order, entry)
+    return order
+
+
+def corrected(history: Sequence[Entry]) -> list[Entry]:
+    """Return the history with each correction applied to the entry it names; the correction itself stays in it.
+
+    The field `at` stands for the instant of the entry; any other names a field of the event. A value that does not
+    fit the field's type leaves the entry as it was: what was recorded is never lost to a mistake in its correction.
+    """
+    by_version = {entry.version: entry for entry in history}
+    for entry in history:
+        event = entry.event
+        if not isinstance(event, filing.CorrectionRecorded) or event.version not in by_version:
+            continue
+        by_version[event.version] = _correct(by_version[event.version], event.field, event.new)
+    return [by_version[entry.version] for entry in history]
+
+
+def _correct(entry: Entry, field: str, new: str) -> Entry:
+    try:
+        if field == "at":
+            return msgspec.structs.replace(entry, corrected_at=datetime.fromisoformat(new).astimezone(SHANGHAI))
+        plain = msgspec.to_builtins(entry.event)
+        plain[field] = new
+        return msgspec.structs.replace(entry, event=msgspec.convert(plain, type(entry.event), strict=False))
+    except (ValueError, msgspec.ValidationError):
+        return entry
+
+
+def history(
+    entries: Iterable[Entry], *, recorded_by: datetime | None = None, as_at: datetime | None = None
+) -> list[Entry]:
+    """Return the entries that answer an as-of question.
+
+    `recorded_by` = what the ledger knew then: later records are left out. `as_at` = what had happened by then, as
+    known: corrections are applied first, then entries with `at` later are left out.
+    """
+    known = [e for e in entries if recorded_by is None or e.recorded_at <= recorded_by]
+    if as_at is None:
+        return known
+    applied = corrected(known)
+    return [e for e in applied if e.at <= as_at]
+
+
+KIND = StreamKind(name="order", events=EVENTS, commands=COMMANDS, evolve=evolve, decide=decide)
