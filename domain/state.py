@@ -23,6 +23,7 @@ from domain.terms import (
     Confidentiality,
     Dimension,
     DispatchType,
+    Entry,
     EvaluationSource,
     Limit,
     Mark,
@@ -377,6 +378,8 @@ class Correction(Part, frozen=True):
     old: str
     new: str
     recorded: Mark
+    old_text: Private | None = None  # of a sealed field
+    new_text: Private | None = None
 
 
 class Merge(Part, frozen=True):
@@ -462,7 +465,10 @@ class Filing(Part, frozen=True):
     kind: ClosureKind | None = None
     closed_by: UserId = ""
     filed: Mark | None = None
+    closures: tuple[tuple[Mark, ClosureKind], ...] = ()  # every closure, also those that a reopening or redo undid
+    reopened: tuple[Mark, ...] = ()
     file_number: str = ""
+    earlier_numbers: tuple[str, ...] = ()  # a changed retention gives a new number and keeps the old (8.14)
     keep: str = ""
     period: str = ""
     sealed: Mark | None = None
@@ -550,3 +556,60 @@ def latest_episode(order: WorkOrder, **changes: object) -> WorkOrder:
     """Return the order with its newest episode changed."""
     last = msgspec.structs.replace(order.episodes[-1], **changes)
     return msgspec.structs.replace(order, episodes=(*order.episodes[:-1], last))
+
+
+# --- two-person acts ---------------------------------------------------------------------------------------------
+
+
+def pending(order: WorkOrder, about: str, subject: int | None = None) -> Proposal | None:
+    """Return the newest proposal about a matter that still waits for its second person (8.12)."""
+    for proposal in reversed(order.proposals):
+        if proposal.about == about and proposal.decided is None and subject in (None, proposal.subject):
+            return proposal
+    return None
+
+
+def propose(order: WorkOrder, entry: Entry, about: str, subject: int | None = None) -> WorkOrder:
+    """Return the order with one more proposal waiting."""
+    proposal = Proposal(
+        no=len(order.proposals) + 1,
+        about=about,
+        by=entry.actor.user,
+        unit=entry.actor.unit,
+        proposed=Mark(entry.at, entry.position),
+        subject=subject,
+    )
+    return msgspec.structs.replace(order, proposals=(*order.proposals, proposal))
+
+
+def settle(
+    order: WorkOrder, entry: Entry, about: str, *, approved: bool, subject: int | None = None
+) -> WorkOrder:
+    """Return the order with the newest waiting proposal decided; unchanged where none waits (imported history)."""
+    found = pending(order, about, subject)
+    if found is None:
+        return order
+    decided = put(order.proposals, found.no, decided=Mark(entry.at, entry.position), approved=approved)
+    return msgspec.structs.replace(order, proposals=decided)
+
+
+# --- what counts -------------------------------------------------------------------------------------------------
+
+_PRECEDENCE = tuple(EvaluationSource)  # R-18: in the order they are declared
+
+
+def effective(order: WorkOrder, of_round: int | None = None) -> Evaluation | None:
+    """Return the one evaluation of a round that counts (R-18, 8.9): by source, then the first; late ones never.
+
+    A return visit replaces a deemed evaluation whenever it happens; `not_rated` has no value and is passed over.
+    """
+    wanted = order.round if of_round is None else of_round
+    counting = [
+        e
+        for e in order.quality.evaluations
+        if e.round == wanted
+        and not e.voided
+        and (not e.late or e.source is EvaluationSource.REVISIT)
+        and e.result is not Rating.NOT_RATED
+    ]
+    return min(counting, key=lambda e: (_PRECEDENCE.index(e.source), e.no), default=None)

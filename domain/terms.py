@@ -411,6 +411,28 @@ class ClosureKind(StrEnum):
     NOT_ACCEPTED = "not_accepted"  # 不予受理
 
 
+class NoteReason(StrEnum):
+    """备注办结理由 (R-19)."""
+
+    BEYOND_LAW = "beyond_law"  # 超出法律法规规定
+    POLICY_LIMIT = "policy_limit"  # 受政策条件所限
+    UNREASONABLE_EXPECTATION = "unreasonable_expectation"  # 期望不合理
+
+
+class TerminationGround(StrEnum):
+    """终止办理情形 (8.2)."""
+
+    NO_COOPERATION = "no_cooperation"  # 诉求人不配合
+    UNREASONABLE = "unreasonable"  # 不合理诉求
+
+
+class ReopenGround(StrEnum):
+    """恢复办理理由 (DOMAIN 3.3)."""
+
+    NEW_FACTS = "new_facts"  # 新的事实
+    WRONG_CLOSURE = "wrong_closure"  # 办结有误
+
+
 class DispatchType(StrEnum):
     """转办类型 (S1-12…14)."""
 
@@ -703,7 +725,14 @@ class Number(msgspec.Struct, frozen=True):
     count: int = 1
 
 
-Step = Fact | To | Number
+class Shred(msgspec.Struct, frozen=True, kw_only=True):
+    """A wish that keys be destroyed in the commit: of a case, of a subject everywhere, or of a subject in one case."""
+
+    stream: str = ""  # the case; empty: every case
+    subject: UUID | None = None  # None: every key of the case
+
+
+Step = Fact | To | Number | Shred
 """What a decision is made of."""
 
 
