@@ -35,6 +35,7 @@ from domain.terms import (
     PolicyRef,
     Private,
     Rating,
+    Resolution,
     ReturnGround,
     Role,
     UnitId,
@@ -239,6 +240,7 @@ class FollowUp(Part, frozen=True):
     implement_by: date
     done: Mark | None = None
     done_by: UserId = ""
+    rejected: tuple[Mark, ...] = ()  # the hotline did not accept what was called done: the clock runs on
 
 
 class Evaluation(Part, frozen=True):
@@ -253,6 +255,7 @@ class Evaluation(Part, frozen=True):
     late: bool = False
     voided: bool = False
     resolved: bool | None = None
+    resolution: Resolution | None = None  # as the applicant said it
 
     @property
     def result(self) -> Rating:
@@ -440,6 +443,7 @@ class Quality(Part, frozen=True):
     reasonable: str = ""  # reasonable, partly, unreasonable
     explained: tuple[int, ...] = ()  # replies (0: before any) whose reasons were explained to the applicant
     redo: tuple[Mark, ...] = ()
+    redo_limit: Limit | None = None  # written on the last redo, for the dispatch that follows it (S2-T6)
 
 
 class Oversight(Part, frozen=True):

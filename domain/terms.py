@@ -510,6 +510,64 @@ class Verified(StrEnum):
     UNTRUE = "untrue"  # 不属实
 
 
+class Informing(StrEnum):
+    """告知方式 of a reply: what counts as having told the applicant the result (R-31, A-05, 8.10)."""
+
+    TOLD = "told"  # 已告知诉求人
+    TRIED = "tried"  # 多次联系未果
+    PUBLISHED = "published"  # 匿名诉求, 凭查询码公布
+    BY_HOTLINE = "by_hotline"  # 答复热线, 由热线告知
+
+
+class Substance(StrEnum):
+    """实质性变化 of a reply against the one before it (R-15)."""
+
+    CHANGED = "changed"  # 有实质性变化
+    UNCHANGED = "unchanged"  # 无实质性变化
+    JUSTIFIED = "justified"  # 无变化, 但有法律政策或正当理由
+
+
+class RedoGround(StrEnum):
+    """重办理由 (S1-34, S2-30)."""
+
+    NOT_DONE = "not_done"  # 未履行职责
+    REASONABLE_DISSATISFACTION = "reasonable_dissatisfaction"  # 不满意且诉求合理
+    CARELESS_REPLY = "careless_reply"  # 答复不认真
+
+
+class Reasonableness(StrEnum):
+    """诉求合理性 (8.11)."""
+
+    REASONABLE = "reasonable"  # 合理
+    PARTLY = "partly"  # 部分合理
+    UNREASONABLE = "unreasonable"  # 不合理
+
+
+class ExemptCategory(StrEnum):
+    """不计满意率类别 (S1-40)."""
+
+    MEDIATION = "mediation"  # 行政调解类
+    ENFORCEMENT = "enforcement"  # 执法办案类
+    OTHER = "other"  # 法规规定的其他情形
+
+
+class RevisitMethod(StrEnum):
+    """回访方式 (S0-33)."""
+
+    PHONE = "phone"  # 电话核实
+    FACE = "face"  # 当面走访
+    ONSITE = "onsite"  # 实地查看
+    ONLINE = "online"  # 网上回访
+
+
+class Resolution(StrEnum):
+    """诉求人所说的解决情况 (I8)."""
+
+    RESOLVED = "resolved"  # 已解决
+    PARTIAL = "partial"  # 部分解决
+    UNRESOLVED = "unresolved"  # 未解决
+
+
 class InformAbout(StrEnum):
     """告知事项 (8.1)."""
 
