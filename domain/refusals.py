@@ -73,3 +73,745 @@ class SelfApproval(Refusal):
     """本人提出的事项不得由本人审批。Nobody decides what they proposed themselves."""
 
     basis = "DOMAIN 4.1, 8.12"
+
+
+# --- institution -------------------------------------------------------------------------------------------------
+
+
+class AlreadyFounded(Refusal):
+    """本账本已建立。This ledger has been founded already."""
+
+
+class NotFounded(Refusal):
+    """本账本尚未建立。This ledger has not been founded: its first act is `found`."""
+
+
+class UnknownProposal(Refusal):
+    """没有待审批的此项提案。There is no such proposal waiting for a decision."""
+
+    basis = "DOMAIN 8.12"
+    field = "proposal"
+
+
+class IntervalEmpty(Refusal):
+    """截止时间须晚于开始时间。The end must lie after the beginning."""
+
+
+class UnknownPolicy(Refusal):
+    """没有发布过此政策版本。This version of a policy has not been published here."""
+
+    basis = "K12"
+
+
+class NoPolicyInForce(Refusal):
+    """该日没有生效的政策。No policy is in force on that day."""
+
+    basis = "K12"
+
+
+class PolicyInvalid(Refusal):
+    """政策内容不合格。The policy's content does not hold together."""
+
+    field = "policy"
+
+
+class PackOverlap(Refusal):
+    """与已发布政策的有效期重叠，须写明所替代的版本。The validity overlaps that of a published policy: name the version it replaces."""
+
+    basis = "K12, R-27"
+    field = "valid_from"
+
+
+class ValidityNotStated(Refusal):
+    """文本未载明施行日期，须由本市写明。The text does not say since when it is in force: the city must."""
+
+    basis = "DOMAIN 8.14"
+    field = "valid_from"
+
+
+class BeforeEffect(Refusal):
+    """不得早于文本的施行日期。A policy holds no earlier than its text is in force."""
+
+    basis = "R-27"
+    field = "valid_from"
+
+
+class CalendarInvalid(Refusal):
+    """日历内容不合格。The calendar's content does not hold together."""
+
+    basis = "K6, K11"
+    field = "calendar"
+
+
+class CalendarVersion(Refusal):
+    """日历版本号不连续：已发布的年度只能修订为下一版本。A published year is only revised, as its next version."""
+
+    basis = "K11"
+    field = "calendar"
+
+
+class NoRetroactivePeak(Refusal):
+    """话务集中时段不得追溯宣布。A peak is never declared for time that has passed."""
+
+    basis = "R-01"
+    field = "from_at"
+
+
+class PeakOverlap(Refusal):
+    """与已宣布的话务集中时段重叠。The interval overlaps a declared peak."""
+
+    basis = "R-01"
+
+
+class NoSuchPeak(Refusal):
+    """没有可结束的此次话务集中时段。There is no such peak that could still be ended."""
+
+    basis = "R-01"
+    field = "peak"
+
+
+class OutageScopeUnclear(Refusal):
+    """中断范围不明：全部，或列明单位。The scope of an outage is all, or the units it names."""
+
+    basis = "DOMAIN 8.11"
+    field = "units"
+
+
+class UnknownUnit(Refusal):
+    """没有此单位。There is no such unit."""
+
+
+class UnitExists(Refusal):
+    """单位代码已使用。The code names a unit already."""
+
+    field = "unit"
+
+
+class UnitInactive(Refusal):
+    """该单位此时尚未设立或已撤并。At that time the unit does not exist yet, or others have succeeded it."""
+
+    basis = "DOMAIN 8.11"
+
+
+class ParentNotAllowed(Refusal):
+    """上级单位不符合层级。A unit of this level does not stand there."""
+
+    basis = "R-37"
+    field = "parent"
+
+
+class UnitCycle(Refusal):
+    """单位不得隶属于自己的下级。A unit would come to stand below itself."""
+
+    field = "parent"
+
+
+class RootWithoutUsers(Refusal):
+    """最上级单位须有可决定的人员。The unit at the top must have somebody who decides."""
+
+    basis = "R-37"
+
+
+class NothingChanged(Refusal):
+    """没有任何变更。The command changes nothing."""
+
+
+class SuccessionUnclear(Refusal):
+    """承继关系不明。Who succeeds whom is not clear."""
+
+    basis = "DOMAIN 8.11"
+    field = "to_units"
+
+
+class RoleNotGrantable(Refusal):
+    """该角色不授予个人。This role is not granted to a person."""
+
+    basis = "DOMAIN 4.1"
+    field = "role"
+
+
+class SelfGrant(Refusal):
+    """不得给自己授权。Nobody grants a role to themselves."""
+
+    basis = "DOMAIN 4.1"
+    field = "user"
+
+
+class RoleHeldAlready(Refusal):
+    """该人员已有此角色。The person holds this role already."""
+
+    field = "role"
+
+
+class RoleNotHeld(Refusal):
+    """该人员没有此角色。The person does not hold this role."""
+
+
+class OpenTasksUnchecked(Refusal):
+    """须写明未结任务移交何人，或何时核实没有未结任务。Say who takes over the open tasks, or where none were found."""
+
+    basis = "DOMAIN 8.1"
+    field = "open_tasks_passed_to"
+
+
+class NoAdministrator(Refusal):
+    """须始终有系统管理员。There must always be somebody who is administrator."""
+
+    basis = "DOMAIN 4.1"
+
+
+class UnknownNumberBlock(Refusal):
+    """没有预留此号段，或号码已作废。These numbers were not reserved in that block, or were voided already."""
+
+    basis = "DOMAIN 8.11"
+    field = "numbers"
+
+
+class UseUnchecked(Refusal):
+    """须写明核实号码未使用的位置。Say at which position the numbers were found unused."""
+
+    basis = "DOMAIN 8.11"
+    field = "unused_checked_at_position"
+
+
+# --- the ledger --------------------------------------------------------------------------------------------------
+
+
+class NotInitialised(Refusal):
+    """该城市尚未建立台账。This city has no ledger yet."""
+
+
+class LedgerExists(Refusal):
+    """该城市的台账已经建立。This city has a ledger already."""
+
+
+class VersionMoved(Refusal):
+    """记录已被他人更新，请重新读取后再提交。Somebody else was faster: the record has moved on from the version named; read it again."""
+
+    basis = "DOMAIN 3.3"
+    field = "expected"
+
+
+class ConcurrencyConflict(Refusal):
+    """多人同时操作，多次重试仍有冲突，请稍后再试。Too many at once: decided again and again, and every time somebody was faster."""
+
+
+class CommandIdReused(Refusal):
+    """该命令标识已用于内容不同的另一命令。This command id was used before, for another command."""
+
+    field = "command_id"
+
+
+class OutcomeUnknown(Refusal):
+    """结果未知：请用同一命令标识再次提交，系统只会执行一次。Whether it was recorded is not known: ask again with the same command id; it is carried out once."""
+
+
+class Busy(Refusal):
+    """系统繁忙，命令未被接收，请稍后再试。Too many commands are waiting; this one was not taken."""
+
+
+class Unavailable(Refusal):
+    """数据库暂时无法连接，未写入任何内容。The database cannot be reached; nothing was recorded."""
+
+
+class StorageRefused(Refusal):
+    """数据库拒绝写入，未写入任何内容。The database refused to store; nothing was recorded."""
+
+
+class ClockAhead(Refusal):
+    """台账最后记录的时间超前于数据库时钟，已停止写入，请检查时钟。The ledger's last record lies ahead of the database's clock; writing stops until the clock is right."""
+
+
+class ClosedDoor(Refusal):
+    """系统正在停止，不再接收命令。The ledger is shutting down and takes no more commands."""
+
+
+class TextNotStorable(Refusal):
+    """文本含有无法保存的字符（U+0000 或不成对的代理码）。The text holds a character that cannot be stored (U+0000 or half a surrogate pair)."""
+
+
+class SealedFromOutside(Refusal):
+    """密封字段只能由系统生成，不得由外部提交。A sealed field is made by the ledger alone and is not accepted from outside."""
+
+
+class SubjectFromOutside(Refusal):
+    """诉求人标识由系统分配，不得由外部提交。An applicant's subject is given by the ledger and is not accepted from outside."""
+
+    field = "subject"
+
+
+class NotForThisStream(Refusal):
+    """该命令不适用于此类记录。This command is not for records of this kind."""
+
+
+class OccurredAtRequired(Refusal):
+    """补录或导入须写明发生时间。What is backfilled or imported needs the instant it occurred at."""
+
+    field = "occurred_at"
+
+
+class TimeGoesBack(Refusal):
+    """导入的时间早于该记录的上一事件。An imported instant lies before the last event of its record."""
+
+    field = "occurred_at"
+
+
+class UnknownTopic(Refusal):
+    """台账中有本版本不认识的事件类型。The ledger holds an event of a kind that this version does not know."""
+
+
+class Erased(Refusal):
+    """该个人信息已销毁，无法恢复。This personal information was erased and cannot be brought back."""
+
+    basis = "DOMAIN 4.4"
+
+
+class TwoPersonsNeeded(Refusal):
+    """举报人信息须两名指定人员共同开启。An informant's identity is opened by the two appointed persons together."""
+
+    basis = "DOMAIN 4.2"
+
+
+class TwoPersonsNotAppointed(Refusal):
+    """尚未指定保管举报人密钥的两名人员。No two persons have been appointed to hold the informants' key."""
+
+    basis = "DOMAIN 4.2"
+
+
+class WrongKey(Refusal):
+    """密钥不符或密文已被改动。The key is not the right one, or the sealed text was changed."""
+
+
+# --- handling ----------------------------------------------------------------------------------------------------
+
+
+class AlreadySigned(Refusal):
+    """该工单已由本单位签收。Your unit has signed for this assignment already."""
+
+    basis = "DOMAIN 3.3"
+    field = "assignment"
+
+
+class NotSigned(Refusal):
+    """须先签收工单。The assignment must be signed for first."""
+
+    basis = "DOMAIN 3.3, R-06"
+
+
+class HandlerNotInUnit(Refusal):
+    """该人员不是本单位的承办人。This person is not a handler of the unit."""
+
+    basis = "DOMAIN 8.1"
+    field = "handler"
+
+
+class NoSuchNotice(Refusal):
+    """没有此份督办文书。There is no such notice of supervision."""
+
+    basis = "DOMAIN 3.6"
+    field = "notice"
+
+
+class AlreadyArrived(Refusal):
+    """到场已有记录。The arrival is on record already."""
+
+    basis = "S4-3"
+    field = "notice"
+
+
+class NotArrived(Refusal):
+    """尚未到场，不能记录现场核实。Nobody has arrived at the site yet."""
+
+    basis = "S4-3"
+    field = "notice"
+
+
+class AlreadyVerified(Refusal):
+    """现场核实已有记录。The verification on the site is on record already."""
+
+    basis = "S4-3"
+    field = "notice"
+
+
+class NoExtensionRule(Refusal):
+    """本市规则没有延期规定。The city's rules know no extension."""
+
+    basis = "DOMAIN 2.3-2.7"
+
+
+class NothingToExtend(Refusal):
+    """没有可延长的办理时限。No handling limit is running that could be extended."""
+
+    basis = "DOMAIN 3.3"
+
+
+class ExtensionAfterDue(Refusal):
+    """延期须在时限届满前提出或同意。An extension is asked for, and where the rules say so granted, before the limit ends."""
+
+    basis = "R-14, S0-29"
+
+
+class ExtensionPending(Refusal):
+    """已有延期申请尚待审批。A request for extension is still undecided."""
+
+    basis = "DOMAIN 3.3"
+
+
+class ExtensionOverCap(Refusal):
+    """延期超过规定的总时限、天数或次数。The extension goes beyond the total, the days or the number the rules allow."""
+
+    basis = "R-10, S2-26"
+    field = "days"
+
+
+class ExtensionNotLater(Refusal):
+    """延期后的时限须晚于原时限。An extension must end later than the limit it extends."""
+
+    basis = "DOMAIN 3.3"
+    field = "days"
+
+
+class LegalBasisMissing(Refusal):
+    """须写明法律依据。The legal basis must be named."""
+
+    basis = "BJ-条例15(2)"
+    field = "legal_basis"
+
+
+class NoSuchExtension(Refusal):
+    """没有待审批的此项延期申请。There is no such request for extension waiting for a decision."""
+
+    basis = "DOMAIN 3.3"
+    field = "extension"
+
+
+class NotNextHigherUnit(Refusal):
+    """须由上一级管理单位审批。Only the next-higher management unit decides this."""
+
+    basis = "S0-30, R-37"
+
+
+class NotHotlineManager(Refusal):
+    """须由热线管理机构决定。Only the hotline's management decides this."""
+
+    basis = "DOMAIN 4.1"
+
+
+class ReasonMissing(Refusal):
+    """须说明理由。The reason must be stated."""
+
+    field = "reason"
+
+
+class ExtensionNotApproved(Refusal):
+    """延期尚未获同意，不能告知。The extension has not been granted: there is nothing to tell."""
+
+    basis = "S0-31"
+    field = "extension"
+
+
+class NotCoOrganizer(Refusal):
+    """本单位不是协办单位。Your unit is no co-organizer of this order."""
+
+    basis = "S1-13"
+
+
+class ReturnPending(Refusal):
+    """退单申请尚未撤回或审定，不能答复。A return is pending: it must be withdrawn or decided before the reply."""
+
+    basis = "DOMAIN 8.3"
+
+
+class InformingMissing(Refusal):
+    """答复前须告知诉求人，或有规定次数的联系记录，匿名诉求须公布。The applicant must be told first, or tried as often as the rules ask; an anonymous one is answered by publishing."""
+
+    basis = "R-31, A-05"
+
+
+class CoOpinionMissing(Refusal):
+    """协办意见未齐，须列明未提交的协办单位。Opinions of co-organizers are missing: name those units."""
+
+    basis = "S1-13, R-32"
+    field = "missing_co"
+
+
+class UnresolvedFieldsMissing(Refusal):
+    """未解决的须写明原因、下一步措施、落实时间和责任单位。An unresolved demand needs the reason, the next measures, the date and the responsible unit."""
+
+    basis = "S4-27"
+
+
+class UnsolvableFieldsMissing(Refusal):
+    """客观无法解决的须写明原因或困难，以及有无研究措施。An unsolvable demand needs the reason or difficulty, and whether there are research measures."""
+
+    basis = "S4-28"
+
+
+class PromiseInPast(Refusal):
+    """落实时间不得早于今日。A promise cannot fall due before today."""
+
+    basis = "S4-27"
+    field = "implement_by"
+
+
+class TwoHandsNeeded(Refusal):
+    """答复须由两人完成：承办人起草，审核人签发。A reply takes two persons: one drafts, another signs it off."""
+
+    basis = "DOMAIN 8.10"
+    field = "drafted_by"
+
+
+class MasterNotReplied(Refusal):
+    """主单尚未答复，没有结果可告知。The master order has no reply yet: there is no result to tell."""
+
+    basis = "R-29"
+    field = "master"
+
+
+class NoSuchReply(Refusal):
+    """没有此份答复。There is no such reply."""
+
+    field = "reply"
+
+
+class NoSuchFollowUp(Refusal):
+    """没有此项后续承诺。There is no such promise."""
+
+    basis = "S4-27"
+    field = "follow_up"
+
+
+class FollowUpAlreadyDone(Refusal):
+    """该项承诺已报告兑现。The promise has been reported as kept already."""
+
+    basis = "S4-27"
+    field = "follow_up"
+
+
+class FollowUpNotDone(Refusal):
+    """该项承诺尚未报告兑现。The promise has not been reported as kept."""
+
+    basis = "DOMAIN 8.1"
+    field = "follow_up"
+
+
+class EvidenceMissing(Refusal):
+    """须附证明材料。Evidence must be attached."""
+
+    field = "evidence"
+
+
+class OrderSealed(Refusal):
+    """档案已封存，只读。新的事实须另立新单并关联。The file is sealed and read-only: later facts open a new order that names this one."""
+
+    basis = "DOMAIN 3.2, T81"
+
+
+# --- evaluation --------------------------------------------------------------------------------------------------
+
+
+class AccusedUnit(Refusal):
+    """被反映单位不得承办、审核或回访此件。The unit complained of neither handles nor judges this order."""
+
+    basis = "S2-40, DOMAIN 8.14"
+
+
+class ReviewerHandled(Refusal):
+    """参与办理的人员不得审核、认定或回访。Who handled the order neither reviews nor judges it."""
+
+    basis = "DOMAIN 4.1"
+
+
+class AlreadyReviewed(Refusal):
+    """该答复已审核。The reply has been reviewed already."""
+
+    basis = "DOMAIN 3.3"
+    field = "reply"
+
+
+class RequirementsMissing(Refusal):
+    """退回补正或重办须提出具体要求。Sending back needs specific requirements."""
+
+    basis = "S2-30"
+    field = "requirements"
+
+
+class ReviewWindowOver(Refusal):
+    """审核期已过，答复视为通过；仍有问题的应重办。The time to send the reply back has passed and it counts as accepted: order a redo instead."""
+
+    basis = "DOMAIN 8.3"
+
+
+class IdentityNotChecked(Refusal):
+    """举报人保密件须核查答复未泄露身份。A reply to an informant must be checked for anything that gives them away."""
+
+    basis = "DOMAIN 3.5"
+    field = "identity_checked"
+
+
+class AlreadyJudged(Refusal):
+    """已作认定。This has been judged already."""
+
+    field = "reply"
+
+
+class NothingToCompare(Refusal):
+    """该单位首次答复，无前次答复可比较。The unit's first reply has none before it to be compared with."""
+
+    basis = "R-15"
+    field = "reply"
+
+
+class AnonymousApplicant(Refusal):
+    """匿名诉求不回访。An anonymous applicant is not visited again."""
+
+    basis = "DOMAIN 8.10"
+
+
+class RevisitTooEarly(Refusal):
+    """办理时限未届满且尚无答复，不能回访。There is no return visit before the reply or the end of the limit."""
+
+    basis = "S4-40"
+
+
+class RevisitRefusedFinal(Refusal):
+    """诉求人已拒绝回访，不再回访。The applicant refused the return visit: there is no further call."""
+
+    basis = "S4-42"
+
+
+class RevisitAlreadyDone(Refusal):
+    """本轮已完成回访。The return visit of this round is done."""
+
+    basis = "S4-40"
+
+
+class RevisitorFromHandlingUnit(Refusal):
+    """回访人员不得来自承办单位。The visitor may not belong to the handling unit."""
+
+    basis = "DOMAIN 4.1"
+
+
+class ConsentMissing(Refusal):
+    """电话回访须先征得诉求人同意。A return visit by phone needs the applicant's consent."""
+
+    basis = "S4-41"
+
+
+class AttemptsMissing(Refusal):
+    """须在规定天数、不同时段内多次联系未果。The applicant must have been tried often enough, on different days and at different hours."""
+
+    basis = "A-05"
+    field = "attempts"
+
+
+class RevisitQuestionsMissing(Refusal):
+    """回访问题未逐项记录。The questions of the return visit must each be answered."""
+
+    basis = "S1-31"
+
+
+class RatingMissing(Refusal):
+    """评价须包含对办理结果的评价。An evaluation must rate the result."""
+
+    basis = "DOMAIN 8.9"
+    field = "ratings"
+
+
+class AlreadyRated(Refusal):
+    """同一服务、同一答复每一来源只评价一次。Each service, and each reply by each source, is rated once."""
+
+    basis = "S4-38, R-18"
+
+
+class SolicitingNotAllowed(Refusal):
+    """本市规则不由承办单位征求评价。The city's rules do not let the organizer ask for an evaluation."""
+
+    basis = "S1-30"
+
+
+class RevisitNotDone(Refusal):
+    """尚未完成回访，没有回访评价可记。There is no finished return visit whose rating could be recorded."""
+
+    basis = "S0-33"
+
+
+class ResultNotTold(Refusal):
+    """尚未将结果告知诉求人。The applicant has not been told the result."""
+
+    basis = "A-05, R-29"
+
+
+class NoDeeming(Refusal):
+    """本市规则没有视为评价的规定。The city's rules deem no evaluation."""
+
+    basis = "S1-33"
+
+
+class WindowOpen(Refusal):
+    """评价期尚未届满，或已有评价。The time to evaluate has not ended, or an evaluation ended it."""
+
+    basis = "S1-33, K13"
+
+
+class RevisitMissing(Refusal):
+    """重办后须再次回访。After a redo there must be another return visit first."""
+
+    basis = "S1-36"
+
+
+class DisputeOpen(Refusal):
+    """派单异议尚未裁定。A dispute about the order is still open."""
+
+    basis = "DOMAIN 3.3"
+
+
+class ExplanationMissing(Refusal):
+    """须先向诉求人解释说明。The reasons must have been explained to the applicant."""
+
+    basis = "S1-38, S2-15"
+
+
+class EmergencyNotTold(Refusal):
+    """应急联动单位尚未全部通报。Not everybody who must hear of an emergency has been told."""
+
+    basis = "S1-28, DOMAIN 8.14"
+
+
+class LimitRequired(Refusal):
+    """须写明时限。A limit must be written."""
+
+    basis = "R-09, S2-30"
+    field = "limit"
+
+
+class NoDissatisfaction(Refusal):
+    """没有不满意评价可作为重办理由。There is no dissatisfaction on record that could ground a redo."""
+
+    basis = "S1-34"
+    field = "ground"
+
+
+class JudgedUnreasonable(Refusal):
+    """该诉求已认定为不合理，不得以此重办。The demand was judged unreasonable: that is no ground for a redo."""
+
+    basis = "S1-34, DOMAIN 8.11"
+    field = "ground"
+
+
+class AlreadyExempt(Refusal):
+    """该件已不计满意率。The order is left out of satisfaction already."""
+
+    basis = "S1-40"
+
+
+class ExemptionLate(Refusal):
+    """已有有效评价，须先由审核员提出、热线管理机构同意。After an evaluation a reviewer proposes this and the hotline's management agrees."""
+
+    basis = "DOMAIN 8.1"
+
+
+class NoSuchProposal(Refusal):
+    """没有待决定的此项提请。There is no such proposal waiting for a decision."""
+
+    basis = "DOMAIN 8.12"
