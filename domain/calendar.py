@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from functools import cache
-from itertools import accumulate, compress, pairwise
+from itertools import accumulate, compress, pairwise, repeat
 from typing import Final, Literal, NamedTuple, assert_never
 
 import msgspec
@@ -306,15 +306,14 @@ class _Grid(NamedTuple):
 
 @cache
 def _grid() -> _Grid:
-    weekdays = bytearray((_BASE + index - 1) % 7 < 5 for index in range(_DAYS))  # 0001-01-01 was a Monday
+    weekdays = (bytes([1, 1, 1, 1, 1, 0, 0]) * (_DAYS // 7 + 1))[:_DAYS]  # 1990-01-01 was a Monday
     presumed = bytearray(weekdays)
     for year in range(FIRST_YEAR, LAST_YEAR + 2):
         for month, day in _FIXED:
             presumed[date(year, month, day).toordinal() - _BASE] = 0
-    ends = [datetime.fromordinal(_BASE + index + 1).replace(tzinfo=SHANGHAI) for index in range(_DAYS)]
-    firm = [Due(at) for at in ends]
-    unsure = [Due(at, True) for at in ends]
-    return _Grid(bytes(weekdays), bytes(presumed), firm, unsure)
+    first = datetime(FIRST_YEAR, 1, 2, tzinfo=SHANGHAI)
+    ends = [first + timedelta(index) for index in range(_DAYS)]
+    return _Grid(weekdays, bytes(presumed), list(map(Due, ends)), list(map(Due, ends, repeat(True))))
 
 
 def _local(instant: datetime) -> datetime:
@@ -519,7 +518,7 @@ class Calendar:
     def _close(self, last: int, kernel: Kernel, *, provisional: bool) -> Due:
         """Return the end of a last day: the pack's closing time, else 24:00 (K4, K8)."""
         closing = (self._unsure if provisional else self._firm)[last]
-        if kernel.day_end is None:
+        if kernel.day_end is None or kernel.day_end == time.min:  # who writes 00:00 means the end of the day
             return closing
         return Due(datetime.combine(_date(last), kernel.day_end, SHANGHAI), provisional)
 
@@ -594,17 +593,15 @@ def _apply(year: CalendarYear, flags: bytearray, holidays: dict[int, tuple[DayKi
 
 def _gaps(published: dict[int, CalendarYear]) -> list[int]:
     """Return, for each day, the first later day whose year has no published calendar."""
-    years: list[list[int]] = []
-    following = _DAYS  # nothing is looked at beyond the table
-    for year in range(LAST_YEAR + 1, FIRST_YEAR - 1, -1):
-        first = date(year, 1, 1).toordinal() - _BASE
-        end = date(year + 1, 1, 1).toordinal() - _BASE
-        if year in published:
-            years.append([following] * (end - first))
-        else:
-            years.append([*range(first + 1, end), following])
-            following = first
-    return [day for days in reversed(years) for day in days]
+    gaps: list[int] = []
+    for year in range(FIRST_YEAR, LAST_YEAR + 2):
+        first, end = date(year, 1, 1).toordinal() - _BASE, date(year + 1, 1, 1).toordinal() - _BASE
+        following = year + 1
+        while following in published:
+            following += 1
+        gap = min(date(following, 1, 1).toordinal() - _BASE, _DAYS)  # nothing is looked at beyond the table
+        gaps += repeat(gap, end - first) if year in published else (*range(first + 1, end), gap)
+    return gaps
 
 
 def _count_natural_days(index: int, amount: int) -> Iterator[DayStep]:
