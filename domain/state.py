@@ -165,6 +165,7 @@ class Episode(Part, frozen=True):
     lead_parent: UnitId = ""  # its next-higher unit as it was
     reply_required: bool = True
     limits: dict[ClockName, Limit] = {}  # written on the dispatch or the redo (S2-T4, S2-T6)
+    slip: str = ""  # 交办单编号
     instruction: int | None = None
     ruled_final: bool = False
     reopened: bool = False  # begun by reopening, not by dispatch
@@ -363,6 +364,17 @@ class Proposal(Part, frozen=True):
     approved: bool = False
 
 
+class Referral(Part, frozen=True):
+    """跟踪件. A caller was told where to go; the hotline looks whether it helped (S2-20)."""
+
+    no: int
+    unit: str
+    referred: Mark
+    follow_up_by: date | None = None
+    followed_up: Mark | None = None
+    settled: bool = False
+
+
 class ClassChange(Part, frozen=True):
     """变更分类 (R-33, R-35)."""
 
@@ -428,6 +440,8 @@ class Links(Part, frozen=True):
     merged_children: tuple[UUID, ...] = ()
     duplicate_of: UUID | None = None
     duplicates: tuple[UUID, ...] = ()
+    region: str = ""  # transferred to another region (S0-5)
+    region_received: Mark | None = None
 
 
 class Quality(Part, frozen=True):
@@ -510,6 +524,7 @@ class WorkOrder(Part, frozen=True):
     episodes: tuple[Episode, ...] = ()
     replies: tuple[Reply, ...] = ()
     follow_ups: tuple[FollowUp, ...] = ()
+    referrals: tuple[Referral, ...] = ()
     proposals: tuple[Proposal, ...] = ()
     corrections: tuple[Correction, ...] = ()
     links: Links = Links()
@@ -560,6 +575,30 @@ def latest_episode(order: WorkOrder, **changes: object) -> WorkOrder:
     """Return the order with its newest episode changed."""
     last = msgspec.structs.replace(order.episodes[-1], **changes)
     return msgspec.structs.replace(order, episodes=(*order.episodes[:-1], last))
+
+
+def begin_wait(order: WorkOrder, cause: str, at: Mark) -> WorkOrder:
+    """Return the order waiting for the hotline, from a moment on and for a cause."""
+    wait = Wait(since=at, cause=cause)
+    return msgspec.structs.replace(order, state=OrderState.AWAITING_DISPATCH, waits=(*order.waits, wait))
+
+
+def end_wait(order: WorkOrder, by: str, at: Mark) -> WorkOrder:
+    """Return the order with its waiting for the hotline over; unchanged where it does not wait."""
+    waits = tuple(w if w.until is not None else msgspec.structs.replace(w, until=at, by=by) for w in order.waits)
+    return msgspec.structs.replace(order, waits=waits)
+
+
+def end_episode(order: WorkOrder, how: str, state: AssignmentState, at: Mark) -> WorkOrder:
+    """Return the order with its running episode ended, and every open assignment in `state`."""
+    last = order.episode
+    if last is None or last.ended is not None:
+        return order
+    held = tuple(
+        a if a.ended is not None else msgspec.structs.replace(a, ended=at, state=state) for a in last.assignments
+    )
+    waiting = tuple(x if not x.pending else msgspec.structs.replace(x, ended=at) for x in last.extensions)
+    return latest_episode(order, ended=at, ended_as=how, assignments=held, extensions=waiting)
 
 
 # --- two-person acts ---------------------------------------------------------------------------------------------

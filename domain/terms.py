@@ -433,6 +433,25 @@ class ReopenGround(StrEnum):
     WRONG_CLOSURE = "wrong_closure"  # 办结有误
 
 
+class EmergencyService(StrEnum):
+    """紧急服务 (DOMAIN 3.3)."""
+
+    POLICE = "110"  # 公安
+    FIRE = "119"  # 消防
+    AMBULANCE = "120"  # 急救
+    TRAFFIC = "122"  # 交通事故
+
+
+class EmergencyRecipient(StrEnum):
+    """应急联动通报对象 (8.14)."""
+
+    TERRITORY = "territory"  # 事件属地政府
+    DEPARTMENT = "department"  # 处置部门
+    CITY_OPS = "city_ops"  # 城市运行中心
+    POLICE_110 = "police_110"  # 110指挥中心
+    OTHER = "other"
+
+
 class DispatchType(StrEnum):
     """转办类型 (S1-12…14)."""
 
@@ -747,6 +766,14 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         if self.origin is Origin.LIVE or self.occurred_at is None:
             return self.recorded_at
         return self.occurred_at
+
+    def numbered(self, journal: str, nth: int = 1) -> str:
+        """Return the nth running number that the commit gave in a journal, as printed; empty if there is none."""
+        for key, given in self.numbers.items():
+            kind, _, series = key.partition("/")
+            if kind == journal and 0 < nth <= len(given):
+                return f"{series}-{given[nth - 1]:06d}" if series else f"{given[nth - 1]:06d}"
+        return ""
 
 
 class Mark(NamedTuple):
