@@ -815,3 +815,191 @@ class NoSuchProposal(Refusal):
     """没有待决定的此项提请。There is no such proposal waiting for a decision."""
 
     basis = "DOMAIN 8.12"
+
+
+# --- closing and filing ------------------------------------------------------------------------------------------
+
+
+class ClosureNotHere(Refusal):
+    """此种办结方式有其专门的操作。This way of closing has a command of its own."""
+
+    basis = "DOMAIN 3.2, 8.2"
+    field = "kind"
+
+
+class NotQcReviewer(Refusal):
+    """无法联系办结须经审核员。Closing because the applicant cannot be reached is the reviewer's decision."""
+
+    basis = "A-05, T86"
+
+
+class ReplyMissing(Refusal):
+    """尚无答复。There is no reply yet."""
+
+    basis = "S2-13"
+
+
+class FactsNotClear(Refusal):
+    """事实不清，不得备注办结。An order whose facts are not clear is not closed with a note."""
+
+    basis = "S1-39"
+    field = "facts_clear"
+
+
+class NotDissatisfied(Refusal):
+    """没有有效的不满意评价，不适用备注办结。Closing with a note answers an effective dissatisfaction; there is none."""
+
+    basis = "DOMAIN 8.9"
+
+
+class NotSatisfied(Refusal):
+    """没有有效的满意评价。There is no effective evaluation that is positive."""
+
+    basis = "S1-32"
+
+
+class ArticleMissing(Refusal):
+    """须写明所依据的条款。Name the article it conforms to."""
+
+    basis = "S1-32"
+    field = "article"
+
+
+class UnresolvedNeedsFollowUp(Refusal):
+    """未解决事项只能阶段性办结并跟踪承诺。What is unresolved closes only with its promise followed up."""
+
+    basis = "DOMAIN 3.5"
+    field = "kind"
+
+
+class FollowUpMissing(Refusal):
+    """没有可跟踪的后续承诺。There is no promise to follow up."""
+
+    basis = "S4-27"
+
+
+class OutcomeDiffers(Refusal):
+    """与答复的办理结果不符。The reply's outcome is another one."""
+
+    basis = "S4-27, S4-28"
+    field = "kind"
+
+
+class AlreadyEvaluated(Refusal):
+    """已有有效评价，不属于未评价办结。There is an effective evaluation: this is no closure without one."""
+
+    basis = "DOMAIN 8.2"
+    field = "kind"
+
+
+class RevisitPending(Refusal):
+    """已抽中回访，尚未完成。A return visit is due and not over."""
+
+    basis = "DOMAIN 8.2"
+
+
+class ApplicantNotTold(Refusal):
+    """尚未告知诉求人。The applicant has not been told."""
+
+    basis = "S2-13, S2-41"
+
+
+class FollowUpResultMissing(Refusal):
+    """未要求答复的事项，须写明跟踪结果。An order that asked for no reply closes with the result of its follow-up."""
+
+    basis = "DOMAIN 8.3"
+    field = "follow_up_result"
+
+
+class DecisionNeeded(Refusal):
+    """诉求人不满意，须由人员决定。The applicant is dissatisfied: a person decides, not the timer."""
+
+    basis = "DOMAIN 4.1"
+
+
+class NotYetDue(Refusal):
+    """期限未满。The period has not run out."""
+
+
+class MasterOpen(Refusal):
+    """主单尚未办结。The order it follows is still open."""
+
+    basis = "DOMAIN 8.4"
+
+
+class NotItsMaster(Refusal):
+    """不是该工单的主单。The order does not follow that one."""
+
+    field = "master"
+
+
+class AlreadyProposed(Refusal):
+    """已提请，待决定。The same has been proposed and waits for its decision."""
+
+    basis = "DOMAIN 8.12"
+
+
+class LimitLonger(Refusal):
+    """所写时限长于该类别的时限。The limit written is longer than the class's."""
+
+    basis = "DOMAIN 8.4"
+    field = "limit"
+
+
+class FileIncomplete(Refusal):
+    """材料不齐全，不得归档。The file is not complete."""
+
+    basis = "DOMAIN 5.4"
+
+
+class ChainNotVerified(Refusal):
+    """校验未覆盖本卷全部记录。The verification does not cover this file."""
+
+    basis = "DOMAIN 8.4"
+    field = "verified_to"
+
+
+class RetentionUnknown(Refusal):
+    """保管期限表没有此项，须由档案员写明范围、期限与依据。The retention table is silent: the archivist states it."""
+
+    basis = "DOMAIN 8.13"
+    field = "keep"
+
+
+class DossierMissing(Refusal):
+    """尚未形成归档件。The record copy has not been rendered."""
+
+    basis = "DOMAIN 8.10"
+    field = "dossier"
+
+
+class NotSealed(Refusal):
+    """档案尚未封存，不得移交。Only a sealed file is handed over."""
+
+    basis = "DOMAIN 5.4"
+
+
+class SealedPartMissing(Refusal):
+    """举报人保密件须附加密部分。An informant's file is handed over with its sealed part."""
+
+    basis = "DOMAIN 8.10"
+    field = "sealed_part"
+
+
+class UnknownVersion(Refusal):
+    """没有这一条记录。The case has no such entry."""
+
+    field = "version"
+
+
+class CorrectionUnreadable(Refusal):
+    """更正内容不合格式。The corrected value cannot be read."""
+
+    basis = "T84"
+    field = "new"
+
+
+class RetentionRunning(Refusal):
+    """保管期限未满，只能限制处理。The retention period is running: the data can only be restricted."""
+
+    basis = "DOMAIN 8.10, 个保法47"
