@@ -6,14 +6,14 @@ again under another calendar or another pack. How each one came about is told by
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 import msgspec
 
 from domain.calendar import Calendar, due_day
-from domain.institution import Law
+from domain.law import Law
 from domain.policy import ClassRule, ClockRule, Rules
 from domain.state import Assignment, ClassChange, Episode, Extension, Notice, Reply, WorkOrder
 from domain.terms import (
@@ -27,9 +27,7 @@ from domain.terms import (
     Start,
 )
 
-WINDOWS = frozenset(
-    {ClockName.EVAL_WINDOW, ClockName.CLOSE_AFTER, ClockName.SEAL, ClockName.APPEAL, ClockName.REVISIT}
-)
+WINDOWS = frozenset({ClockName.EVAL_WINDOW, ClockName.CLOSE_AFTER, ClockName.SEAL, ClockName.APPEAL, ClockName.REVISIT})
 """Clocks that open a right or bring an effect: their lapse is nobody's breach."""
 
 HANDLING = frozenset(
@@ -57,6 +55,7 @@ HANDLING = frozenset(
     }
 )
 """Clocks that closing the order cancels; the others run on (8.4)."""
+
 
 class Why(StrEnum):
     """What moved a due instant."""
@@ -175,6 +174,41 @@ class _Case:
         """Return the calendar a clock is read with: the newest, or the one known when it ended (K11)."""
         return self.newest if end is None else self.law.calendar(end.at)
 
+    def make(
+        self,
+        rule: ClockRule,
+        key: str,
+        unit: str,
+        start: Mark,
+        limit: Limit | None,
+        stop: Mark | None = None,
+        cancel: Mark | None = None,
+        cancelled_by: str = "",
+    ) -> Clock:
+        """Return a clock as it stands before anything moved it; what stopped a clock leaves nothing to cancel."""
+        if stop is not None or cancel is None:
+            end, cancel, cancelled_by = stop, None, ""
+        else:
+            end = cancel
+        if limit is None:
+            return Clock(rule.name, key, unit, start, None, None, rule, self.rules, stop, cancel, cancelled_by)
+        due = (self.newest if end is None else self.law.calendar(end.at)).due(start.at, limit, self.rules.kernel)
+        return Clock(
+            rule.name,
+            key,
+            unit,
+            start,
+            limit,
+            due.at,
+            rule,
+            self.rules,
+            stop,
+            cancel,
+            cancelled_by,
+            (),
+            due.provisional,
+        )
+
     def add(
         self,
         rule: ClockRule,
@@ -187,32 +221,7 @@ class _Case:
         cancelled_by: str = "",
     ) -> None:
         """Add a clock that nothing moves."""
-        end = stop or cancel
-        if stop is not None and cancel is not None:
-            cancel = None  # what stopped a clock came first: it needs no cancelling
-        if limit is None:
-            self.found.append(
-                Clock(rule.name, key, unit, start, None, None, rule, self.rules, stop, cancel, cancelled_by)
-            )
-            return
-        due = self.calendar(end).due(start.at, limit, self.rules.kernel)
-        self.found.append(
-            Clock(
-                rule.name,
-                key,
-                unit,
-                start,
-                limit,
-                due.at,
-                rule,
-                self.rules,
-                stop,
-                cancel,
-                cancelled_by if cancel is not None else "",
-                (),
-                due.provisional,
-            )
-        )
+        self.found.append(self.make(rule, key, unit, start, limit, stop, cancel, cancelled_by))
 
 
 # --- waiting for the hotline -------------------------------------------------------------------------------------
@@ -243,16 +252,8 @@ def _dispatch(case: _Case) -> None:
             continue
         peak = number == 1 and order.demand.peak  # only the registration instant decides (R-01)
         limit = case.rules.limit(ClockName.DISPATCH, of_class, peak=peak)
-        key = f"w{number}"
-        if not case.changes or limit is None:
-            case.add(rule, key, "", wait.since, limit, stop, cancel, wait.by)
-            continue
-        calendar = case.calendar(stop or cancel)
-        due = calendar.due(wait.since.at, limit, case.rules.kernel)
-        clock = Clock(
-            rule.name, key, "", wait.since, limit, due.at, rule, case.rules, stop, cancel, wait.by, (), due.provisional
-        )
-        case.found.append(_reclassified(case, clock, calendar, (), peak=peak))
+        clock = case.make(rule, f"w{number}", "", wait.since, limit, stop, cancel, wait.by)
+        case.found.append(_moved(case, clock, peak=peak))
 
 
 # --- handling ----------------------------------------------------------------------------------------------------
@@ -262,7 +263,9 @@ def _between(changes: Iterable[ClassChange], start: Mark, end: Mark | None) -> l
     return [c for c in changes if c.at.at > start.at and (end is None or c.at.at <= end.at)]
 
 
-def _shortened(case: _Case, clock: Clock, calendar: Calendar, change: ClassChange, new: ClassRule, limit: Limit) -> datetime:
+def _shortened(
+    case: _Case, clock: Clock, calendar: Calendar, change: ClassChange, new: ClassRule, limit: Limit
+) -> datetime:
     """Return when `clock` falls due under a shorter class from `change` on: nobody becomes late retroactively (R-35)."""
     kernel = case.rules.kernel
     if not (new.by_the_clock or limit.in_hours):
@@ -272,16 +275,13 @@ def _shortened(case: _Case, clock: Clock, calendar: Calendar, change: ClassChang
     return calendar.due(change.at.at, limit, kernel).at
 
 
-def _reclassified(
-    case: _Case, clock: Clock, calendar: Calendar, extensions: Iterable[Extension], *, peak: bool = False
-) -> Clock:
+def _moved(case: _Case, clock: Clock, extensions: Sequence[Extension] = (), *, peak: bool = False) -> Clock:
     """Return `clock` with every change of class and every extension applied, in the order they happened."""
-    if clock.due is None:
+    if clock.due is None or not (case.changes or extensions):
         return clock
     end = clock.stop or clock.cancel
-    happened: list[tuple[Mark, ClassChange | Extension]] = [
-        (c.at, c) for c in _between(case.changes, clock.start, end)
-    ]
+    calendar = case.calendar(end)
+    happened: list[tuple[Mark, ClassChange | Extension]] = [(c.at, c) for c in _between(case.changes, clock.start, end)]
     happened += [(x.decided, x) for x in extensions if x.approved and x.decided is not None]
     due, provisional, moves = clock.due, clock.provisional, list(clock.moves)
     for at, what in sorted(happened, key=lambda pair: pair[0]):
@@ -332,36 +332,14 @@ def _handle(case: _Case, episode: Episode, of_class: ClassRule, stop: Mark | Non
     if rule is None or episode.led_by_hotline or not episode.reply_required:
         return None
     limit = episode.limits.get(ClockName.HANDLE) or case.rules.limit(ClockName.HANDLE, of_class)
-    key = f"e{episode.no}"
-    if stop is not None:
-        cancel = None
-    ended_as = episode.ended_as if cancel is not None else ""
-    if limit is None:
-        return Clock(rule.name, key, episode.lead, episode.begun, None, None, rule, case.rules, stop, cancel, ended_as)
-    calendar = case.calendar(stop or cancel)
-    due = calendar.due(episode.begun.at, limit, case.rules.kernel)
-    clock = Clock(
-        rule.name,
-        key,
-        episode.lead,
-        episode.begun,
-        limit,
-        due.at,
-        rule,
-        case.rules,
-        stop,
-        cancel,
-        ended_as,
-        (),
-        due.provisional,
-    )
+    clock = case.make(rule, f"e{episode.no}", episode.lead, episode.begun, limit, stop, cancel, episode.ended_as)
     if case.changes or episode.extensions:
-        clock = _reclassified(case, clock, calendar, episode.extensions)
+        clock = _moved(case, clock, episode.extensions)
         pending = next((x for x in episode.extensions if x.pending), None)
         if pending is not None and clock.due is not None:
             clock = msgspec.structs.replace(clock, grace=max(clock.due, _decision_due(case, of_class, pending)))
     if case.rules.options.sent_back_due == "correction":
-        clock = _after_sending_back(case, clock, calendar, episode, of_class)
+        clock = _after_sending_back(case, clock, episode, of_class)
     return clock
 
 
@@ -372,11 +350,10 @@ def _decision_due(case: _Case, of_class: ClassRule, extension: Extension) -> dat
     return case.newest.due(extension.requested.at, limit, case.rules.kernel).at
 
 
-def _after_sending_back(
-    case: _Case, clock: Clock, calendar: Calendar, episode: Episode, of_class: ClassRule
-) -> Clock:
+def _after_sending_back(case: _Case, clock: Clock, episode: Episode, of_class: ClassRule) -> Clock:
     """Return `clock` with the time that a reply sent back gives again, where the pack chose so (8.9)."""
     limit = case.rules.limit(ClockName.CORRECTION, of_class)
+    calendar = case.calendar(clock.stop or clock.cancel)
     for reply in case.order.replies:
         if limit is None or clock.due is None or reply.episode != episode.no:
             continue
@@ -420,33 +397,14 @@ def _assignments(case: _Case, episode: Episode, of_class: ClassRule, lead: Clock
             limit = case.rules.limit(ClockName.SIGN, of_class)
             passed_on = end if a.state == "transferred" and a.signed is None else None
             stop = a.signed or passed_on  # passing an unsigned order on stops the first unit's signing (8.4)
-            if case.changes and limit is not None:
-                _sign_reclassified(case, sign, key, a, limit, stop, end if stop is None else None, episode.ended_as)
-            else:
-                case.add(sign, key, a.unit, a.given, limit, stop, end if stop is None else None, episode.ended_as)
+            cancel = end if stop is None else None
+            clock = case.make(sign, key, a.unit, a.given, limit, stop, cancel, episode.ended_as)
+            case.found.append(_moved(case, clock))
         if a.role is AssignmentRole.CO and co_reply is not None:
             limit, note = _co_reply_limit(case, lead, a, of_class)
             case.add(co_reply, key, a.unit, a.given, limit, a.opinion, end if a.opinion is None else None, "removed")
             if note:
                 case.found[-1] = msgspec.structs.replace(case.found[-1], note=note)
-
-
-def _sign_reclassified(
-    case: _Case,
-    rule: ClockRule,
-    key: str,
-    a: Assignment,
-    limit: Limit,
-    stop: Mark | None,
-    cancel: Mark | None,
-    ended_as: str,
-) -> None:
-    calendar = case.calendar(stop or cancel)
-    due = calendar.due(a.given.at, limit, case.rules.kernel)
-    clock = Clock(
-        rule.name, key, a.unit, a.given, limit, due.at, rule, case.rules, stop, cancel, ended_as, (), due.provisional
-    )
-    case.found.append(_reclassified(case, clock, calendar, ()))
 
 
 def _response(
@@ -465,28 +423,8 @@ def _response(
                 break
     if rule is None:
         return
-    end = stop or cancel
-    if not case.changes or limit is None:
-        case.add(rule, f"e{episode.no}", episode.lead, start, limit, stop, cancel, episode.ended_as)
-        return
-    calendar = case.calendar(end)
-    due = calendar.due(start.at, limit, case.rules.kernel)
-    clock = Clock(
-        name,
-        f"e{episode.no}",
-        episode.lead,
-        start,
-        limit,
-        due.at,
-        rule,
-        case.rules,
-        stop,
-        None if stop is not None else cancel,
-        episode.ended_as,
-        (),
-        due.provisional,
-    )
-    case.found.append(_reclassified(case, clock, calendar, ()))
+    clock = case.make(rule, f"e{episode.no}", episode.lead, start, limit, stop, cancel, episode.ended_as)
+    case.found.append(_moved(case, clock))
 
 
 def _first(*marks: Mark | None) -> Mark | None:
@@ -626,7 +564,7 @@ def _eval_window(case: _Case, of_class: ClassRule, reply: Reply, redo: Mark | No
     if outage is not None and clock.due is not None:
         next_day = Limit(amount=1, unit=LimitUnit.WORKING_DAYS)
         later = case.calendar(stop or cancel).due(outage.until, next_day, case.rules.kernel)
-        move = Move(Mark(outage.begins, 0), Why.OUTAGE, clock.due, later.at, outage.until, next_day)
+        move = Move(Mark(outage.from_at, 0), Why.OUTAGE, clock.due, later.at, outage.until, next_day)
         case.found[-1] = msgspec.structs.replace(clock, due=later.at, moves=(move,))
 
 
@@ -734,11 +672,11 @@ def _oversight(case: _Case) -> None:
     for w in seen.whistles if whistle is not None else ():
         ended = case.order.episodes[w.episode - 1].ended if 0 < w.episode <= len(case.order.episodes) else None
         cancel = ended if w.answered is None else None
-        assert whistle is not None  # noqa: S101  narrowed by the loop's condition
+        assert whistle is not None
         case.add(whistle, f"h{w.no}", w.unit, w.blown, Limit(until=w.arrive_by), w.answered, cancel, "episode ended")
     for i in seen.instructions if instruct is not None else ():
         if i.recorded is not None and i.limit is not None:
-            assert instruct is not None  # noqa: S101  narrowed by the loop's condition
+            assert instruct is not None
             case.add(instruct, f"i{i.no}", i.unit, i.recorded, i.limit, i.reported)
     for a in seen.appeals:
         of_class = case.rules.class_of(case.order.attributes)
@@ -755,7 +693,7 @@ def _oversight(case: _Case) -> None:
 def _after_closing(case: _Case) -> None:
     follow_up, seal = case.rules.clocks.get(ClockName.FOLLOW_UP), case.rules.clocks.get(ClockName.SEAL)
     for f in case.order.follow_ups if follow_up is not None else ():
-        assert follow_up is not None  # noqa: S101  narrowed by the loop's condition
+        assert follow_up is not None
         end_of_day = datetime.combine(f.implement_by, datetime.min.time(), f.promised.at.tzinfo) + timedelta(days=1)
         case.add(follow_up, f"f{f.no}", f.unit, f.promised, Limit(until=end_of_day), f.done)
     filing = case.order.filing
@@ -794,4 +732,3 @@ def clock_of(order: WorkOrder, law: Law, name: ClockName, key: str | None = None
     """Return the newest clock of that name, or the one with this key; None if there is none."""
     found = [c for c in clocks(order, law) if c.name is name and (key is None or c.key == key)]
     return found[-1] if found else None
-

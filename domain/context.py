@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain.institution import Law
+from domain.law import Law
 from domain.terms import Act, Actor, Entry, Fact, Origin, Step
 
 
@@ -21,7 +21,7 @@ class Context:
     law that depend on the instant (units, peaks, packs) go through methods here for the same reason.
     """
 
-    def __init__(  # noqa: PLR0913  every argument is one thing a decision may look at
+    def __init__(
         self,
         *,
         actor: Actor,
@@ -65,7 +65,7 @@ class Context:
             raise RuntimeError("this decision was given no ids to draw from")
         return self._draw()
 
-    def other(self, stream: str) -> Any:  # noqa: ANN401  each kind of stream folds to its own type
+    def other(self, stream: str) -> Any:
         """Return the folded state of another stream the command named; None where it does not exist."""
         return self.others.get(stream)
 

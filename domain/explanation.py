@@ -8,7 +8,7 @@ import msgspec
 
 from domain.calendar import CalendarYear, DayStep, show_due
 from domain.clocks import Clock, Move, Status, Why
-from domain.institution import Law
+from domain.law import Law
 from domain.policy import LimitSource
 from domain.terms import Citation, ClockName, Limit, LimitUnit, Mark, PolicyRef, Start, Stop
 

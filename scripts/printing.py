@@ -1,0 +1,291 @@
+"""How a case, its clocks and the law are shown in a terminal: Chinese first, English second.
+
+Everything here takes what the domain derived and returns rich renderables; it decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from domain.calendar import DayKind, DayStep
+from domain.clocks import Clock, Status
+from domain.explanation import STATUS_WORDS, Explanation, MoveExplained
+from domain.policy import Pack
+from domain.state import WorkOrder
+from domain.terms import SHANGHAI, Citation, Entry, Fact, Origin
+
+_WEEKDAYS = "一二三四五六日"
+_COLOURS = {
+    Status.RUNNING: "cyan",
+    Status.PENDING_EXTENSION: "yellow",
+    Status.OVERDUE: "bold red",
+    Status.ON_TIME: "green",
+    Status.LATE: "red",
+    Status.CANCELLED: "dim",
+    Status.CANCELLED_LATE: "red",
+    Status.LAPSED: "magenta",
+    Status.MEASURED: "dim",
+}
+
+_DAY_WORDS = {
+    DayKind.WEEKEND: "周末",
+    DayKind.HOLIDAY: "放假",
+    DayKind.PRESUMED_WEEKEND: "推定周末",
+    DayKind.PRESUMED_HOLIDAY: "推定放假",
+    DayKind.START: "起算当日不计",
+    DayKind.MONTHS: "对应日",
+    DayKind.CLOCK: "连续计时",
+    DayKind.WRITTEN: "指定期限",
+}
+
+
+def show_instant(instant: datetime | None) -> str:
+    """Show an instant in Shanghai's time to the second; milliseconds only where they matter."""
+    if instant is None:
+        return "—"
+    local = instant.astimezone(SHANGHAI)
+    millis = f".{local.microsecond // 1000:03d}" if local.microsecond >= 1000 else ""
+    return f"{local:%Y-%m-%d %H:%M:%S}{millis}"
+
+
+def show_span(span: timedelta) -> str:
+    """Show how long: `2天3小时`, `41小时`, `15分钟`, down to milliseconds."""
+    millis = round(span / timedelta(milliseconds=1))
+    if abs(millis) < 60_000:
+        return f"{millis / 1000:g}秒"
+    hours, minute = divmod(millis // 60_000, 60)
+    if hours >= 48:
+        days, hours = divmod(hours, 24)
+        return f"{days}天{hours}小时" if hours else f"{days}天"
+    return f"{hours}小时{minute}分" if hours and minute else (f"{hours}小时" if hours else f"{minute}分钟")
+
+
+def event_title(event: Fact | type[Fact]) -> str:
+    """Return the event's official term: the first words of its docstring."""
+    kind = event if isinstance(event, type) else type(event)
+    first = (kind.__doc__ or kind.__name__).strip().split("\n")[0]
+    return first.split(".")[0].split("。")[0].strip()
+
+
+def show_citation(citation: Citation) -> str:
+    """Show where a rule stands: 《text》 article (source)."""
+    source = f" ({citation.source})" if citation.source else ""
+    note = f" · {citation.note}" if citation.note else ""
+    return f"《{citation.text}》{citation.article}{source}{note}"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        if set(value) == {"key", "box"}:
+            return "▒▒▒"
+        return "{" + ", ".join(f"{k}: {_plain(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return ", ".join(_plain(v) for v in value)
+    if isinstance(value, bool):
+        return "是" if value else "否"
+    return str(value)
+
+
+def event_details(event: Fact) -> str:
+    """Show an event's fields in one line; sealed ones as ▒▒▒."""
+    plain = msgspec.to_builtins(event)
+    plain.pop("type", None)
+    return " · ".join(f"{name}={_plain(value)}" for name, value in plain.items() if value not in (None, "", [], {}))
+
+
+def timeline(entries: Sequence[Entry], *, corrections: dict[int, str] | None = None) -> Table:
+    """Show a history: version, position, instant, what happened, who did it."""
+    table = Table(title="办理过程 history", title_justify="left", show_lines=False, pad_edge=False, box=None)
+    table.add_column("#", justify="right", style="dim")
+    table.add_column("位置 pos", justify="right", style="dim")
+    table.add_column("时间 at", no_wrap=True)
+    table.add_column("事件 event", no_wrap=True, style="bold")
+    table.add_column("操作人 by", no_wrap=True)
+    table.add_column("内容 details", overflow="fold")
+    for entry in entries:
+        at = show_instant(entry.at)
+        if entry.origin is not Origin.LIVE:
+            at += " ᴵ" if entry.origin is Origin.IMPORT else " ᴮ"
+        by = f"{entry.actor.user}/{entry.actor.role}" + (f"@{entry.actor.unit}" if entry.actor.unit else "")
+        details = escape(event_details(entry.event))
+        numbers = " ".join(f"{journal} № {', '.join(map(str, given))}" for journal, given in entry.numbers.items())
+        if numbers and entry.event is not None:
+            details += f" [cyan]{escape(numbers)}[/]"
+        if corrections and entry.version in corrections:
+            details += f" [yellow]更正 corrected: {escape(corrections[entry.version])}[/]"
+        table.add_row(str(entry.version), str(entry.position or "—"), at, event_title(entry.event), escape(by), details)
+    return table
+
+
+def day_steps(steps: Iterable[DayStep]) -> str:
+    """Show counted and skipped days in one line: `03-04(二)起算当日不计 · 03-05(三)=1 · 03-08–09 周末 …`."""
+    shown: list[str] = []
+    skipped: list[DayStep] = []
+
+    def flush() -> None:
+        if not skipped:
+            return
+        first, last = skipped[0], skipped[-1]
+        words = " ".join(
+            dict.fromkeys(s.reason.holiday or _DAY_WORDS.get(s.reason.kind, str(s.reason.kind)) for s in skipped)
+        )
+        span = f"{first.day:%m-%d}" if first is last else f"{first.day:%m-%d}–{last.day:%m-%d}"
+        shown.append(f"{span} {words}")
+        skipped.clear()
+
+    for step in steps:
+        if step.number == 0 and step.reason.kind is not DayKind.START:
+            skipped.append(step)
+            continue
+        flush()
+        day = f"{step.day:%m-%d}({_WEEKDAYS[step.day.weekday()]})"
+        if step.reason.kind is DayKind.START:
+            shown.append(f"{day}{_DAY_WORDS[DayKind.START]}")
+        elif step.reason.kind is DayKind.MAKEUP:
+            shown.append(f"{day}={step.number} 调休上班")
+        elif step.reason.kind in (DayKind.CLOCK, DayKind.WRITTEN):
+            shown.append(_DAY_WORDS[step.reason.kind])
+        else:
+            shown.append(f"{day}={step.number}")
+    flush()
+    return " · ".join(shown)
+
+
+def _move_line(move: MoveExplained) -> str:
+    return (
+        f"{show_instant(move.at.at)} 位置 {move.at.position}: {move.why} {move.limit} → "
+        f"{show_instant(move.after)}\n  {day_steps(move.steps)}\n  {show_citation(move.basis)}"
+    )
+
+
+def explanation(explained: Explanation, clock: Clock, now: datetime) -> Panel:
+    """Show one deadline with everything it rests on."""
+    status = clock.status(now)
+    chinese, english = STATUS_WORDS[status]
+    rows = Table.grid(padding=(0, 1))
+    rows.add_column(style="dim", no_wrap=True)
+    rows.add_column(overflow="fold")
+    rows.add_row("依据 article", escape(show_citation(explained.article)))
+    if explained.article.quote:
+        rows.add_row("", f"“{escape(explained.article.quote)}”")
+    position = f" (位置 {explained.start.position})" if explained.start.position else ""
+    rows.add_row("起算 start", f"{show_instant(explained.start.at)} {explained.starts}{position}")
+    written = " · 派单或文书载明 written on the instrument" if explained.written else ""
+    rows.add_row("时限 limit", explained.limit_words + written + (f" · {explained.note}" if explained.note else ""))
+    if explained.steps:
+        rows.add_row("计日 days", day_steps(explained.steps))
+    for move in explained.moves:
+        rows.add_row("变动 moved", escape(_move_line(move)))
+    if explained.due is not None:
+        provisional = " [yellow]暂定: 该年日历未公布 provisional[/]" if explained.provisional else ""
+        rows.add_row("到期 due", f"[bold]{explained.due_words}[/]{provisional}")
+    if explained.stop is not None:
+        rows.add_row(
+            "停止 stop", f"{show_instant(explained.stop.at)} {explained.stops} (位置 {explained.stop.position})"
+        )
+    if explained.cancel is not None:
+        rows.add_row(
+            "取消 cancelled",
+            f"{show_instant(explained.cancel.at)} {explained.cancelled_by} (位置 {explained.cancel.position})",
+        )
+    for notice in explained.calendars:
+        rows.add_row("日历 calendar", escape(show_citation(notice)))
+    late = clock.late_by(now)
+    verdict = f"{chinese} {english}" + (f" {show_span(late)}" if late is not None else "")
+    title = f"[bold]{explained.title}[/] {explained.clock} · {explained.key or '—'} · {explained.unit or '热线'}"
+    return Panel(rows, title=title, subtitle=f"[{_COLOURS[status]}]{verdict}[/]", title_align="left")
+
+
+def clocks_table(found: Sequence[Clock], now: datetime) -> Table:
+    """Show every clock of a case, a line each."""
+    table = Table(title="时限 clocks", title_justify="left", box=None, pad_edge=False)
+    for column in ("时限 clock", "项 key", "责任 unit", "起算 start", "到期 due", "停止 stop", "状态 status"):
+        table.add_column(column, no_wrap=True)
+    for clock in found:
+        status = clock.status(now)
+        late = clock.late_by(now)
+        words = STATUS_WORDS[status][0] + (f" {show_span(late)}" if late is not None else "")
+        end = clock.stop or clock.cancel
+        table.add_row(
+            f"{clock.rule.title} {clock.name}",
+            clock.key,
+            clock.unit or "热线",
+            show_instant(clock.start.at),
+            show_instant(clock.due) + (" 暂定" if clock.provisional else ""),
+            show_instant(end.at) if end is not None else "—",
+            f"[{_COLOURS[status]}]{words}[/]",
+        )
+    return table
+
+
+def order_head(order: WorkOrder, pack: Pack) -> Panel:
+    """Show what an order is and where it stands."""
+    demand = order.demand
+    rows = Table.grid(padding=(0, 1))
+    rows.add_column(style="dim", no_wrap=True)
+    rows.add_column(overflow="fold")
+    number = order.number + (f" (旧号 old: {demand.old_number})" if demand.old_number else "")
+    rows.add_row("工单 order", f"[bold]{escape(number)}[/]  {order.id}")
+    rows.add_row("标题 title", escape(demand.title))
+    kind = f"{order.attributes.demand_type} · {demand.category} · {demand.channel}"
+    place = f" · {demand.place}" if demand.place else ""
+    rows.add_row("诉求 demand", escape(kind + place))
+    applicant = demand.applicant
+    who = "匿名 anonymous" if demand.anonymous else (f"{applicant.kind} · ▒▒▒" if applicant else "—")
+    rows.add_row("诉求人", f"{who} · {order.confidentiality}")
+    closure = f" · {order.filing.kind}" if order.filing.kind else ""
+    rows.add_row("状态 state", f"[bold]{order.state}[/]{closure} · 第{order.round}轮 round {order.round}")
+    assumed = " · [yellow]推定适用 assumed[/]" if order.assumed_policy else ""
+    rows.add_row("政策 policy", f"{pack.id} {pack.version} {order.policy.digest[:19]}…{assumed}")
+    if order.lead:
+        rows.add_row("主办 lead", order.lead)
+    if demand.derived:
+        rows.add_row("推得 derived", escape(", ".join(demand.derived)))
+    return Panel(rows, title="Huiyin 回音", title_align="left")
+
+
+def story(
+    order: WorkOrder,
+    pack: Pack,
+    entries: Sequence[Entry],
+    explained: Sequence[tuple[Clock, Explanation]],
+    now: datetime,
+) -> RenderableType:
+    """Show a case whole: head, history, clocks, and each deadline explained."""
+    corrections = {c.version: f"{c.field}: {c.old} → {c.new}" for c in order.corrections}
+    parts: list[RenderableType] = [
+        order_head(order, pack),
+        timeline(entries, corrections=corrections),
+        Text(""),
+        clocks_table([clock for clock, _ in explained], now),
+        Text(""),
+    ]
+    parts += [explanation(e, clock, now) for clock, e in explained]
+    return Group(*parts)
+
+
+def counts(title: str, rows: Iterable[Sequence[object]], columns: Sequence[str]) -> Table:
+    """Show a table of figures: the first column names, the others right-aligned."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="left" if number == 0 else "right")
+    for row in rows:
+        table.add_row(*(escape(str(cell)) for cell in row))
+    return table
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return the terminal; wide enough for tables when the output is a file or a pipe."""
+    out = Console(stderr=stderr, highlight=False)
+    if not out.is_terminal:
+        out = Console(stderr=stderr, highlight=False, width=160)
+    return out
