@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator
-from importlib.metadata import packages_distributions
+from importlib.metadata import PackageNotFoundError, metadata, packages_distributions
 from itertools import pairwise
 from pathlib import Path
 
@@ -152,15 +152,27 @@ def distribution_name(requirement: str) -> str:
     return re.sub(r"[-_.]+", "-", re.split(r"[^\w.-]", requirement.strip(), maxsplit=1)[0]).lower()
 
 
+def provided(requirement: str) -> set[str]:
+    """Return the distributions a requirement names: its own, and those of its extras."""
+    name, extras = (
+        distribution_name(requirement),
+        re.findall(r"[\w-]+", requirement.partition("[")[2].partition("]")[0]),
+    )
+    try:
+        needs = metadata(name).get_all("Requires-Dist") or []
+    except PackageNotFoundError:
+        needs = []
+    by_extra = {need for need in needs for extra in extras if re.search(rf"extra == ['\"]{extra}['\"]", need)}
+    return {name} | {distribution_name(need) for need in by_extra}
+
+
 def undeclared(names: Iterable[str], declared: Iterable[str]) -> list[str]:
     """Return imported third-party names whose distribution is not among the declared requirements."""
     providers = packages_distributions()
     ours = {*ROOMS, "tests"} | set(sys.stdlib_module_names)
-    allowed = {distribution_name(requirement) for requirement in declared}
+    allowed = set().union(*map(provided, declared))
     tops = {name.partition(".")[0] for name in names} - ours
-    return sorted(
-        top for top in tops if not allowed & {distribution_name(dist) for dist in providers.get(top, ["(nobody's)"])}
-    )
+    return sorted(top for top in tops if not allowed & set(map(distribution_name, providers.get(top, ["(nobody's)"]))))
 
 
 def unlisted(config: dict, present: Iterable[str], packages: Iterable[str]) -> list[str]:
@@ -338,6 +350,8 @@ def test_whatever_is_imported_is_declared():
     assert undeclared(ours, project["dependencies"]) == []
     assert undeclared(theirs, for_tests) == []
     assert undeclared({"rich.table", "pluggy", "nowhere"}, ["rich>=14"]) == ["nowhere", "pluggy"]
+    assert undeclared({"psycopg_pool"}, ["psycopg[binary, pool]>=3"]) == []
+    assert undeclared({"psycopg_pool"}, ["psycopg[binary]>=3"]) == ["psycopg_pool"]
 
 
 def test_every_lint_rule_set_aside_has_its_reason():
