@@ -18,7 +18,6 @@ from domain.policy import ClassRule, ClockRule, Rules
 from domain.state import Assignment, ClassChange, Episode, Extension, Notice, Reply, WorkOrder
 from domain.terms import (
     AssignmentRole,
-    Attributes,
     ClockName,
     EvaluationSource,
     Limit,
@@ -227,13 +226,15 @@ class _Case:
 # --- waiting for the hotline -------------------------------------------------------------------------------------
 
 
-def _first_class(case: _Case, since: Mark) -> tuple[Attributes, ClassRule | None]:
-    """Return the attributes and class the order had at a moment."""
+def _class_at(case: _Case, since: Mark) -> ClassRule | None:
+    """Return the class the order had at a moment."""
+    if not case.changes:
+        return case.rules.class_of(case.order.attributes)
     attributes = case.order.demand.attributes
     for change in case.changes:
         if change.at.at <= since.at:
             attributes = change.after
-    return attributes, case.rules.class_of(attributes)
+    return case.rules.class_of(attributes)
 
 
 def _dispatch(case: _Case) -> None:
@@ -244,10 +245,7 @@ def _dispatch(case: _Case) -> None:
     for number, wait in enumerate(order.waits, 1):
         stop = None if wait.cancelled else wait.until
         cancel = wait.until if wait.cancelled else None
-        if not case.changes:
-            of_class = case.rules.class_of(order.attributes)
-        else:
-            of_class = _first_class(case, wait.since)[1]
+        of_class = _class_at(case, wait.since)
         if of_class is None:
             continue
         peak = number == 1 and order.demand.peak  # only the registration instant decides (R-01)
@@ -320,7 +318,7 @@ def _answered(case: _Case, episode: Episode) -> Mark | None:
     return None
 
 
-def _ended(case: _Case, episode: Episode, *, replied: bool) -> Mark | None:
+def _ended(episode: Episode, *, replied: bool) -> Mark | None:
     """Return what cancels the episode's clocks; closure does so only where no reply exists (8.3)."""
     if episode.ended is None or (replied and episode.ended_as == "closed"):
         return None
@@ -493,9 +491,8 @@ def _episode(case: _Case, episode: Episode) -> None:
     if of_class is None:
         return
     replies = [r for r in case.order.replies if r.episode == episode.no]
-    replied = next((r.submitted for r in replies if r.accepted is not False), None)
     stop = _answered(case, episode)
-    cancel = _ended(case, episode, replied=stop is not None)
+    cancel = _ended(episode, replied=stop is not None)
     handle = _handle(case, episode, of_class, stop, cancel)
     if handle is not None:
         case.found.append(handle)
