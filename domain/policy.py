@@ -922,12 +922,12 @@ def _fill(child: Pack, parent: Pack) -> Pack:
     finer, mine, theirs = _split(child, parent, taken, figures)
     clocks: list[ClockRule] = []
     for rule in child.clocks:
-        spread = _spread(rule, child.classes, mine)
+        spread = _spread(rule, child.classes, mine, finer)
         given = figures.get(rule.name)
         if given is not None:
-            spread = _give(spread, _spread(given, parent.classes, theirs), finer)
+            spread = _give(spread, _spread(given, parent.classes, theirs, finer), finer)
         clocks.append(spread)
-    clocks.extend(_spread(rule, parent.classes, theirs, keep_wildcards=not theirs) for rule in taken)
+    clocks.extend(_spread(rule, parent.classes, theirs, finer) for rule in taken if _meant(rule.classes, theirs))
     there = {c.name for c in clocks}
     said = {(c.clock, c.on) for c in child.consequences}
     decided = any(not r.closure and not r.instruction for r in child.retention)
@@ -943,9 +943,7 @@ def _fill(child: Pack, parent: Pack) -> Pack:
             *(
                 msgspec.structs.replace(c, classes=_names(c.classes, theirs))
                 for c in parent.consequences
-                if (c.clock, c.on) not in said
-                and (c.clock is None or c.clock in there)
-                and all(name in theirs for name in c.classes)
+                if (c.clock, c.on) not in said and (c.clock is None or c.clock in there) and _meant(c.classes, theirs)
             ),
         ),
         retention=child.retention if decided else (*child.retention, *parent.retention),
@@ -966,6 +964,11 @@ def _union(mine: tuple[_R, ...], theirs: tuple[_R, ...], naming: str) -> tuple[_
 
 def _names(classes: tuple[str, ...], spread: Spread) -> tuple[str, ...]:
     return tuple(name for one in classes for name in spread.get(one, (one,)))
+
+
+def _meant(classes: tuple[str, ...], theirs: Spread) -> bool:
+    """Tell whether a parent's row that names classes still means somebody (no name means everybody)."""
+    return not classes or bool(set(_names(classes, theirs)) - (set(classes) - set(theirs)))
 
 
 def _by_class(rule: ClockRule) -> bool:
@@ -1035,41 +1038,34 @@ def _both(mine: When, theirs: When, where: str) -> When | None:
     return When(**lines)
 
 
-def _spread(rule: ClockRule, classes: Sequence[ClassRule], spread: Spread, *, keep_wildcards: bool = True) -> ClockRule:
-    """Return `rule` with every split class replaced by its parts; a part's figure stands under its own name."""
+def _spread(rule: ClockRule, classes: Sequence[ClassRule], spread: Spread, finer: Sequence[ClassRule]) -> ClockRule:
+    """Return `rule`, written for `classes`, in the words of the finer ones: each part has its whole's figure."""
     if not spread:
         return rule
-    limit, bases = _spread_table(rule, "", classes, spread)
-    peak, peak_bases = _spread_table(rule, "@peak", classes, spread)
-    if keep_wildcards:
-        limit = {**{k: v for k, v in rule.limit.items() if k in WILDCARDS}, **limit}
-        peak = {**{k: v for k, v in rule.peak.items() if k in WILDCARDS}, **peak}
-    wild = {k: v for k, v in rule.bases.items() if k in limit or k.removesuffix("@peak") in peak}
+    wholes = {part: whole for whole in classes for part in spread.get(whole.name, (whole.name,))}
+    limit: dict[str, Limit] = {}
+    peak: dict[str, Limit] = {}
+    bases: dict[str, Citation] = {}
+    for suffix, old, new in (("", rule.limit, limit), ("@peak", rule.peak, peak)):
+        if len(wholes) == len(finer):
+            new.update({key: old[key] for key in WILDCARDS if key in old})
+        for part in finer:
+            key = next((k for k in _keys(wholes[part.name]) if k in old), None) if part.name in wholes else None
+            if key is None:
+                continue
+            if next((k for k in _keys(part) if k in new), None) != key:
+                new[part.name] = old[key]
+            at = part.name if part.name in new else key
+            if key + suffix in rule.bases:
+                bases[at + suffix] = rule.bases[key + suffix]
     return msgspec.structs.replace(
         rule,
         limit=limit,
         peak=peak,
-        bases={**wild, **bases, **peak_bases},
+        bases=bases,
         classes=_names(rule.classes, spread),
         optional=_names(rule.optional, spread),
     )
-
-
-def _spread_table(
-    rule: ClockRule, suffix: str, classes: Sequence[ClassRule], spread: Spread
-) -> tuple[dict[str, Limit], dict[str, Citation]]:
-    table = rule.peak if suffix else rule.limit
-    limits: dict[str, Limit] = {}
-    bases: dict[str, Citation] = {}
-    for one in classes:
-        key = next((k for k in _keys(one) if k in table), None)
-        if key is None or (one.name not in spread and key in WILDCARDS):
-            continue
-        for name in spread.get(one.name, (one.name,)):
-            limits[name] = table[key]
-            if key + suffix in rule.bases:
-                bases[name + suffix] = rule.bases[key + suffix]
-    return limits, bases
 
 
 def _give(asking: ClockRule, given: ClockRule, classes: Sequence[ClassRule]) -> ClockRule:
