@@ -25,6 +25,7 @@ from domain.terms import (
     DispatchType,
     Entry,
     EvaluationSource,
+    Fact,
     Limit,
     Mark,
     NoticeGround,
@@ -362,6 +363,7 @@ class Proposal(Part, frozen=True):
     subject: int | None = None  # the ordinal it is about, where it has one
     decided: Mark | None = None
     approved: bool = False
+    content: Fact | None = None  # what was proposed, where the decision repeats it
 
 
 class Referral(Part, frozen=True):
@@ -612,7 +614,9 @@ def pending(order: WorkOrder, about: str, subject: int | None = None) -> Proposa
     return None
 
 
-def propose(order: WorkOrder, entry: Entry, about: str, subject: int | None = None) -> WorkOrder:
+def propose(
+    order: WorkOrder, entry: Entry, about: str, subject: int | None = None, content: Fact | None = None
+) -> WorkOrder:
     """Return the order with one more proposal waiting."""
     proposal = Proposal(
         no=len(order.proposals) + 1,
@@ -621,6 +625,7 @@ def propose(order: WorkOrder, entry: Entry, about: str, subject: int | None = No
         unit=entry.actor.unit,
         proposed=Mark(entry.at, entry.position),
         subject=subject,
+        content=content,
     )
     return msgspec.structs.replace(order, proposals=(*order.proposals, proposal))
 
