@@ -898,12 +898,6 @@ class RevisitPending(Refusal):
     basis = "DOMAIN 8.2"
 
 
-class ApplicantNotTold(Refusal):
-    """尚未告知诉求人。The applicant has not been told."""
-
-    basis = "S2-13, S2-41"
-
-
 class FollowUpResultMissing(Refusal):
     """未要求答复的事项，须写明跟踪结果。An order that asked for no reply closes with the result of its follow-up."""
 
@@ -1003,3 +997,250 @@ class RetentionRunning(Refusal):
     """保管期限未满，只能限制处理。The retention period is running: the data can only be restricted."""
 
     basis = "DOMAIN 8.10, 个保法47"
+
+
+# --- registration and triage -------------------------------------------------------------------------------------
+
+
+class InstantAhead(Refusal):
+    """所述时间晚于现在。What is told of lies ahead of now."""
+
+
+class DayHasPassed(Refusal):
+    """所定日期已过。The day named has passed."""
+
+    basis = "DOMAIN 3.3"
+
+
+class TitleHasPersonalData(Refusal):
+    """标题不得含有电话、证件号等个人信息。The title may hold no personal data: no telephone, no identity number, no name."""
+
+    basis = "DOMAIN 8.10"
+    field = "title"
+
+
+class ContentMissing(Refusal):
+    """须登记诉求内容。The demand's content must be registered."""
+
+    basis = "S0-15"
+    field = "content"
+
+
+class ContactMissing(Refusal):
+    """须登记联系方式，或注明匿名。A way to reach the applicant must be registered, or that the applicant is anonymous."""
+
+    basis = "S0-15, S2-18"
+    field = "applicant"
+
+
+class AnonymousNamed(Refusal):
+    """匿名诉求不得登记身份信息。An anonymous demand is registered without anybody's identity."""
+
+    basis = "DOMAIN 8.10"
+    field = "applicant"
+
+
+class PlaceMissing(Refusal):
+    """涉及地点的诉求须登记地址。A demand about a place needs its address."""
+
+    basis = "S0-15"
+    field = "place"
+
+
+class InformantUnprotected(Refusal):
+    """举报件须按举报人保密登记。A report is registered with its informant protected."""
+
+    basis = "S2-40, DOMAIN 4.2"
+    field = "confidentiality"
+
+
+class DuplicateCheckMissing(Refusal):
+    """登记前须查重。Look for duplicates before registering, and say which were seen."""
+
+    basis = "DOMAIN 3.3"
+    field = "duplicates_seen"
+
+
+class BackfillReasonMissing(Refusal):
+    """补录须说明原因。Backfilling needs its reason."""
+
+    basis = "K10"
+    field = "backfill_reason"
+
+
+class BackfillTooLate(Refusal):
+    """超过补录时限的，须由督办员补录。Only a supervisor backfills what lies further back than the rules allow."""
+
+    basis = "A-20"
+
+
+class AssumedPolicyLive(Refusal):
+    """假定适用的政策仅用于导入历史工单。A policy is assumed only for imported history."""
+
+    basis = "DOMAIN 8.15"
+    field = "assume_policy"
+
+
+class ItemsMissing(Refusal):
+    """须列明需补充的事项。Say what has to be supplied."""
+
+    basis = "DOMAIN 3.3"
+    field = "items"
+
+
+class ReclassifiedAfterDue(Refusal):
+    """时限届满后不得以变更分类延长时限。A limit that has ended is not lengthened by another class."""
+
+    basis = "R-33"
+
+
+class ConfidentialityOnlyRaised(Refusal):
+    """保密类别只能提高；降低须经两人办理。Protection is only raised here: lowering it takes two persons."""
+
+    basis = "DOMAIN 8.1"
+    field = "confidentiality"
+
+
+class MergeWithItself(Refusal):
+    """工单不得并入本单。An order is not merged into itself."""
+
+    field = "master"
+
+
+class MasterNotOpen(Refusal):
+    """主单已办结或已并入他单。The order to follow is closed, or follows another itself."""
+
+    basis = "DOMAIN 3.3"
+    field = "master"
+
+
+class InformantNeverMerged(Refusal):
+    """举报人保密件不并单。An order with a protected informant is never merged visibly."""
+
+    basis = "DOMAIN 3.3, 4.2"
+
+
+class NotTheMaster(Refusal):
+    """该件不是所并入的主单。This is not the order that was merged into."""
+
+    field = "master"
+
+
+class ChildrenMissing(Refusal):
+    """拆单须列明各子单。Splitting names the orders that come of it."""
+
+    basis = "DOMAIN 8.1"
+    field = "children"
+
+
+class DuplicateNotTold(Refusal):
+    """须将原件的进展或结果告知诉求人。The applicant is told how the first order stands, or how it ended."""
+
+    basis = "R-30"
+    field = "told"
+
+
+class ProposalPending(Refusal):
+    """已有同一事项待决定。The same matter waits for a decision already."""
+
+    basis = "DOMAIN 8.12"
+
+
+class NoReviewNeeded(Refusal):
+    """此种情形无须提请审核，可直接办理。This reason needs no review: refuse at once."""
+
+    field = "reason"
+
+
+class RefusalNeedsReview(Refusal):
+    """涉密、涉隐私的不予受理须由审核员决定。A refusal for secrets or privacy is decided by a reviewer."""
+
+    basis = "DOMAIN 3.3"
+    field = "reason"
+
+
+class SecretTakesNoWords(Refusal):
+    """涉及国家秘密的，不记录内容。A state secret leaves no words in the ledger."""
+
+    basis = "S0-9"
+    field = "words"
+
+
+class RefusalBasisMissing(Refusal):
+    """不予受理须写明依据。A refusal names the basis it rests on."""
+
+    basis = "S0-10, S0-11"
+    field = "basis"
+
+
+class InformedUnitMissing(Refusal):
+    """能确定办理单位的，须告知其名称。Where the competent unit can be determined, the caller is told its name."""
+
+    basis = "S0-13"
+    field = "informed_unit"
+
+
+class SupplementNotOverdue(Refusal):
+    """补充期限未满或未要求补充，不得以无法识别为由不予受理。What was asked for may still come: the demand is not unidentifiable yet."""
+
+    basis = "DOMAIN 8.2"
+    field = "reason"
+
+
+class AnswerBasisMissing(Refusal):
+    """直接答复须注明知识库条目或依据。A direct answer names the knowledge or the rule it rests on."""
+
+    basis = "S0-17"
+    field = "knowledge_ref"
+
+
+class AnswerMissing(Refusal):
+    """须记录答复内容。The answer must be recorded."""
+
+    field = "answer"
+
+
+class NotAcknowledged(Refusal):
+    """须确认诉求人已获知答复。The applicant must have received the answer."""
+
+    basis = "DOMAIN 3.3"
+    field = "acknowledged"
+
+
+class CallConsentMissing(Refusal):
+    """转接或三方通话须经诉求人同意。A call is passed on or joined only with the applicant's consent."""
+
+    basis = "S1-9"
+    field = "consent"
+
+
+class FollowUpDateMissing(Refusal):
+    """跟踪件须写明跟踪日期；不跟踪的不写。A follow-up has a date; without one there is none."""
+
+    basis = "DOMAIN 8.1"
+    field = "follow_up_by"
+
+
+class NoSuchReferral(Refusal):
+    """没有此跟踪件，或已反馈。There is no such referral to follow up."""
+
+    field = "referral"
+
+
+class NotTransferred(Refusal):
+    """该件未跨区域转办。The order was not transferred to another region."""
+
+
+class ApplicantNotVerified(Refusal):
+    """须核实撤回人即诉求人本人。Check first that it is the applicant who takes the demand back."""
+
+    basis = "DOMAIN 3.3"
+    field = "identity_checked"
+
+
+
+class AnswerMissing(Refusal):
+    """答复须有给诉求人的内容。A reply must say something to the applicant."""
+
+    basis = "S2-13"
+    field = "public_answer"
