@@ -1,0 +1,195 @@
+"""Settings and wiring: what the environment says, where the files lie, and the ledger they open.
+
+The only place that reads the environment, the process clock and entropy; everything below is handed what it needs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+import msgspec
+
+from domain import institution
+from domain.calendar import CalendarYear, load_calendar
+from domain.institution import Found, HashAlgorithm
+from domain.law import Law
+from domain.policy import Pack, PolicyError, complete, load_pack
+from domain.refusals import Refusal
+from domain.terms import SHANGHAI, Actor, Entry, Origin, Role, UnitKind, UnitLevel
+from domain.units import GrantRole, RegisterUnit
+
+DOMAIN = Path(institution.__file__).resolve().parent
+POLICIES = DOMAIN / "policies"
+CALENDARS = DOMAIN / "calendars"
+MAPPINGS = Path(__file__).resolve().parent / "mappings"
+
+BASE = "common"  # the pack of named assumptions that fills what a city's own leaves open
+OVERLAYS = ("CONSUMER-COMPLAINT",)
+SYSTEM = Actor(user="system", role=Role.SYSTEM)
+HOTLINE = "HOTLINE"
+
+
+class SettingError(Exception):
+    """Something in the environment or on the command line cannot be used; the message says what to do."""
+
+
+def trial_data() -> Path:
+    """Return where real files for trials lie: HUIYIN_TRIAL_DATA, else beside the checkout. They may be absent."""
+    return Path(os.environ.get("HUIYIN_TRIAL_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
+
+
+def database_url() -> str | None:
+    """Return the external PostgreSQL's address (HUIYIN_DATABASE_URL); None: the embedded one."""
+    return os.environ.get("HUIYIN_DATABASE_URL") or None
+
+
+def process_now() -> datetime:
+    """Return the process's clock; only for showing what is running, never for what is recorded."""
+    return datetime.now(UTC).astimezone(SHANGHAI)
+
+
+def read_packs() -> dict[str, Pack]:
+    """Return every shipped pack by id, as its file has it (gaps not yet filled)."""
+    found: dict[str, Pack] = {}
+    for path in sorted(POLICIES.glob("*.toml")):
+        pack = load_pack(path.read_text(encoding="utf-8"), str(path.name))
+        found[pack.id] = pack
+    return found
+
+
+def read_pack(name: str) -> Pack:
+    """Return a pack by id, by the short name before its first hyphen (S0), or from a TOML file.
+
+    Raises SettingError where there is none, PolicyError where the file does not load.
+    """
+    path = Path(name)
+    if path.suffix == ".toml":
+        if not path.is_file():
+            raise SettingError(f"没有此文件 no such file: {name}")
+        return load_pack(path.read_text(encoding="utf-8"), str(path))
+    packs = read_packs()
+    wanted = name.upper()
+    for pack_id, pack in packs.items():
+        if wanted in (pack_id, pack_id.split("-")[0]):
+            return pack
+    raise SettingError(f"没有此政策 no such policy: {name}; 可用 available: {', '.join(sorted(packs))}")
+
+
+def completed(name: str, parents: Iterable[str] = ()) -> Pack:
+    """Return a pack with its gaps filled by its parents and by the pack of named assumptions."""
+    pack = read_pack(name)
+    base = read_packs()[BASE.upper()]
+    filled = complete(pack, *(read_pack(parent) for parent in parents))
+    return filled if filled.overlay or filled.id == base.id else complete(filled, base)
+
+
+def read_calendars(folder: Path = CALENDARS) -> tuple[CalendarYear, ...]:
+    """Return every published version of every year that ships with the software, oldest first."""
+    found: list[CalendarYear] = []
+    for path in sorted(folder.glob("*.toml")):
+        found.extend(load_calendar(path.read_text(encoding="utf-8"), path.name))
+    return tuple(found)
+
+
+def founding_act(
+    ledger_id: UUID,
+    *,
+    city_code: str,
+    city_name: str,
+    packs: Iterable[tuple[Pack, datetime | None]],
+    grants: Iterable[GrantRole] = (),
+    units: Iterable[RegisterUnit] = (),
+    hash_algorithm: HashAlgorithm = HashAlgorithm.SHA256,
+) -> Found:
+    """Return the founding act of a city: its hotline, its packs and every shipped calendar.
+
+    A pack whose validity its text does not state comes with the day the city states, or holds always.
+    """
+    return Found(
+        ledger_id=ledger_id,
+        city_code=city_code,
+        city_name=city_name,
+        hotline=RegisterUnit(
+            unit=HOTLINE,
+            name=f"{city_name}12345热线管理机构",
+            level=UnitLevel.HOTLINE,
+            kind=UnitKind.HOTLINE,
+        ),
+        units=tuple(units),
+        grants=(
+            GrantRole(user="manager", role=Role.HOTLINE_MANAGER, unit=HOTLINE),
+            GrantRole(user="admin", role=Role.ADMIN, unit=HOTLINE),
+            GrantRole(user="admin2", role=Role.ADMIN, unit=HOTLINE),
+            *grants,
+        ),
+        policies=tuple(
+            institution.ProposePolicy(pack=pack, valid_from=since.date() if since is not None else None)
+            for pack, since in packs
+        ),
+        calendars=read_calendars(),
+        hash_algorithm=hash_algorithm,
+    )
+
+
+def law_from_files(pack: Pack) -> Law:
+    """Return the law of a city that has just this pack, from files alone: for questions asked without a ledger."""
+    overlays = [read_pack(name) for name in OVERLAYS] if not pack.overlay else []
+    act = founding_act(
+        UUID(int=0),
+        city_code="XX",
+        city_name="—",
+        packs=[(pack, None), *((o, None) for o in overlays)],
+    )
+    at = process_now()
+    law: Law | None = None
+    for number, event in enumerate(institution.decide(None, act, SYSTEM, at), 1):
+        law = institution.evolve(
+            law,
+            Entry(
+                event=event,
+                stream=institution.STREAM,
+                version=number,
+                position=number,
+                recorded_at=at,
+                origin=Origin.LIVE,
+                actor=SYSTEM,
+            ),
+        )
+    if law is None:
+        raise AssertionError("a founding act founds")
+    return law
+
+
+_ZONED = re.compile(r"(Z|[+-]\d\d:?\d\d)$")
+
+
+def parse_instant(text: str) -> datetime:
+    """Return the instant a person wrote: `2025-06-16 09:00`, ISO 8601 with or without zone; without: Shanghai's.
+
+    Raises SettingError naming what was written.
+    """
+    try:
+        at = datetime.fromisoformat(text.strip().replace("/", "-"))
+    except ValueError as error:
+        raise SettingError(f"不是时间 not an instant: {text!r}; 写作 write it like 2025-06-16 09:00") from error
+    return at.replace(tzinfo=SHANGHAI) if at.tzinfo is None else at.astimezone(SHANGHAI)
+
+
+def problem(error: Exception) -> dict[str, str]:
+    """Return an error as data: code, sentence, detail; for machines and for rejects files."""
+    if isinstance(error, Refusal):
+        return {"code": error.code(), "sentence": error.sentence, "detail": error.detail, "basis": error.basis}
+    if isinstance(error, msgspec.ValidationError):
+        return {
+            "code": "invalid",
+            "sentence": "内容不合格式。The content does not have its form.",
+            "detail": str(error),
+        }
+    if isinstance(error, PolicyError | SettingError):
+        return {"code": "invalid", "sentence": str(error), "detail": ""}
+    return {"code": type(error).__name__, "sentence": str(error), "detail": ""}
