@@ -13,7 +13,7 @@ from rich.table import Table
 from domain.calendar import Calendar, DayKind
 from domain.clocks import Clock
 from domain.explanation import explain, limit_words
-from domain.policy import LimitSource, Pack, Rules, digest, rules
+from domain.policy import LimitSource, Pack, PolicyError, Rules, digest, rules
 from domain.terms import SHANGHAI, ClockName, Mark
 from scripts import printing, wiring
 from scripts.wiring import SettingError
@@ -170,8 +170,6 @@ def _print_pack(pack: Pack) -> None:
 @click.argument("files", nargs=-1, required=True)
 def policy_check(files: tuple[str, ...]) -> None:
     """检查政策文件: says where it does not load; exit code 1 if any does not."""
-    from domain.policy import PolicyError
-
     failed = False
     for name in files:
         try:
