@@ -11,10 +11,10 @@ import msgspec
 from domain.context import Context, StreamKind
 from domain.refusals import RoleNotAllowed, UnknownOrder
 from domain.state import WorkOrder
-from domain.steps import dispatch, evaluation, filing, handling, oversight, registration
+from domain.steps import closing, correcting, dispatch, evaluation, filing, handling, oversight, registration
 from domain.terms import SHANGHAI, Act, Entry, Fact, Step
 
-STEPS = (registration, dispatch, handling, evaluation, filing, oversight)
+STEPS = (registration, dispatch, handling, evaluation, correcting, closing, filing, oversight)
 """The five steps in their order, and oversight beside them."""
 
 EVOLVES: Mapping[type[Fact], Callable[[WorkOrder, Any, Entry], WorkOrder]] = {
@@ -55,7 +55,7 @@ def evolve(order: WorkOrder | None, entry: Entry) -> WorkOrder | None:
 def fold(entries: Iterable[Entry]) -> WorkOrder | None:
     """Return the order that a history makes, corrections applied to what they correct (DESIGN 4)."""
     history = list(entries)
-    if any(isinstance(e.event, filing.CorrectionRecorded) for e in history):
+    if any(isinstance(e.event, correcting.CorrectionRecorded) for e in history):
         history = corrected(history)
     order: WorkOrder | None = None
     for entry in history:
@@ -72,8 +72,10 @@ def corrected(history: Sequence[Entry]) -> list[Entry]:
     by_version = {entry.version: entry for entry in history}
     for entry in history:
         event = entry.event
-        if not isinstance(event, filing.CorrectionRecorded) or event.version not in by_version:
+        if not isinstance(event, correcting.CorrectionRecorded) or event.version not in by_version:
             continue
+        if event.new_text is not None:
+            continue  # a sealed text: both words stay visible beside each other, and no rule reads either
         by_version[event.version] = _correct(by_version[event.version], event.field, event.new)
     return [by_version[entry.version] for entry in history]
 

@@ -1,14 +1,12 @@
-"""⑤ 立卷归档. Closing, reopening, filing, sealing, handing over; correcting; erasing.
+"""⑤ 立卷归档. What being closed means, what every closing and filing asks, and filing itself: archive, seal, hand over.
 
-An order is closed once and in one of the ways of `ClosureKind`; each way has its guards. What comes later (deeming,
-direct answers, withdrawals) emits `OrderClosed` from its own step; whoever closes a handled order by judgement does it
-here.
+`OrderClosed` is emitted by whichever step closes: triage for direct answers, evaluation for deeming, `closing` for
+what people and the timer close.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, ClassVar, Literal
 from uuid import UUID
 
@@ -19,50 +17,39 @@ from domain.context import Context
 from domain.institution import Law
 from domain.policy import RetentionRule
 from domain.state import (
-    Assignment,
-    Correction,
-    Episode,
     Filing,
+    Proposal,
     Reply,
     Wait,
     WorkOrder,
-    effective,
+    end_episode,
     pending,
-    propose,
     put,
     settle,
 )
 from domain.terms import (
     SHANGHAI,
     Act,
-    AssignmentRole,
     AssignmentState,
-    Attachment,
     Citation,
     ClockName,
     ClosureKind,
     Code,
+    Confidentiality,
     DemandType,
     Digest,
-    DispatchType,
     Entry,
     Fact,
-    Limit,
     Mark,
     Medium,
     NoteReason,
     Number,
     OrderState,
-    Outcome,
     Period,
     Private,
-    ReopenGround,
     Role,
-    Shred,
     Step,
     TerminationGround,
-    UnitId,
-    UserId,
 )
 
 Keep = Literal["dossier", "register_line", "not_filed"]
@@ -72,7 +59,7 @@ Retention = Literal["Y", "D30", "D10", ""]
 """保管期限: 永久, 30年, 10年; empty where nothing is filed."""
 
 
-# --- events: closing ---------------------------------------------------------------------------------------------
+# --- events ----------------------------------------------------------------------------------------------------------
 
 
 class OrderClosed(Fact, frozen=True, tag="order.order_closed"):
@@ -85,57 +72,13 @@ class OrderClosed(Fact, frozen=True, tag="order.order_closed"):
     kind: ClosureKind
     accepts_reply: bool = False
     note_reason: NoteReason | None = None  # 备注办结
+    facts_clear: bool = False  # 备注办结: 事实清楚
     termination_ground: TerminationGround | None = None  # 终止办理
     article: Citation | None = None  # the law or policy the reply, note or termination conforms to
     words: Private | None = None
     follow_up_result: Private | None = None  # of an order that asked for no reply (S2-25)
     told: Medium | None = None  # how the applicant was told of a termination
     master: UUID | None = None  # 并单: the order whose result was told
-
-
-class NotedClosureProposed(Fact, frozen=True, tag="order.noted_closure_proposed"):
-    """提请备注办结. The unit asks for closure with a note: facts clear, explained, objectively limited (S1-38/39)."""
-
-    reason: NoteReason
-    facts_clear: bool = False
-    article: Citation | None = None
-    words: Private | None = None
-    evidence: tuple[Attachment, ...] = ()
-
-
-class NotedClosureRejected(Fact, frozen=True, tag="order.noted_closure_rejected"):
-    """不同意备注办结."""
-
-    words: Private
-
-
-class TerminationProposed(Fact, frozen=True, tag="order.termination_proposed"):
-    """提请终止办理. The unit shows that the applicant does not cooperate or demands the unreasonable (8.2)."""
-
-    ground: TerminationGround
-    words: Private
-    article: Citation | None = None
-    evidence: tuple[Attachment, ...] = ()
-
-
-class TerminationRejected(Fact, frozen=True, tag="order.termination_rejected"):
-    """不同意终止办理."""
-
-    words: Private
-
-
-class OrderReopened(Fact, frozen=True, tag="order.order_reopened"):
-    """恢复办理. A closed order is worked on again, in a new round: by its last lead, or after a new dispatch."""
-
-    ground: ReopenGround
-    words: Private
-    lead: UnitId = ""  # empty: the order waits for a dispatch
-    lead_parent: UnitId = ""
-    limit: Limit | None = None  # shorter than the class's, where one is written
-    evidence: tuple[Attachment, ...] = ()
-
-
-# --- events: filing ----------------------------------------------------------------------------------------------
 
 
 class OrderArchived(Fact, frozen=True, tag="order.order_archived"):
@@ -177,85 +120,7 @@ class ArchiveTransferred(Fact, frozen=True, tag="order.archive_transferred"):
     sealed_part: Digest | None = None  # an informant's identity, encrypted to the archive's key (8.10)
 
 
-# --- events: correcting ------------------------------------------------------------------------------------------
-
-
-class CorrectionProposed(Fact, frozen=True, tag="order.correction_proposed"):
-    """提请更正. The side that recorded an event says what it should have said; nothing is altered.
-
-    `field` names a field of the event, or `at`, its instant. Codes, figures and instants stand in `old` and `new` as
-    they are stored; personal data and free text in `old_text` and `new_text`.
-    """
-
-    version: int
-    field: Code
-    basis: Private
-    old: str = ""
-    new: str = ""
-    old_text: Private | None = None
-    new_text: Private | None = None
-    evidence: tuple[Attachment, ...] = ()
-
-
-class CorrectionRecorded(Fact, frozen=True, tag="order.correction_recorded"):
-    """更正. A supervisor approved; both values stay visible for ever."""
-
-    correction: int
-    version: int
-    field: Code
-    basis: Private
-    old: str = ""
-    new: str = ""
-    old_text: Private | None = None
-    new_text: Private | None = None
-
-
-class CorrectionRejected(Fact, frozen=True, tag="order.correction_rejected"):
-    """不同意更正."""
-
-    correction: int
-    words: Private
-
-
-# --- events: releasing and erasing -------------------------------------------------------------------------------
-
-
-class TextReleasedForOversight(Fact, frozen=True, tag="order.text_released_for_oversight"):
-    """公开摘要供监督. Deputies and members may read this summary, which somebody other than its author released."""
-
-    summary: Private
-    author: UserId
-
-
-class PersonalDataErasureProposed(Fact, frozen=True, tag="order.personal_data_erasure_proposed"):
-    """提请销毁个人信息. Asked for by the applicant, or because the purpose is gone (个保法47)."""
-
-    ground: Code
-    basis: Citation
-    words: Private | None = None
-
-
-class PersonalDataErased(Fact, frozen=True, tag="order.personal_data_erased"):
-    """个人信息销毁. The case's keys were destroyed in this commit; what was sealed is unreadable, the proof remains."""
-
-    ground: Code
-    basis: Citation
-
-
-class PersonalDataErasureRejected(Fact, frozen=True, tag="order.personal_data_erasure_rejected"):
-    """不同意销毁个人信息."""
-
-    words: Private
-
-
-class PersonalDataRestricted(Fact, frozen=True, tag="order.personal_data_restricted"):
-    """限制处理个人信息. Kept because its retention runs, stored and nothing else (个保法47 II)."""
-
-    basis: Citation
-    words: Private | None = None
-
-
-# --- what closing and filing ask ---------------------------------------------------------------------------------
+# --- what closing and filing ask -------------------------------------------------------------------------------------
 
 _REPLIED_KINDS = frozenset(
     {
@@ -314,21 +179,29 @@ def emergency_untold(order: WorkOrder, law: Law) -> tuple[str, ...]:
     return tuple(r for r in rules.options.emergency_recipients if r not in order.oversight.told)
 
 
-def complete(order: WorkOrder, law: Law) -> tuple[str, ...]:
-    """Return what a closed order's file lacks (5.4); empty if it can be filed.
-
-    Asked before the closing event too (deeming closes and files in one commit), so it does not ask for the closure.
-    Open duties come as `follow_up 1`, `notice 2` …; what should have happened as `reply`, `informed` ….
-    """
+def open_duties(order: WorkOrder) -> tuple[str, ...]:
+    """Return what still has to happen about an order after its closing: `follow_up 1`, `notice 2` …."""
     seen = order.oversight
     missing = [f"follow_up {f.no}" for f in order.follow_ups if f.done is None]
     missing += [f"notice {n.no}" for n in seen.notices if n.open]
     missing += [f"instruction {i.no}" for i in seen.instructions if i.recorded is not None and i.reported is None]
     missing += [f"appeal {a.no}" for a in seen.appeals if a.decided is None]
-    missing += [f"correction {p.subject or p.no}" for p in order.proposals if p.about == "correction" and not p.decided]
+    missing += [
+        f"correction {p.subject or p.no}" for p in order.proposals if p.about == "correction" and p.decided is None
+    ]
     merge = order.links.merge
     if merge is not None and merge.undone is None and merge.told is None:
         missing.append("citizen_reply")
+    return tuple(missing)
+
+
+def complete(order: WorkOrder, law: Law) -> tuple[str, ...]:
+    """Return what a closed order's file lacks (5.4); empty if it can be filed.
+
+    Asked before the closing event too (deeming closes and files in one commit), so it does not ask for the closure.
+    Beside the open duties: what should have happened and did not, as `reply`, `informed` ….
+    """
+    missing = [*open_duties(order)]
     kind = order.filing.kind
     if kind is ClosureKind.NOT_ACCEPTED or order.state is OrderState.NOT_ACCEPTED:
         return (*missing, *(() if order.filing.refusal else ("refusal_reason",)))
@@ -370,6 +243,54 @@ def file_at_closing(order: WorkOrder, context: Context, kind: ClosureKind) -> li
     return [filed, *_file_number(rule.keep, rule.period, None)]
 
 
+def _visited(order: WorkOrder) -> bool:
+    """Tell whether the round's return visit is over; for the anonymous, publishing replaces it (8.3)."""
+    visit = order.revisit
+    return (visit is not None and visit.over is not None) or (order.demand.anonymous and told(order))
+
+
+def closable(order: WorkOrder, context: Context) -> None:
+    """Refuse what no way of closing a handled order may pass over; deeming asks it too."""
+    episode, reply, law = order.episode, reply_now(order), context.law
+    if episode is not None and any(d.ruled is None for d in episode.disputes):
+        raise refusals.DisputeOpen
+    untold = emergency_untold(order, law)
+    if untold:
+        raise refusals.EmergencyNotTold(", ".join(untold), recipients=untold)
+    if reply is not None and reply.policy_fit is False and not explained(order):
+        raise refusals.ExplanationMissing
+    if order.round >= 2 and guards.binding(order, context).options.redo_revisit and not _visited(order):
+        raise refusals.RevisitMissing
+    if _must_hear(order) and not (tried(order, law) or _heard(order)):
+        raise refusals.ResultNotTold
+
+
+def _must_hear(order: WorkOrder) -> bool:
+    """Tell whether the law wants this reporter told in person: a real name, with facts and evidence (S2-41)."""
+    return order.demand.real_name_with_evidence and order.attributes.demand_type is DemandType.REPORT
+
+
+def _heard(order: WorkOrder) -> bool:
+    reply, episode = reply_now(order), order.episode
+    if reply is not None and reply.informed is not None:
+        return True
+    return episode is not None and episode.round == order.round and episode.informed_result is not None
+
+
+def unsealed(order: WorkOrder) -> None:
+    if order.filing.sealed is not None:
+        raise refusals.OrderSealed(order.filing.file_number)
+
+
+def second_person(order: WorkOrder, context: Context, about: str, subject: int | None = None) -> Proposal:
+    """Return the proposal that waits, if somebody else made it (8.12)."""
+    proposal = pending(order, about, subject)
+    if proposal is None:
+        raise refusals.NoSuchProposal
+    guards.another_person(context, proposal.by)
+    return proposal
+
+
 # --- folding: closing --------------------------------------------------------------------------------------------
 
 _STOPS = {
@@ -383,7 +304,8 @@ _STOPS = {
 _ENDED_AS = {ClosureKind.WITHDRAWN: "withdrawn", ClosureKind.MERGED: "merged"}
 
 
-def _mark(entry: Entry) -> Mark:
+def mark(entry: Entry) -> Mark:
+    """Return the moment of an entry."""
     return Mark(entry.at, entry.position)
 
 
@@ -394,22 +316,10 @@ def _ended_wait(wait: Wait, kind: ClosureKind, at: Mark) -> Wait:
     return msgspec.structs.replace(wait, until=at, by=by, cancelled=kind not in _STOPS)
 
 
-def _ended_episode(episode: Episode, kind: ClosureKind, at: Mark) -> Episode:
-    if episode.ended is not None:
-        return episode
-    done = tuple(
-        a if a.ended is not None else msgspec.structs.replace(a, ended=at, state=AssignmentState.DONE)
-        for a in episode.assignments
-    )
-    extensions = tuple(x if not x.pending else msgspec.structs.replace(x, ended=at) for x in episode.extensions)
-    return msgspec.structs.replace(
-        episode, ended=at, ended_as=_ENDED_AS.get(kind, "closed"), assignments=done, extensions=extensions
-    )
-
-
 def closed(order: WorkOrder, kind: ClosureKind, entry: Entry) -> WorkOrder:
     """Return the order closed: its episode ended, its waiting over, its filing begun. Also what a refusal folds to."""
-    at = _mark(entry)
+    at = mark(entry)
+    order = end_episode(order, _ENDED_AS.get(kind, "closed"), AssignmentState.DONE, at)
     refused = kind is ClosureKind.NOT_ACCEPTED
     filing = msgspec.structs.replace(
         order.filing,
@@ -423,7 +333,6 @@ def closed(order: WorkOrder, kind: ClosureKind, entry: Entry) -> WorkOrder:
         state=OrderState.NOT_ACCEPTED if refused else OrderState.CLOSED,
         resume=None,
         waits=tuple(_ended_wait(w, kind, at) for w in order.waits),
-        episodes=tuple(_ended_episode(e, kind, at) for e in order.episodes),
         filing=filing,
     )
 
@@ -432,76 +341,13 @@ def on_order_closed(order: WorkOrder, event: OrderClosed, entry: Entry) -> WorkO
     """Fold the closure, and with it the acceptance of a reply that nobody had reviewed."""
     reply = order.reply
     if event.accepts_reply and reply is not None and reply.accepted is None:
-        accepted = put(
-            order.replies, reply.no, reviewed=_mark(entry), accepted=True, accepted_by=entry.actor.user
-        )
+        accepted = put(order.replies, reply.no, reviewed=mark(entry), accepted=True, accepted_by=entry.actor.user)
         order = msgspec.structs.replace(order, replies=accepted)
     if event.kind is ClosureKind.NOTED:
         order = settle(order, entry, "noted_closure", approved=True)
     if event.kind is ClosureKind.TERMINATED:
         order = settle(order, entry, "termination", approved=True)
     return closed(order, event.kind, entry)
-
-
-def on_noted_closure_proposed(order: WorkOrder, event: NotedClosureProposed, entry: Entry) -> WorkOrder:
-    """Fold the proposal."""
-    return propose(order, entry, "noted_closure")
-
-
-def on_noted_closure_rejected(order: WorkOrder, event: NotedClosureRejected, entry: Entry) -> WorkOrder:
-    """Fold the decision."""
-    return settle(order, entry, "noted_closure", approved=False)
-
-
-def on_termination_proposed(order: WorkOrder, event: TerminationProposed, entry: Entry) -> WorkOrder:
-    """Fold the proposal."""
-    return propose(order, entry, "termination")
-
-
-def on_termination_rejected(order: WorkOrder, event: TerminationRejected, entry: Entry) -> WorkOrder:
-    """Fold the decision."""
-    return settle(order, entry, "termination", approved=False)
-
-
-def on_order_reopened(order: WorkOrder, event: OrderReopened, entry: Entry) -> WorkOrder:
-    """Fold the new round: work with the last lead, or waiting for a dispatch."""
-    at = _mark(entry)
-    filing = msgspec.structs.replace(
-        order.filing, closed=None, kind=None, closed_by="", filed=None, reopened=(*order.filing.reopened, at)
-    )
-    links = order.links
-    if links.merge is not None and links.merge.undone is None:  # no longer follows its master
-        links = msgspec.structs.replace(links, merge=msgspec.structs.replace(links.merge, undone=at))
-    order = msgspec.structs.replace(order, filing=filing, links=links, round=order.round + 1)
-    if not event.lead:
-        wait = Wait(since=at, cause="reopening")
-        return msgspec.structs.replace(order, state=OrderState.AWAITING_DISPATCH, waits=(*order.waits, wait))
-    lead = Assignment(
-        no=1,
-        unit=event.lead,
-        role=AssignmentRole.LEAD,
-        given=at,
-        state=AssignmentState.SIGNED,
-        signed=at,
-        implied=True,
-    )
-    last = order.episode
-    episode = Episode(
-        no=len(order.episodes) + 1,
-        round=order.round,
-        type=last.type if last is not None else DispatchType.ORDINARY,
-        begun=at,
-        by=entry.actor.user,
-        attributes=order.attributes,
-        lead=event.lead,
-        lead_parent=event.lead_parent,
-        limits={} if event.limit is None else {ClockName.HANDLE: event.limit},
-        reopened=True,
-        assignments=(lead,),
-        first_signed=at,
-        passed_on=at,
-    )
-    return msgspec.structs.replace(order, state=OrderState.WORKING, episodes=(*order.episodes, episode))
 
 
 # --- folding: filing ---------------------------------------------------------------------------------------------
@@ -519,7 +365,7 @@ def _number_given(entry: Entry) -> str:
 
 def on_order_archived(order: WorkOrder, event: OrderArchived, entry: Entry) -> WorkOrder:
     """Fold the filing; a new number keeps the old one as reference."""
-    at, filing = _mark(entry), order.filing
+    at, filing = mark(entry), order.filing
     number = event.file_number or _number_given(entry)
     earlier = filing.earlier_numbers
     if filing.file_number and filing.file_number != number:
@@ -534,94 +380,206 @@ def on_order_archived(order: WorkOrder, event: OrderArchived, entry: Entry) -> W
     return msgspec.structs.replace(order, state=OrderState.ARCHIVED, filing=filing)
 
 
-def _filing(order: WorkOrder, **changes: object) -> WorkOrder:
+def on_file(order: WorkOrder, **changes: object) -> WorkOrder:
+    """Return the order with its filing changed."""
     filing: Filing = msgspec.structs.replace(order.filing, **changes)
     return msgspec.structs.replace(order, filing=filing)
 
 
 def on_dossier_rendered(order: WorkOrder, event: DossierRendered, entry: Entry) -> WorkOrder:
     """Fold the digest of one more rendering."""
-    return _filing(order, dossiers=(*order.filing.dossiers, event.digest))
+    return on_file(order, dossiers=(*order.filing.dossiers, event.digest))
 
 
 def on_archive_package_sealed(order: WorkOrder, event: ArchivePackageSealed, entry: Entry) -> WorkOrder:
     """Fold the sealing."""
-    return _filing(order, sealed=_mark(entry))
+    return on_file(order, sealed=mark(entry))
 
 
 def on_archive_transferred(order: WorkOrder, event: ArchiveTransferred, entry: Entry) -> WorkOrder:
     """Fold the hand-over."""
-    return _filing(order, moved=_mark(entry))
-
-
-def on_correction_proposed(order: WorkOrder, event: CorrectionProposed, entry: Entry) -> WorkOrder:
-    """Fold the proposal; its ordinal names the correction."""
-    return propose(order, entry, "correction", sum(p.about == "correction" for p in order.proposals) + 1)
-
-
-def on_correction_recorded(order: WorkOrder, event: CorrectionRecorded, entry: Entry) -> WorkOrder:
-    """Fold both values; applying them to what they correct is done where the history is read."""
-    order = settle(order, entry, "correction", approved=True, subject=event.correction)
-    made = Correction(
-        no=len(order.corrections) + 1,
-        version=event.version,
-        field=event.field,
-        old=event.old,
-        new=event.new,
-        old_text=event.old_text,
-        new_text=event.new_text,
-        recorded=_mark(entry),
-    )
-    return msgspec.structs.replace(order, corrections=(*order.corrections, made))
-
-
-def on_correction_rejected(order: WorkOrder, event: CorrectionRejected, entry: Entry) -> WorkOrder:
-    """Fold the decision."""
-    return settle(order, entry, "correction", approved=False, subject=event.correction)
-
-
-def on_text_released(order: WorkOrder, event: TextReleasedForOversight, entry: Entry) -> WorkOrder:
-    """Fold the release."""
-    return _filing(order, text_released=True)
-
-
-def on_erasure_proposed(order: WorkOrder, event: PersonalDataErasureProposed, entry: Entry) -> WorkOrder:
-    """Fold the proposal."""
-    return propose(order, entry, "erasure")
-
-
-def on_erased(order: WorkOrder, event: PersonalDataErased, entry: Entry) -> WorkOrder:
-    """Fold the erasure."""
-    return _filing(settle(order, entry, "erasure", approved=True), erased=_mark(entry))
-
-
-def on_erasure_rejected(order: WorkOrder, event: PersonalDataErasureRejected, entry: Entry) -> WorkOrder:
-    """Fold the decision."""
-    return settle(order, entry, "erasure", approved=False)
-
-
-def on_restricted(order: WorkOrder, event: PersonalDataRestricted, entry: Entry) -> WorkOrder:
-    """Fold the restriction; a request to erase has its answer by it."""
-    return _filing(settle(order, entry, "erasure", approved=False), restricted=True)
+    return on_file(order, moved=mark(entry))
 
 
 EVOLVES: Mapping[type[Fact], Callable[[WorkOrder, Any, Entry], WorkOrder]] = {
     OrderClosed: on_order_closed,
-    NotedClosureProposed: on_noted_closure_proposed,
-    NotedClosureRejected: on_noted_closure_rejected,
-    TerminationProposed: on_termination_proposed,
-    TerminationRejected: on_termination_rejected,
-    OrderReopened: on_order_reopened,
     OrderArchived: on_order_archived,
     DossierRendered: on_dossier_rendered,
     ArchivePackageSealed: on_archive_package_sealed,
     ArchiveTransferred: on_archive_transferred,
-    CorrectionProposed: on_correction_proposed,
-    CorrectionRecorded: on_correction_recorded,
-    CorrectionRejected: on_correction_rejected,
-    TextReleasedForOversight: on_text_released,
-    PersonalDataErasureProposed: on_erasure_proposed,
-    PersonalDataErased: on_erased,
-    PersonalDataErasureRejected: on_erasure_rejected,
-    PersonalDataRestricted: on_restricted,
+}
+
+
+# --- commands --------------------------------------------------------------------------------------------------------
+
+_FILERS = frozenset({Role.SYSTEM, Role.ARCHIVIST})
+
+
+class Archive(Act, frozen=True, tag="archive"):
+    """归档. File a closed order whose file is complete; the chain was verified up to a position.
+
+    `keep`, `period` and `basis` only where the retention table is silent, or to file anew under another period; `gaps`
+    only for what the history of an imported order lacks for good.
+    """
+
+    roles: ClassVar[frozenset[Role]] = _FILERS
+    verified_to: int
+    keep: Keep | None = None
+    period: Retention | None = None
+    basis: Citation | None = None
+    gaps: tuple[str, ...] = ()
+    words: Private | None = None
+
+
+class RecordDossier(Act, frozen=True, tag="record_dossier"):
+    """登记卷宗成文. Record the digest of a rendered file."""
+
+    roles: ClassVar[frozenset[Role]] = _FILERS
+    digest: Digest
+    template_version: Code
+    fonts: tuple[Digest, ...]
+    upto: int
+    pages: int
+    edition: Literal["full", "masked"]
+
+
+class Seal(Act, frozen=True, tag="seal"):
+    """档案封存. After the time in which a redo or reopening is still possible (A-17)."""
+
+    roles: ClassVar[frozenset[Role]] = _FILERS
+    verified_to: int
+    dossier: Digest | None = None
+
+
+class TransferArchive(Act, frozen=True, tag="transfer_archive"):
+    """档案移交."""
+
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.ARCHIVIST})
+    receiver: Code
+    batch: Code
+    receipt: Digest | None = None
+    sealed_part: Digest | None = None
+
+
+# --- deciding --------------------------------------------------------------------------------------------------------
+
+_MAY_BE_LOST = ("reply", "informed", "refusal_reason", "emergency")
+"""What an imported history can lack for good. Open duties are never among it."""
+
+
+def archive(order: WorkOrder, command: Archive, context: Context) -> list[Step]:
+    """File the order; again from the file, where the archivist changes its retention."""
+    unsealed(order)
+    guards.in_state(order, OrderState.CLOSED, OrderState.NOT_ACCEPTED, OrderState.ARCHIVED)
+    _covered(order, command.verified_to, context)
+    missing = complete(order, context.law)
+    if order.imported:
+        missing = tuple(m for m in missing if not (m in command.gaps and m.startswith(_MAY_BE_LOST)))
+    if missing:
+        raise refusals.FileIncomplete(", ".join(missing), missing=missing)
+    keep, period, basis = _retained(order, command, context)
+    filing = order.filing
+    if order.state is OrderState.ARCHIVED and (keep, period) == (filing.keep, filing.period):
+        raise refusals.NothingChanged
+    year = (filing.closed or order.registered).at.astimezone(SHANGHAI).year
+    number = _file_number(keep, period, year)
+    kept = None
+    if filing.file_number and _same_series(filing.file_number, keep, period, year):
+        number, kept = [], filing.file_number
+    filed = OrderArchived(
+        keep=keep,
+        period=period,
+        basis=basis,
+        verified_to=command.verified_to,
+        file_number=kept,
+        gaps=command.gaps if order.imported else (),
+        words=command.words,
+    )
+    return [filed, *number]
+
+
+def _same_series(number: str, keep: Keep, period: str, year: int) -> bool:
+    line = number.startswith(f"{year}-{period}-L")
+    return keep != "not_filed" and number.startswith(f"{year}-{period}-") and line == (keep == "register_line")
+
+
+def _covered(order: WorkOrder, verified_to: int, context: Context) -> None:
+    """Refuse a verification that stops before the closure, or claims more than the ledger holds."""
+    closed_at = order.filing.closed.position if order.filing.closed is not None else order.registered.position
+    if verified_to < closed_at or (context.position and verified_to > context.position):
+        raise refusals.ChainNotVerified(f"verified_to: {verified_to}")
+
+
+def _retained(order: WorkOrder, command: Archive, context: Context) -> tuple[Keep, Retention, Citation]:
+    """Return how the file is kept: as the archivist states with a basis, else as the pack's table says."""
+    if command.keep is not None or command.period is not None:
+        stated = context.actor.role is Role.ARCHIVIST and command.basis is not None and command.keep is not None
+        if not stated or (command.keep == "not_filed") != (not command.period):
+            raise refusals.RetentionUnknown
+        assert command.keep is not None
+        assert command.basis is not None
+        return command.keep, command.period or "", command.basis
+    kind = order.filing.kind or ClosureKind.NOT_ACCEPTED
+    rule = retention(order, context.law, kind)
+    if rule is None:
+        raise refusals.RetentionUnknown(kind)
+    return rule.keep, rule.period, rule.basis
+
+
+def record_dossier(order: WorkOrder, command: RecordDossier, context: Context) -> list[Step]:
+    """Record one rendering."""
+    if not 1 <= command.upto <= order.version:
+        raise refusals.UnknownVersion(f"upto: {command.upto}")
+    return [
+        DossierRendered(
+            digest=command.digest,
+            template_version=command.template_version,
+            fonts=command.fonts,
+            upto=command.upto,
+            pages=command.pages,
+            edition=command.edition,
+        )
+    ]
+
+
+def seal(order: WorkOrder, command: Seal, context: Context) -> list[Step]:
+    """Seal a filed order once its time has passed and nothing about it is open."""
+    unsealed(order)
+    guards.in_state(order, OrderState.ARCHIVED)
+    due = guards.due(order, context, ClockName.SEAL)
+    if due is not None and not context.passed(due):
+        raise refusals.NotYetDue(f"seal: {due}")
+    _covered(order, command.verified_to, context)
+    still_open = open_duties(order)
+    if still_open:
+        raise refusals.FileIncomplete(", ".join(still_open), missing=still_open)
+    if order.filing.keep == "dossier" and command.dossier not in order.filing.dossiers:
+        raise refusals.DossierMissing
+    return [ArchivePackageSealed(verified_to=command.verified_to, dossier=command.dossier)]
+
+
+def transfer_archive(order: WorkOrder, command: TransferArchive, context: Context) -> list[Step]:
+    """Hand a sealed file over to the archives."""
+    filing = order.filing
+    if filing.sealed is None:
+        raise refusals.NotSealed
+    if filing.moved is not None:
+        raise refusals.WrongState("已移交 handed over", state=order.state)
+    if order.confidentiality is Confidentiality.INFORMANT and command.sealed_part is None:
+        raise refusals.SealedPartMissing
+    return [
+        ArchiveTransferred(
+            receiver=command.receiver,
+            batch=command.batch,
+            receipt=command.receipt,
+            sealed_part=command.sealed_part,
+        )
+    ]
+
+
+DECIDES: Mapping[type[Act], Callable[[WorkOrder, Any, Context], Sequence[Step]]] = {
+    Archive: archive,
+    RecordDossier: record_dossier,
+    Seal: seal,
+    TransferArchive: transfer_archive,
 }
