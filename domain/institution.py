@@ -300,10 +300,10 @@ class DeclarePeak(Act, frozen=True, tag="declare_peak"):
 
     roles: ClassVar[frozenset[Role]] = _MANAGER
 
-    from_at: Instant
     until: Instant
     reason: Code
     traffic_ref: Code  # the traffic figures it rests on
+    from_at: Instant | None = None  # None: now
 
 
 class EndPeak(Act, frozen=True, tag="end_peak"):
@@ -478,7 +478,7 @@ def _evolve(law: Law, event: Event, entry: Entry) -> Law:
         case NumberBlockReserved() | NumbersVoided():
             return replace(law, blocks=_blocks(law.blocks, event, entry))
         case _:
-            return replace(law, units=units.evolve(law.units, event, entry))
+            return replace(law, units=units.evolve(law.units, event))
 
 
 def _decided(law: Law, proposal: int) -> Law:
@@ -561,7 +561,8 @@ def _found(act: Found, actor: Actor, now: datetime) -> list[Step]:
         add(units.register(law.units, unit, unit.valid_from, now))
         for grant in act.grants:
             if grant.unit == unit.unit:
-                add(units.grant(law.units, grant, grant.valid_from, actor, now))
+                since = day_start(grant.valid_from) if grant.valid_from else None
+                add(units.grant(law.units, grant, since, actor, now))
     for grant in act.grants:
         if law.unit(grant.unit) is None:
             raise UnknownUnit(grant.unit, unit=grant.unit)
@@ -730,16 +731,17 @@ def _reject(law: Law, act: Reject, actor: Actor) -> Event:
 
 
 def _declare_peak(law: Law, act: DeclarePeak, now: datetime) -> PeakModeDeclared:
-    if act.from_at < now:
-        raise NoRetroactivePeak(act.from_at.isoformat())
-    if act.until <= act.from_at:
-        raise IntervalEmpty(f"{act.from_at.isoformat()}–{act.until.isoformat()}")
+    first = act.from_at or now
+    if first < now:
+        raise NoRetroactivePeak(first.isoformat())
+    if act.until <= first:
+        raise IntervalEmpty(f"{first.isoformat()}–{act.until.isoformat()}", field="until")
     for number, peak in law.peaks.items():
-        if act.from_at < peak.ends and peak.from_at < act.until and peak.from_at < peak.ends:
+        if first < peak.ends and peak.from_at < act.until and peak.from_at < peak.ends:
             raise PeakOverlap(f"{number}: {peak.from_at.isoformat()}–{peak.ends.isoformat()}", peak=number)
     return PeakModeDeclared(
         peak=max(law.peaks, default=0) + 1,
-        from_at=act.from_at,
+        from_at=first,
         until=act.until,
         reason=act.reason,
         traffic_ref=act.traffic_ref,

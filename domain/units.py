@@ -36,7 +36,6 @@ from domain.terms import (
     Actor,
     Citation,
     Code,
-    Entry,
     Fact,
     Private,
     Role,
@@ -100,21 +99,21 @@ class UnitSucceeded(Fact, frozen=True, tag="institution.unit_succeeded"):
 
 
 class RoleGranted(Fact, frozen=True, tag="institution.role_granted"):
-    """授权. Held from the day named, but never before it was granted; None: always."""
+    """授权. Held from an instant on, which after the founding never lies before the grant; None: always."""
 
     user: UserId
     role: Role
     unit: UnitId
-    valid_from: date | None = None
+    valid_from: Instant | None = None
 
 
 class RoleRevoked(Fact, frozen=True, tag="institution.role_revoked"):
-    """撤销授权. No longer held from the day named; None: at once."""
+    """撤销授权. Held until an instant, which never lies before the revocation."""
 
     user: UserId
     role: Role
     unit: UnitId
-    valid_from: date | None = None
+    valid_until: Instant
     open_tasks_passed_to: UserId | None = None
     no_open_tasks_checked_at_position: int | None = None
 
@@ -310,10 +309,11 @@ class Units(msgspec.Struct, frozen=True, dict=True):
         seen: set[UnitId] = set()
         while True:
             held = self.by_id.get(unit)
-            if held is None or held.succession is None or at < held.succession.at or unit in seen:
+            passed = held.succession if held is not None else None
+            if passed is None or at < passed.at or unit in seen or not passed.to:
                 return unit
             seen.add(unit)
-            unit = held.succession.to[0]
+            unit = passed.to[0]
 
     def heir_from(self, unit: UnitId) -> datetime | None:
         """Return the last instant at which this unit took over another; None if it never did."""
@@ -433,8 +433,8 @@ class Units(msgspec.Struct, frozen=True, dict=True):
 # --- evolve ------------------------------------------------------------------------------------------------------
 
 
-def evolve(units: Units, event: UnitEvent, entry: Entry) -> Units:
-    """Return the registry after one more entry. Refuses nothing."""
+def evolve(units: Units, event: UnitEvent) -> Units:
+    """Return the registry after one more event. Refuses nothing."""
     match event:
         case UnitRegistered() | UnitChanged():
             return units.with_version(event.unit, _version_of(event))
@@ -442,12 +442,10 @@ def evolve(units: Units, event: UnitEvent, entry: Entry) -> Units:
             succession = Succession(at=event.at, to=event.to_units, basis=event.basis)
             return units.with_succession(event.from_units, succession)
         case RoleGranted():
-            # A later day is waited for; an earlier one gives nobody a role before it was granted.
-            since = max(day_start(event.valid_from), entry.at) if event.valid_from else None
-            return units.with_grant(Grant(user=event.user, role=event.role, unit=event.unit, since=since))
+            granted = Grant(user=event.user, role=event.role, unit=event.unit, since=event.valid_from)
+            return units.with_grant(granted)
         case RoleRevoked():
-            until = max(day_start(event.valid_from), entry.at) if event.valid_from else entry.at
-            return units.without_grant(event.user, event.role, event.unit, until)
+            return units.without_grant(event.user, event.role, event.unit, event.valid_until)
         case _:
             assert_never(event)
 
@@ -478,7 +476,8 @@ def decide(units: Units, act: UnitCommand, actor: Actor, now: datetime) -> UnitE
         case SucceedUnits():
             return _succeed(units, act)
         case GrantRole():
-            return grant(units, act, act.valid_from or day_of(now), actor, now)
+            since = max(day_start(act.valid_from), now) if act.valid_from else now
+            return grant(units, act, since, actor, now)
         case RevokeRole():
             return _revoke(units, act, now)
         case _:
@@ -514,7 +513,7 @@ def _change(units: Units, act: ChangeUnit, now: datetime) -> UnitChanged:
         name=held.name if act.name is None else act.name,
         level=held.level if act.level is None else act.level,
         kind=held.kind if act.kind is None else act.kind,
-        parent=held.parent if act.parent is None else act.parent,
+        parent=units.successor(held.parent, start) if act.parent is None else act.parent,
         duty_phone=held.duty_phone if act.duty_phone is None else act.duty_phone,
         valid_from=valid_from,
     )
@@ -577,19 +576,18 @@ def _succeed(units: Units, act: SucceedUnits) -> UnitSucceeded:
     return UnitSucceeded(from_units=act.from_units, to_units=act.to_units, at=act.at, basis=act.basis)
 
 
-def grant(units: Units, act: GrantRole, valid_from: date | None, actor: Actor, now: datetime) -> RoleGranted:
+def grant(units: Units, act: GrantRole, since: datetime | None, actor: Actor, now: datetime) -> RoleGranted:
     """Grant a role; None: it has always been held, which only the founding act says."""
     if act.role in (Role.SYSTEM, Role.CITIZEN):
         raise RoleNotGrantable(act.role, role=act.role)
-    if act.user == actor.user:
-        raise SelfGrant(act.user)
-    start = day_start(valid_from) if valid_from else now
-    _active(units, act.unit, max(start, now))
     if act.role is Role.HOTLINE_MANAGER and act.unit != units.hotline:
         raise RoleNotGrantable(f"{act.role}: 只在热线管理机构 in the hotline's unit only", role=act.role)
+    if act.user == actor.user:
+        raise SelfGrant(act.user)
+    _active(units, act.unit, max(since or now, now))
     if units.open_grant(act.user, act.role, act.unit) is not None:
         raise RoleHeldAlready(f"{act.user} {act.role} {act.unit}")
-    return RoleGranted(user=act.user, role=act.role, unit=act.unit, valid_from=valid_from)
+    return RoleGranted(user=act.user, role=act.role, unit=act.unit, valid_from=since)
 
 
 def _revoke(units: Units, act: RevokeRole, now: datetime) -> RoleRevoked:
@@ -613,7 +611,7 @@ def _revoke(units: Units, act: RevokeRole, now: datetime) -> RoleRevoked:
         user=act.user,
         role=act.role,
         unit=act.unit,
-        valid_from=act.valid_from,
+        valid_until=end,
         open_tasks_passed_to=heir,
         no_open_tasks_checked_at_position=position,
     )
