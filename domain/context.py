@@ -33,6 +33,7 @@ class Context:
         draw: Callable[[], UUID] | None = None,
         subject: UUID | None = None,
         position: int = 0,
+        recording: datetime | None = None,
     ) -> None:
         self.actor = actor
         self.now = now
@@ -42,6 +43,7 @@ class Context:
         self.others = others or {}
         self.subject = subject  # of the applicant named in the command, found or drawn by the door
         self.position = position  # the ledger's position the decision was read at
+        self.recording = recording or now  # when it is recorded: later than `now` where `now` is when it happened
         self.fence: datetime | None = None
         self._draw = draw
 

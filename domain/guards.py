@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 from domain.clocks import Clock, clock_of
 from domain.context import Context
 from domain.policy import ClassRule, Rules
-from domain.refusals import NotYourUnit, SelfApproval, WrongState
+from domain.refusals import (
+    InstantAhead,
+    NotYourUnit,
+    OrderSealed,
+    SelfApproval,
+    UnitInactive,
+    UnknownUnit,
+    WrongState,
+)
 from domain.state import Assignment, Episode, WorkOrder
-from domain.terms import AssignmentRole, ClockName, OrderState, Role
+from domain.terms import SHANGHAI, AssignmentRole, ClockName, OrderState, Private, Role, UnitId
 
 UNDISPATCHED = (
     OrderState.REGISTERED,
@@ -80,3 +88,34 @@ def due(order: WorkOrder, context: Context, name: ClockName) -> datetime | None:
     """Return when the newest clock of that name falls due; None where it has no figure or does not run."""
     found = clock(order, context, name)
     return found.due if found is not None else None
+
+
+def said(text: Private | None) -> bool:
+    """Tell whether a text says something; a sealed one was looked at before it was sealed."""
+    return text is not None and (not isinstance(text, str) or bool(text.strip()))
+
+
+def unsealed(order: WorkOrder) -> None:
+    """Refuse an order whose file is sealed. Raises OrderSealed."""
+    if order.filing.sealed is not None:
+        raise OrderSealed(order.filing.file_number or order.number)
+
+
+def active_unit(unit: UnitId, context: Context) -> None:
+    """Refuse a unit that does not exist now. Raises UnknownUnit, UnitInactive."""
+    if context.law.unit(unit) is None:
+        raise UnknownUnit(unit)
+    context.until(context.law.next_unit_change(context.now))
+    if not context.law.active(unit, context.now):
+        raise UnitInactive(unit)
+
+
+def day_over(context: Context, day: date) -> bool:
+    """Tell whether a day, its 24:00 included, lies behind (K4)."""
+    return context.passed(datetime(day.year, day.month, day.day, tzinfo=SHANGHAI) + timedelta(days=1))
+
+
+def not_ahead(context: Context, instant: datetime) -> None:
+    """Refuse an instant that lies ahead: what is told of has happened. Raises InstantAhead."""
+    if not context.passed(instant - timedelta.resolution):  # now > t − 1 µs is now ≥ t
+        raise InstantAhead(instant.isoformat())

@@ -693,9 +693,9 @@ class RevisitorFromHandlingUnit(Refusal):
 
 
 class ConsentMissing(Refusal):
-    """电话回访须先征得诉求人同意。A return visit by phone needs the applicant's consent."""
+    """须先征得诉求人同意。The applicant's consent comes first: to a return visit by phone, to passing on or joining a call."""
 
-    basis = "S4-41"
+    basis = "S4-41, S1-9"
 
 
 class AttemptsMissing(Refusal):
@@ -1019,18 +1019,10 @@ class TitleHasPersonalData(Refusal):
     field = "title"
 
 
-class ContentMissing(Refusal):
-    """须登记诉求内容。The demand's content must be registered."""
-
-    basis = "S0-15"
-    field = "content"
-
-
-class ContactMissing(Refusal):
-    """须登记联系方式，或注明匿名。A way to reach the applicant must be registered, or that the applicant is anonymous."""
+class RegistrationIncomplete(Refusal):
+    """登记要素不全。The registration lacks what it must have: content, a way to reach the applicant, or the place."""
 
     basis = "S0-15, S2-18"
-    field = "applicant"
 
 
 class AnonymousNamed(Refusal):
@@ -1038,13 +1030,6 @@ class AnonymousNamed(Refusal):
 
     basis = "DOMAIN 8.10"
     field = "applicant"
-
-
-class PlaceMissing(Refusal):
-    """涉及地点的诉求须登记地址。A demand about a place needs its address."""
-
-    basis = "S0-15"
-    field = "place"
 
 
 class InformantUnprotected(Refusal):
@@ -1166,6 +1151,13 @@ class SecretTakesNoWords(Refusal):
     field = "words"
 
 
+class RefusalNotExplained(Refusal):
+    """不予受理须说明理由。A refusal is explained to the caller."""
+
+    basis = "S0-11"
+    field = "words"
+
+
 class RefusalBasisMissing(Refusal):
     """不予受理须写明依据。A refusal names the basis it rests on."""
 
@@ -1173,7 +1165,7 @@ class RefusalBasisMissing(Refusal):
     field = "basis"
 
 
-class InformedUnitMissing(Refusal):
+class CompetentUnitNotNamed(Refusal):
     """能确定办理单位的，须告知其名称。Where the competent unit can be determined, the caller is told its name."""
 
     basis = "S0-13"
@@ -1207,13 +1199,6 @@ class NotAcknowledged(Refusal):
     field = "acknowledged"
 
 
-class CallConsentMissing(Refusal):
-    """转接或三方通话须经诉求人同意。A call is passed on or joined only with the applicant's consent."""
-
-    basis = "S1-9"
-    field = "consent"
-
-
 class FollowUpDateMissing(Refusal):
     """跟踪件须写明跟踪日期；不跟踪的不写。A follow-up has a date; without one there is none."""
 
@@ -1244,3 +1229,197 @@ class AnswerMissing(Refusal):
 
     basis = "S2-13"
     field = "public_answer"
+
+
+# --- dispatch ----------------------------------------------------------------------------------------------------
+
+
+class LeadMissing(Refusal):
+    """须指定牵头单位，或由热线牵头。A unit must lead, or the hotline itself; where several are involved, by designation."""
+
+    basis = "S2-23, S4-9, R-21"
+    field = "lead"
+
+
+class HotlineNotOrganizer(Refusal):
+    """热线管理机构不作承办单位；需要时由热线牵头。The hotline's own unit is no organizer: let the hotline lead instead."""
+
+    basis = "DOMAIN 4.1"
+    field = "lead"
+
+
+class UnitNamedTwice(Refusal):
+    """同一单位不得重复列入。A unit is named twice, or takes part already."""
+
+    field = "unit"
+
+
+class LimitNotWritable(Refusal):
+    """该时限不得在交办单上另定。This limit is not one that a dispatch may write."""
+
+    basis = "DOMAIN 2.3-2.7"
+    field = "limits"
+
+
+class LimitTooLong(Refusal):
+    """所写时限超过规定的最长时限。The limit written is longer than the rules allow."""
+
+    basis = "S2-26"
+    field = "limits"
+
+
+class InstructionMissing(Refusal):
+    """须先有领导批示，并写明所依据的批示。A leadership instruction must be on record and be named."""
+
+    basis = "DOMAIN 3.3, S2-22"
+    field = "instruction"
+
+
+class MeetingMissing(Refusal):
+    """属地交办须先召开协调会，或交办区（县）政府。A territorial dispatch needs a coordination meeting first, or goes to a district's government."""
+
+    basis = "S1-14, S4-10"
+    field = "meeting"
+
+
+class ReplyNotOptional(Refusal):
+    """本市规则要求一律答复。The city's rules always ask for a reply."""
+
+    basis = "S2-25"
+    field = "reply_required"
+
+
+class RuledElsewhere(Refusal):
+    """已裁定由他单位办理，应派至裁定单位。It was ruled who handles this: dispatch it there."""
+
+    basis = "R-22"
+    field = "lead"
+
+
+class RecallNeedsConsent(Refusal):
+    """签收后撤回派单，须经承办单位同意或由热线管理机构决定。After signing, a dispatch is recalled with the unit's consent or by the hotline's management."""
+
+    basis = "DOMAIN 8.3"
+    field = "unit_consent"
+
+
+class NotADescendant(Refusal):
+    """只能转派至下级单位。An assignment is passed on only to a unit below."""
+
+    basis = "DOMAIN 3.3"
+    field = "unit"
+
+
+class EscalationPending(Refusal):
+    """已逐级上报，待上级单位决定。A request to the unit above is undecided."""
+
+    basis = "DOMAIN 8.8"
+
+
+class NoSuchEscalation(Refusal):
+    """没有待决定的此项上报。There is no such request waiting for your unit."""
+
+    basis = "DOMAIN 8.8"
+    field = "escalation"
+
+
+class FirstLevelReturns(Refusal):
+    """由热线直接派单的单位应直接申请退单。A unit that has its assignment from the hotline returns it itself."""
+
+    basis = "S0-25"
+
+
+class EscalateFirst(Refusal):
+    """应逐级上报，由一级承办单位向热线申请退单。Report it to the unit above: the first-level unit returns it to the hotline."""
+
+    basis = "S0-25"
+
+
+class RuledFinal(Refusal):
+    """已裁定、指定或批示交办的，不得退单；有新事实的，经督办员重开。Who was designated or ruled to handle it may not return it; new facts go to a supervisor."""
+
+    basis = "R-22"
+
+
+class NothingRuled(Refusal):
+    """没有可重开的裁定。No ruling or designation stands that could be reopened."""
+
+    basis = "R-22"
+
+
+class ReturnAfterReply(Refusal):
+    """已答复的工单不得退单。After a reply there is no return."""
+
+    basis = "DOMAIN 3.3"
+
+
+class SuggestionMissing(Refusal):
+    """退单须提出转派或处置建议。A return says who should handle it, or what should become of it."""
+
+    basis = "DOMAIN 8.2, S1-19"
+    field = "suggested_unit"
+
+
+class ReturnBasisMissing(Refusal):
+    """退单须写明依据。A return names the basis it rests on."""
+
+    basis = "S1-19"
+    field = "basis"
+
+
+class ReturnUndecided(Refusal):
+    """已有退单申请待审核。A return is waiting for its decision already."""
+
+    basis = "DOMAIN 3.3"
+
+
+class NoSuchReturn(Refusal):
+    """没有待审核的此项退单申请。There is no such return waiting for a decision."""
+
+    basis = "DOMAIN 3.3"
+    field = "return_no"
+
+
+class ReturnNotLate(Refusal):
+    """该退单未逾期，无须上级同意。The return is not late: it needs no consent."""
+
+    field = "return_no"
+
+
+class LateReturnNeedsConsent(Refusal):
+    """逾期退单须经上级管理单位同意。A late return is approved only with the consent of the next-higher unit."""
+
+    basis = "S0-26, R-03"
+
+
+class NoSuchDispute(Refusal):
+    """没有待裁定的此项异议。There is no such dispute waiting for a ruling."""
+
+    field = "dispute"
+
+
+class OnlyStreetsWhistle(Refusal):
+    """仅街道、乡镇可以吹哨。Only a street or town whistles."""
+
+    basis = "S4-20"
+
+
+class DepartmentsMissing(Refusal):
+    """吹哨须写明报到部门。A whistle calls departments by name."""
+
+    basis = "S4-20"
+    field = "departments"
+
+
+class NoSuchWhistle(Refusal):
+    """没有待本单位报到的此次吹哨。There is no such whistle waiting for your unit."""
+
+    basis = "S4-20"
+    field = "whistle"
+
+
+class TaskForceMissing(Refusal):
+    """须写明提速处置专班。The task force must be named."""
+
+    basis = "S1-21"
+    field = "task_force"

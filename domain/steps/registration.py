@@ -1,0 +1,1244 @@
+"""① 诉求登记. A demand becomes an order: registered, completed, classified, tied to others, protected.
+
+What is decided about it at the desk without an organizer is `triage`; who handles it is `dispatch`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any, ClassVar
+from uuid import UUID
+
+import msgspec
+
+from domain import guards, refusals
+from domain.context import Context
+from domain.state import (
+    ClassChange,
+    Demand,
+    Links,
+    Merge,
+    Wait,
+    WorkOrder,
+    begin_wait,
+    end_episode,
+    end_wait,
+    latest_episode,
+    pending,
+    propose,
+    settle,
+)
+from domain.steps import filing, triage
+from domain.steps.filing import OrderClosed
+from domain.terms import (
+    Act,
+    Applicant,
+    AssignmentState,
+    Attachment,
+    Attributes,
+    Channel,
+    Citation,
+    ClockName,
+    ClosureKind,
+    Code,
+    Confidentiality,
+    DemandType,
+    Digest,
+    Entry,
+    Fact,
+    Mark,
+    Medium,
+    Number,
+    OrderState,
+    Origin,
+    Period,
+    PolicyRef,
+    Private,
+    RefusalReason,
+    Role,
+    Step,
+    Struct,
+    Title,
+    To,
+    UnitId,
+)
+
+# --- events ------------------------------------------------------------------------------------------------------
+
+
+class ReservedNumber(Struct, frozen=True):
+    """预留号码. A number of a block reserved for paper slips during an outage (8.11)."""
+
+    journal: Code
+    number: int
+
+
+class OrderRegistered(Fact, frozen=True, tag="order.order_registered"):
+    """诉求登记. A demand came in; everything the duty record book and the law ask for (S0-15, S2-18).
+
+    Its number is the commit's (`ordinal` says which of several), or a reserved one, or the old system's.
+    """
+
+    title: Title
+    category: Code
+    channel: Channel
+    attributes: Attributes
+    policy: PolicyRef  # the pack that binds the order (K12)
+    content: Private | None = None
+    applicant: Applicant | None = None
+    anonymous: bool = False
+    confidentiality: Confidentiality | None = None  # None: normal
+    place: Code = ""  # as far as it may be shown: street, village, estate
+    address: Private | None = None  # in full
+    district: Code = ""
+    happened_at: datetime | None = None  # when the matter happened
+    accused: tuple[UnitId, ...] = ()  # units complained of
+    accused_persons: Private | None = None
+    real_name_with_evidence: bool = False  # 实名举报 (S2-41)
+    involved_units: int = 0  # departments that the demand touches (R-21); 0: not said
+    duplicates_seen: tuple[UUID, ...] = ()  # the candidates that the check for duplicates showed
+    previous: UUID | None = None  # the order that this one takes up again
+    parent: UUID | None = None  # the order it was split from
+    since: datetime | None = None  # the parent's registration: the hotline's time runs from there (8.4)
+    ordinal: int | None = None  # which of the commit's numbers is this order's; None: the first
+    peak: bool = False  # registered inside a declared peak (R-01)
+    external_ref: Code = ""
+    external_due: datetime | None = None  # as the other platform set it
+    promised_due: datetime | None = None  # as the old system promised it
+    old_number: Code = ""
+    intake_number: Code = ""  # the number that was dialled (双号并行, S3-3)
+    hotline_source: Code = ""  # the merged hotline it came from (S3-2)
+    sub_centre: Code = ""
+    call_id: Code = ""
+    legal_basis: Citation | None = None  # why it is accepted, where another law says so (S0-6)
+    attachments: tuple[Attachment, ...] = ()
+    reserved: ReservedNumber | None = None
+    backfill_reason: Private | None = None
+    assumed_policy: bool = False  # runs under a pack outside its validity (8.15)
+    derived: tuple[Code, ...] = ()  # fields that a mapping set or derived (8.15)
+
+
+class SecretStubRegistered(Fact, frozen=True, tag="order.secret_stub_registered"):
+    """涉密存根. Somebody brought what may be a state secret: reason, time and agent are kept, no content (DOMAIN 4.2)."""
+
+    channel: Channel
+    policy: PolicyRef
+    basis: Citation
+    informed_at: datetime
+    informed_unit: Code = ""  # the office the caller was sent to
+    call_id: Code = ""
+
+
+class SupplementRequested(Fact, frozen=True, tag="order.supplement_requested"):
+    """要求补充. What is missing, and by when it is to be given; no clock pauses (K9)."""
+
+    items: tuple[Code, ...]
+    by: date
+    medium: Medium
+    words: Private | None = None
+
+
+class OrderSupplemented(Fact, frozen=True, tag="order.order_supplemented"):
+    """补充信息. Added to what was registered; nothing is overwritten."""
+
+    items: tuple[Code, ...] = ()  # which of those asked for; empty: all
+    content: Private | None = None
+    applicant: Applicant | None = None
+    place: Code = ""
+    address: Private | None = None
+    attachments: tuple[Attachment, ...] = ()
+    call_id: Code = ""
+
+
+class OrderClassified(Fact, frozen=True, tag="order.order_classified"):
+    """诉求分类. What kind of demand it is, as the desk sees it before dispatch."""
+
+    attributes: Attributes
+    category: Code = ""  # empty: as registered
+    involved_units: int = 0
+    accused: tuple[UnitId, ...] = ()  # further units complained of
+    words: Private | None = None
+
+
+class OrderReclassified(Fact, frozen=True, tag="order.order_reclassified"):
+    """变更分类. Running limits get shorter with it, but longer only where the hotline's management said so in time."""
+
+    attributes: Attributes
+    reason: Private
+    lengthens: bool = False  # approved: running limits may get longer (R-33)
+    category: Code = ""
+    involved_units: int = 0
+    accused: tuple[UnitId, ...] = ()
+
+
+class ConfidentialitySet(Fact, frozen=True, tag="order.confidentiality_set"):
+    """保密设置. Protection raised, asked for by the applicant or ordered by a rule."""
+
+    confidentiality: Confidentiality
+    asked_by_applicant: bool = False
+    words: Private | None = None
+    basis: Citation | None = None
+
+
+class ConfidentialityLiftProposed(Fact, frozen=True, tag="order.confidentiality_lift_proposed"):
+    """提请降低保密类别. One of two persons."""
+
+    confidentiality: Confidentiality
+    reason: Private
+    basis: Citation | None = None
+
+
+class ConfidentialityLifted(Fact, frozen=True, tag="order.confidentiality_lifted"):
+    """解除保密. The second person agreed."""
+
+    confidentiality: Confidentiality
+    words: Private | None = None
+
+
+class ConfidentialityLiftRejected(Fact, frozen=True, tag="order.confidentiality_lift_rejected"):
+    """不同意降低保密类别."""
+
+    words: Private
+
+
+class DuplicateLinked(Fact, frozen=True, tag="order.duplicate_linked"):
+    """重复关联. The same matter is on record; without new facts the applicant is told how that one stands (R-30)."""
+
+    original: UUID
+    new_facts: bool = False
+    told: Medium | None = None
+    words: Private | None = None
+
+
+class OrdersMerged(Fact, frozen=True, tag="order.orders_merged"):
+    """并单. This order follows another about the same matter; its applicant is told that one's result (R-29)."""
+
+    master: UUID
+    reason: Private | None = None
+
+
+class ChildMerged(Fact, frozen=True, tag="order.child_merged"):
+    """并入子单. Another order follows this one."""
+
+    child: UUID
+
+
+class OrderUnmerged(Fact, frozen=True, tag="order.order_unmerged"):
+    """撤销并单. The order goes its own way again, its clocks with their original starts (8.4)."""
+
+    master: UUID
+    reason: Private
+
+
+class ChildUnmerged(Fact, frozen=True, tag="order.child_unmerged"):
+    """撤销并入. A child goes its own way again."""
+
+    child: UUID
+
+
+class OrderSplit(Fact, frozen=True, tag="order.order_split"):
+    """拆单. One matter, one order: parts of the demand became orders of their own."""
+
+    children: tuple[UUID, ...]
+    reason: Private
+    remaining: Private | None = None  # what stays with this order
+
+
+class ApplicantInquired(Fact, frozen=True, tag="order.applicant_inquired"):
+    """诉求人查询. Asked how it stands; limit and count unchanged."""
+
+    channel: Channel | None = None
+    call_id: Code = ""
+    words: Private | None = None
+    answer: Private | None = None
+
+
+class ApplicantUrged(Fact, frozen=True, tag="order.applicant_urged"):
+    """催单. The applicant presses; shown on the unit's list."""
+
+    channel: Channel | None = None
+    call_id: Code = ""
+    words: Private | None = None
+
+
+class ExternalPushRecorded(Fact, frozen=True, tag="order.external_push_recorded"):
+    """数据推送. Another platform was told of a step of this order (S0-4, S3-9)."""
+
+    platform: Code
+    about: Code  # the step told of
+    reference: Code = ""
+    digest: Digest | None = None  # of what was sent
+    failed: Code = ""  # why it did not arrive; empty: it did
+
+
+# --- commands ----------------------------------------------------------------------------------------------------
+
+_DESK = frozenset({Role.AGENT, Role.DISPATCHER, Role.HOTLINE_MANAGER})
+_PUBLIC = frozenset({Role.AGENT, Role.CITIZEN})
+
+
+class Register(Act, frozen=True, tag="register"):
+    """诉求登记. A supervisor registers only what is backfilled beyond the hours an agent may (A-20)."""
+
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.AGENT, Role.SYSTEM, Role.CITIZEN, Role.SUPERVISOR})
+    creates: ClassVar[str] = "order"
+
+    title: Title
+    category: Code
+    channel: Channel
+    attributes: Attributes
+    content: Private
+    applicant: Applicant | None = None
+    anonymous: bool = False
+    confidentiality: Confidentiality | None = None
+    place_bound: bool = False
+    place: Code = ""
+    address: Private | None = None
+    district: Code = ""
+    happened_at: datetime | None = None
+    accused: tuple[UnitId, ...] = ()
+    accused_persons: Private | None = None
+    real_name_with_evidence: bool = False
+    involved_units: int = 0
+    duplicates_seen: tuple[UUID, ...] | None = None  # what the check showed; None: nobody looked
+    previous: UUID | None = None
+    external_ref: Code = ""
+    external_due: datetime | None = None
+    promised_due: datetime | None = None
+    old_number: Code = ""
+    intake_number: Code = ""
+    hotline_source: Code = ""
+    sub_centre: Code = ""
+    call_id: Code = ""
+    legal_basis: Citation | None = None
+    attachments: tuple[Attachment, ...] = ()
+    reserved: ReservedNumber | None = None
+    backfill_reason: Private | None = None
+    assume_policy: PolicyRef | None = None
+
+    def reads(self) -> tuple[str, ...]:
+        """Return the order that this one takes up again."""
+        return () if self.previous is None else (f"order:{self.previous}",)
+
+
+class RegisterSecretStub(Act, frozen=True, tag="register_secret_stub"):
+    """登记涉密存根. For what must not be written down: the caller was told whom to turn to."""
+
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.AGENT})
+    creates: ClassVar[str] = "order"
+
+    channel: Channel
+    informed_at: datetime
+    informed_unit: Code
+    basis: Citation | None = None
+    call_id: Code = ""
+
+
+class RequestSupplement(Act, frozen=True, tag="request_supplement"):
+    """要求补充."""
+
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.AGENT, Role.DISPATCHER, Role.ORG_HANDLER})
+
+    items: tuple[Code, ...]
+    by: date
+    medium: Medium
+    words: Private | None = None
+
+
+class Supplement(Act, frozen=True, tag="supplement"):
+    """补充信息."""
+
+    roles: ClassVar[frozenset[Role]] = _PUBLIC | {Role.ORG_HANDLER}
+
+    items: tuple[Code, ...] = ()
+    content: Private | None = None
+    applicant: Applicant | None = None
+    place: Code = ""
+    address: Private | None = None
+    attachments: tuple[Attachment, ...] = ()
+    call_id: Code = ""
+
+
+class Classify(Act, frozen=True, tag="classify"):
+    """诉求分类."""
+
+    roles: ClassVar[frozenset[Role]] = _DESK
+
+    attributes: Attributes
+    category: Code = ""
+    involved_units: int = 0
+    accused: tuple[UnitId, ...] = ()
+    words: Private | None = None
+
+
+class Reclassify(Act, frozen=True, tag="reclassify"):
+    """变更分类. After dispatch, and wherever a running limit gets longer, the hotline's management decides."""
+
+    roles: ClassVar[frozenset[Role]] = _DESK
+
+    attributes: Attributes
+    reason: Private
+    lengthens: bool = False
+    category: Code = ""
+    involved_units: int = 0
+    accused: tuple[UnitId, ...] = ()
+
+
+class SetConfidentiality(Act, frozen=True, tag="set_confidentiality"):
+    """保密设置."""
+
+    roles: ClassVar[frozenset[Role]] = _PUBLIC | {Role.QC_REVIEWER}
+
+    confidentiality: Confidentiality
+    words: Private | None = None
+    basis: Citation | None = None
+
+
+class ProposeLiftConfidentiality(Act, frozen=True, tag="propose_lift_confidentiality"):
+    """提请降低保密类别."""
+
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.QC_REVIEWER, Role.SUPERVISOR})
+
+    confidentiality: Confidentiality
+    reason: Private
+    basis: Citation | None = None
+
+
+class LiftConfidentiality(Act, frozen=True, tag="lift_confidentiality"):
+    """解除保密, as proposed by another person."""
+
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.SUPERVISOR, Role.HOTLINE_MANAGER})
+
+    words: Private | None = None
+
+
+class RejectLiftConfidentiality(Act, frozen=True, tag="reject_lift_confidentiality"):
+    """不同意降低保密类别."""
+
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.SUPERVISOR, Role.HOTLINE_MANAGER})
+
+    words: Private
+
+
+class LinkDuplicate(Act, frozen=True, tag="link_duplicate"):
+    """重复关联. With new facts only a link; without, the applicant is told and the order follows the first or closes."""
+
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.AGENT, Role.DISPATCHER})
+
+    original: UUID
+    new_facts: bool
+    told: Medium | None = None
+    words: Private | None = None
+
+    def reads(self) -> tuple[str, ...]:
+        """Return the order that was first."""
+        return (f"order:{self.original}",)
+
+
+class MergeOrder(Act, frozen=True, tag="merge_order"):
+    """并单. Addressed to the order that is to follow."""
+
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.DISPATCHER, Role.HOTLINE_MANAGER})
+
+    master: UUID
+    reason: Private | None = None
+
+    def reads(self) -> tuple[str, ...]:
+        """Return the order to follow."""
+        return (f"order:{self.master}",)
+
+
+class Unmerge(Act, frozen=True, tag="unmerge"):
+    """撤销并单."""
+
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.DISPATCHER, Role.HOTLINE_MANAGER})
+
+    master: UUID
+    reason: Private
+
+    def reads(self) -> tuple[str, ...]:
+        """Return the order that was followed."""
+        return (f"order:{self.master}",)
+
+
+class SplitChild(Struct, frozen=True):
+    """子单. One matter that becomes an order of its own."""
+
+    title: Title
+    category: Code
+    attributes: Attributes
+    content: Private
+    place: Code = ""
+    address: Private | None = None
+    accused: tuple[UnitId, ...] = ()
+    involved_units: int = 0
+
+
+class Split(Act, frozen=True, tag="split"):
+    """拆单."""
+
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.DISPATCHER, Role.HOTLINE_MANAGER})
+
+    children: tuple[SplitChild, ...]
+    reason: Private
+    remaining: Private | None = None
+
+
+class Inquire(Act, frozen=True, tag="inquire"):
+    """诉求人查询."""
+
+    roles: ClassVar[frozenset[Role]] = _PUBLIC
+
+    channel: Channel | None = None
+    call_id: Code = ""
+    words: Private | None = None
+    answer: Private | None = None
+
+
+class Urge(Act, frozen=True, tag="urge"):
+    """催单."""
+
+    roles: ClassVar[frozenset[Role]] = _PUBLIC
+
+    channel: Channel | None = None
+    call_id: Code = ""
+    words: Private | None = None
+
+
+class RecordExternalPush(Act, frozen=True, tag="record_external_push"):
+    """登记数据推送."""
+
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.SYSTEM, Role.DISPATCHER})
+
+    platform: Code
+    about: Code
+    reference: Code = ""
+    digest: Digest | None = None
+    failed: Code = ""
+
+
+# --- what a title may not say ------------------------------------------------------------------------------------
+
+_SURNAMES = (
+    "王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗郑梁谢宋唐许韩冯邓曹彭曾肖田董潘袁蔡蒋余于杜叶程魏苏吕丁任卢姚沈钟姜崔谭陆"
+    "范汪廖石金韦贾夏付方邹熊白孟秦邱侯江尹薛闫段雷龙黎史陶贺毛郝顾龚邵万覃武钱戴严莫孔向汤"
+)
+_PERSONAL = re.compile(
+    r"(?:\d[\s\-.·]?){6,}[\dXx]"  # telephone, identity, card and account numbers
+    r"|[〇零一二三四五六七八九幺]{7,}"  # … spelt out
+    r"|[\w.+-]+@[\w-]+\.\w+"  # mail addresses
+    r"|[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][A-Z][A-Z0-9]{4,5}[A-Z0-9挂学警港澳]"  # number plates
+    rf"|[{_SURNAMES}][\u4e00-\u9fff]{{0,2}}(?:先生|女士|小姐)"
+)
+
+
+def has_personal_data(title: str) -> bool:
+    """Tell whether a title shows a pattern of personal data (8.10). Names as such are left to the reviewers."""
+    return _PERSONAL.search(unicodedata.normalize("NFKC", title)) is not None
+
+
+# --- deciding: registering ---------------------------------------------------------------------------------------
+
+
+def register(order: WorkOrder | None, command: Register, context: Context) -> list[Step]:
+    """Register a demand: the law it is bound to, and whether it came in a peak, are of this instant."""
+    _described(command.title, command.content)
+    _reachable(command)
+    if command.place_bound and not command.place and not guards.said(command.address):
+        raise refusals.RegistrationIncomplete("地址 place", missing="place")
+    reports = command.attributes.demand_type is DemandType.REPORT
+    if reports and command.confidentiality is not Confidentiality.INFORMANT:
+        raise refusals.InformantUnprotected
+    if command.duplicates_seen is None and context.origin is Origin.LIVE:
+        raise refusals.DuplicateCheckMissing
+    for unit in command.accused:
+        if context.law.unit(unit) is None:
+            raise refusals.UnknownUnit(unit)
+    if command.previous is not None and context.other(f"order:{command.previous}") is None:
+        raise refusals.UnknownOrder(f"{command.previous}")
+    _backfilled(command, context)
+    context.until(context.law.next_peak_change(context.now))
+    applicant = command.applicant
+    if applicant is not None:
+        applicant = msgspec.structs.replace(applicant, subject=context.subject)
+    registered = OrderRegistered(
+        title=command.title,
+        category=command.category,
+        channel=command.channel,
+        attributes=command.attributes,
+        policy=_policy(command, context),
+        content=command.content,
+        applicant=applicant,
+        anonymous=command.anonymous,
+        confidentiality=command.confidentiality,
+        place=command.place,
+        address=command.address,
+        district=command.district,
+        happened_at=command.happened_at,
+        accused=command.accused,
+        accused_persons=command.accused_persons,
+        real_name_with_evidence=command.real_name_with_evidence,
+        involved_units=command.involved_units,
+        duplicates_seen=command.duplicates_seen or (),
+        previous=command.previous,
+        peak=context.law.peak_at(context.now),
+        external_ref=command.external_ref,
+        external_due=command.external_due,
+        promised_due=command.promised_due,
+        old_number=command.old_number,
+        intake_number=command.intake_number,
+        hotline_source=command.hotline_source,
+        sub_centre=command.sub_centre,
+        call_id=command.call_id,
+        legal_basis=command.legal_basis,
+        attachments=command.attachments,
+        reserved=command.reserved,
+        backfill_reason=command.backfill_reason,
+        assumed_policy=command.assume_policy is not None,
+    )
+    return [registered] if command.reserved is not None else [registered, _order_number(context)]
+
+
+def _order_number(context: Context, count: int = 1) -> Number:
+    return Number("order", context.law.city_code, Period.DAY, count)
+
+
+def _described(title: str, content: Private | None) -> None:
+    if has_personal_data(title):
+        raise refusals.TitleHasPersonalData
+    if not guards.said(content):
+        raise refusals.RegistrationIncomplete("内容 content", missing="content")
+
+
+def _reachable(command: Register) -> None:
+    """Refuse a demand whose applicant nobody could tell anything, unless it says so (S0-15)."""
+    who = command.applicant
+    named = who is not None and any((who.name, who.phone, who.contact, who.organisation))
+    if command.anonymous and named:
+        raise refusals.AnonymousNamed
+    if not command.anonymous and (who is None or not (who.phone or who.contact)):
+        raise refusals.RegistrationIncomplete("联系方式 contact", missing="applicant")
+
+
+def _backfilled(command: Register, context: Context) -> None:
+    """Refuse what is backfilled without reason, or too late for this role, or under a number nobody reserved."""
+    reserved = command.reserved
+    if reserved is not None and context.law.block_of(reserved.journal, reserved.number) is None:
+        raise refusals.UnknownNumberBlock(f"{reserved.journal} {reserved.number}")
+    if context.origin is not Origin.BACKFILL:
+        if context.actor.role is Role.SUPERVISOR and context.origin is Origin.LIVE:
+            raise refusals.RoleNotAllowed("补录 backfill only", role=context.actor.role)
+        return
+    if not guards.said(command.backfill_reason):
+        raise refusals.BackfillReasonMissing
+    hours = context.law.rules(context.law.policy_at(context.now)).options.backfill_hours
+    if context.recording - context.now > timedelta(hours=hours) and context.actor.role is not Role.SUPERVISOR:
+        raise refusals.BackfillTooLate(f"{hours} h")
+
+
+def _policy(command: Register, context: Context) -> PolicyRef:
+    """Return the pack that binds the order from now on (K12); an assumed one only for imported history (8.15)."""
+    if command.assume_policy is None:
+        context.until(context.law.next_policy_change(context.now))
+        return context.law.policy_at(context.now)
+    if context.origin is not Origin.IMPORT:
+        raise refusals.AssumedPolicyLive
+    return context.law.rules(command.assume_policy).ref
+
+
+def register_secret_stub(order: WorkOrder | None, command: RegisterSecretStub, context: Context) -> list[Step]:
+    """Keep that, when and by whom something secret was turned away, and nothing of it."""
+    context.until(context.law.next_policy_change(context.now))
+    policy = context.law.policy_at(context.now)
+    basis = command.basis or context.law.rules(policy).refusals.get(RefusalReason.STATE_SECRET)
+    if basis is None:
+        raise refusals.RefusalBasisMissing(RefusalReason.STATE_SECRET)
+    guards.not_ahead(context, command.informed_at)
+    stub = SecretStubRegistered(
+        channel=command.channel,
+        policy=policy,
+        basis=basis,
+        informed_at=command.informed_at,
+        informed_unit=command.informed_unit,
+        call_id=command.call_id,
+    )
+    return [stub, _order_number(context), Number("non_acceptance", context.law.city_code)]
+
+
+# --- deciding: completing and classifying ------------------------------------------------------------------------
+
+
+def request_supplement(order: WorkOrder, command: RequestSupplement, context: Context) -> list[Step]:
+    """Ask the applicant for what is missing; before dispatch the order waits for it, afterwards work goes on."""
+    guards.in_state(order, *guards.UNDISPATCHED, *guards.HANDLED)
+    if context.actor.role is Role.ORG_HANDLER:
+        guards.holding(order, context)
+    if not command.items:
+        raise refusals.ItemsMissing
+    if guards.day_over(context, command.by):
+        raise refusals.DayHasPassed(f"{command.by}")
+    return [
+        SupplementRequested(items=command.items, by=command.by, medium=command.medium, words=command.words)
+    ]
+
+
+def supplement(order: WorkOrder, command: Supplement, context: Context) -> list[Step]:
+    """Add what the applicant gave; possible until the order is filed."""
+    if order.state is OrderState.ARCHIVED:
+        raise refusals.OrderSealed(order.number)
+    if context.actor.role is Role.ORG_HANDLER:
+        guards.holding(order, context)
+    given = (command.content, command.applicant, command.place, command.address, command.attachments)
+    if not any(given):
+        raise refusals.NothingChanged
+    applicant = command.applicant
+    if applicant is not None:
+        applicant = msgspec.structs.replace(applicant, subject=context.subject)
+    return [
+        OrderSupplemented(
+            items=command.items,
+            content=command.content,
+            applicant=applicant,
+            place=command.place,
+            address=command.address,
+            attachments=command.attachments,
+            call_id=command.call_id,
+        )
+    ]
+
+
+def _protected(order: WorkOrder, attributes: Attributes) -> list[Step]:
+    """Return what protects the informant of a demand that turns out to be a report."""
+    if attributes.demand_type is not DemandType.REPORT or order.confidentiality is Confidentiality.INFORMANT:
+        return []
+    return [ConfidentialitySet(confidentiality=Confidentiality.INFORMANT)]
+
+
+def _units_known(units: tuple[UnitId, ...], context: Context) -> None:
+    for unit in units:
+        if context.law.unit(unit) is None:
+            raise refusals.UnknownUnit(unit)
+
+
+def classify(order: WorkOrder, command: Classify, context: Context) -> list[Step]:
+    """Say before dispatch what kind of demand it is; a lower class leaves running limits as they are (8.5)."""
+    guards.in_state(order, *guards.UNDISPATCHED)
+    _units_known(command.accused, context)
+    classified = OrderClassified(
+        attributes=command.attributes,
+        category=command.category,
+        involved_units=command.involved_units,
+        accused=command.accused,
+        words=command.words,
+    )
+    return [classified, *_protected(order, command.attributes)]
+
+
+def reclassify(order: WorkOrder, command: Reclassify, context: Context) -> list[Step]:
+    """Change the class. Raising it is possible at any time; lengthening a limit only in time and by the management."""
+    guards.in_state(order, *guards.OPEN)
+    manager = context.actor.role is Role.HOTLINE_MANAGER
+    if not manager and (command.lengthens or order.state not in guards.UNDISPATCHED):
+        raise refusals.NotHotlineManager
+    if not guards.said(command.reason):
+        raise refusals.ReasonMissing
+    _units_known(command.accused, context)
+    said_anew = command.category or command.involved_units or command.accused
+    if command.attributes == order.attributes and not said_anew:
+        raise refusals.NothingChanged
+    if command.lengthens:
+        dispatched = order.episode is not None and order.episode.ended is None
+        running = guards.clock(order, context, ClockName.HANDLE if dispatched else ClockName.DISPATCH)
+        if running is not None and running.running and context.passed(running.due):
+            raise refusals.ReclassifiedAfterDue(f"due: {running.due}")
+    reclassified = OrderReclassified(
+        attributes=command.attributes,
+        reason=command.reason,
+        lengthens=command.lengthens,
+        category=command.category,
+        involved_units=command.involved_units,
+        accused=command.accused,
+    )
+    return [reclassified, *_protected(order, command.attributes)]
+
+
+# --- deciding: protecting ----------------------------------------------------------------------------------------
+
+_PROTECTION = (
+    Confidentiality.NORMAL,
+    Confidentiality.PRIVACY,
+    Confidentiality.TRADE_SECRET,
+    Confidentiality.INFORMANT,
+)
+
+
+def set_confidentiality(order: WorkOrder, command: SetConfidentiality, context: Context) -> list[Step]:
+    """Raise the protection; in any state, until the file is sealed."""
+    guards.unsealed(order)
+    if command.confidentiality is order.confidentiality:
+        raise refusals.NothingChanged
+    if _PROTECTION.index(command.confidentiality) < _PROTECTION.index(order.confidentiality):
+        raise refusals.ConfidentialityOnlyRaised(f"{order.confidentiality} → {command.confidentiality}")
+    return [
+        ConfidentialitySet(
+            confidentiality=command.confidentiality,
+            asked_by_applicant=context.actor.role is Role.CITIZEN,
+            words=command.words,
+            basis=command.basis,
+        )
+    ]
+
+
+def propose_lift(order: WorkOrder, command: ProposeLiftConfidentiality, context: Context) -> list[Step]:
+    """Propose less protection; another person decides."""
+    guards.unsealed(order)
+    if _PROTECTION.index(command.confidentiality) >= _PROTECTION.index(order.confidentiality):
+        raise refusals.NothingChanged(f"{order.confidentiality} → {command.confidentiality}")
+    if pending(order, "lift_confidentiality") is not None:
+        raise refusals.ProposalPending("lift_confidentiality")
+    if not guards.said(command.reason):
+        raise refusals.ReasonMissing
+    return [
+        ConfidentialityLiftProposed(
+            confidentiality=command.confidentiality, reason=command.reason, basis=command.basis
+        )
+    ]
+
+
+def _lift(order: WorkOrder, context: Context) -> ConfidentialityLiftProposed:
+    proposal = pending(order, "lift_confidentiality")
+    if proposal is None or not isinstance(proposal.content, ConfidentialityLiftProposed):
+        raise refusals.NoSuchProposal("lift_confidentiality")
+    guards.another_person(context, proposal.by)
+    return proposal.content
+
+
+def lift_confidentiality(order: WorkOrder, command: LiftConfidentiality, context: Context) -> list[Step]:
+    """Agree to less protection."""
+    guards.unsealed(order)
+    proposed = _lift(order, context)
+    return [ConfidentialityLifted(confidentiality=proposed.confidentiality, words=command.words)]
+
+
+def reject_lift(order: WorkOrder, command: RejectLiftConfidentiality, context: Context) -> list[Step]:
+    """Keep the protection."""
+    guards.unsealed(order)
+    _lift(order, context)
+    if not guards.said(command.words):
+        raise refusals.ReasonMissing
+    return [ConfidentialityLiftRejected(words=command.words)]
+
+
+# --- deciding: tying orders together -----------------------------------------------------------------------------
+
+
+def _other(stream_of: UUID, context: Context) -> WorkOrder:
+    found: WorkOrder | None = context.other(f"order:{stream_of}")
+    if found is None:
+        raise refusals.UnknownOrder(f"{stream_of}")
+    return found
+
+
+def link_duplicate(order: WorkOrder, command: LinkDuplicate, context: Context) -> list[Step]:
+    """Tie a repeated demand to the first; without new facts it follows that one, or is closed once told its end."""
+    guards.in_state(order, *guards.UNDISPATCHED)
+    original = _other(command.original, context)
+    if original.id == order.id:
+        raise refusals.MergeWithItself
+    linked = DuplicateLinked(
+        original=original.id, new_facts=command.new_facts, told=command.told, words=command.words
+    )
+    if command.new_facts:
+        return [linked]
+    if command.told is None:
+        raise refusals.DuplicateNotTold
+    if original.is_open:
+        return [linked, *_merged(order, original, None)]
+    _mergeable(order, original)
+    return [linked, triage.close(order, context, ClosureKind.MERGED)]
+
+
+def _mergeable(child: WorkOrder, master: WorkOrder) -> None:
+    if Confidentiality.INFORMANT in (child.confidentiality, master.confidentiality):
+        raise refusals.InformantNeverMerged
+
+
+def _merged(child: WorkOrder, master: WorkOrder, reason: Private | None) -> list[Step]:
+    if child.id == master.id:
+        raise refusals.MergeWithItself
+    _mergeable(child, master)
+    if not master.is_open or master.state is OrderState.MERGED:
+        raise refusals.MasterNotOpen(f"{master.state}")
+    return [OrdersMerged(master=master.id, reason=reason), To(f"order:{master.id}", ChildMerged(child=child.id))]
+
+
+def merge_order(order: WorkOrder, command: MergeOrder, context: Context) -> list[Step]:
+    """Let an order that nobody works on yet follow another about the same matter."""
+    guards.in_state(order, *guards.UNDISPATCHED, OrderState.DISPATCHED)
+    return _merged(order, _other(command.master, context), command.reason)
+
+
+def unmerge(order: WorkOrder, command: Unmerge, context: Context) -> list[Step]:
+    """Let a merged order go its own way again."""
+    guards.in_state(order, OrderState.MERGED)
+    merge = order.links.merge
+    if merge is None or merge.undone is not None or merge.master != command.master:
+        raise refusals.NotTheMaster
+    if not guards.said(command.reason):
+        raise refusals.ReasonMissing
+    undone = OrderUnmerged(master=command.master, reason=command.reason)
+    master = _other(command.master, context)
+    if master.filing.sealed is not None:  # a sealed file takes no more events; the child's own says it all
+        return [undone]
+    return [undone, To(f"order:{command.master}", ChildUnmerged(child=order.id))]
+
+
+def split(order: WorkOrder, command: Split, context: Context) -> list[Step]:
+    """Make orders of their own from parts of a demand; the hotline's time runs from the parent's registration."""
+    guards.in_state(order, *guards.UNDISPATCHED, *guards.HANDLED)
+    if not command.children:
+        raise refusals.ChildrenMissing
+    if not guards.said(command.reason):
+        raise refusals.ReasonMissing
+    ids = tuple(context.draw() for _ in command.children)
+    born: list[Step] = []
+    for ordinal, (child, number) in enumerate(zip(command.children, ids, strict=True), 1):
+        _described(child.title, child.content)
+        _units_known(child.accused, context)
+        born.append(To(f"order:{number}", _child(order, child, ordinal)))
+    parted = OrderSplit(children=ids, reason=command.reason, remaining=command.remaining)
+    return [parted, *born, _order_number(context, len(ids))]
+
+
+def _child(parent: WorkOrder, child: SplitChild, ordinal: int) -> OrderRegistered:
+    """Return the registration of one part: the parent's law, peak, applicant and protection go with it."""
+    demand = parent.demand
+    protection = parent.confidentiality
+    if child.attributes.demand_type is DemandType.REPORT:
+        protection = Confidentiality.INFORMANT
+    return OrderRegistered(
+        title=child.title,
+        category=child.category,
+        channel=demand.channel,
+        attributes=child.attributes,
+        policy=parent.policy,
+        content=child.content,
+        applicant=demand.applicant,
+        anonymous=demand.anonymous,
+        confidentiality=None if protection is Confidentiality.NORMAL else protection,
+        place=child.place or demand.place,
+        address=child.address,
+        district=demand.district,
+        accused=child.accused,
+        real_name_with_evidence=demand.real_name_with_evidence,
+        involved_units=child.involved_units,
+        parent=parent.id,
+        since=parent.registered.at,
+        ordinal=ordinal,
+        peak=demand.peak,
+        assumed_policy=parent.assumed_policy,
+    )
+
+
+# --- deciding: the applicant asks --------------------------------------------------------------------------------
+
+
+def inquire(order: WorkOrder, command: Inquire, context: Context) -> list[Step]:
+    """Record that the applicant asked how it stands."""
+    guards.in_state(order, *guards.OPEN, OrderState.MERGED)
+    return [
+        ApplicantInquired(
+            channel=command.channel, call_id=command.call_id, words=command.words, answer=command.answer
+        )
+    ]
+
+
+def urge(order: WorkOrder, command: Urge, context: Context) -> list[Step]:
+    """Record that the applicant pressed."""
+    guards.in_state(order, *guards.OPEN, OrderState.MERGED)
+    return [ApplicantUrged(channel=command.channel, call_id=command.call_id, words=command.words)]
+
+
+def record_external_push(order: WorkOrder, command: RecordExternalPush, context: Context) -> list[Step]:
+    """Record what another platform was told."""
+    guards.unsealed(order)
+    return [
+        ExternalPushRecorded(
+            platform=command.platform,
+            about=command.about,
+            reference=command.reference,
+            digest=command.digest,
+            failed=command.failed,
+        )
+    ]
+
+
+# --- folding -----------------------------------------------------------------------------------------------------
+
+
+def _mark(entry: Entry) -> Mark:
+    return Mark(entry.at, entry.position)
+
+
+def _number(entry: Entry, ordinal: int | None, reserved: ReservedNumber | None, old: str) -> str:
+    """Return the order's number: a reserved one, the commit's, or the old system's."""
+    if reserved is not None:
+        return f"{reserved.journal.partition('/')[2]}-{reserved.number:06d}"
+    return entry.numbered("order", ordinal or 1) or old
+
+
+def on_order_registered(order: WorkOrder | None, event: OrderRegistered, entry: Entry) -> WorkOrder:
+    """Fold the birth of an order; a second one in the same stream (a damaged import) changes nothing."""
+    if order is not None:
+        return order
+    at = Mark(event.since or entry.at, entry.position)
+    demand = Demand(
+        title=event.title,
+        category=event.category,
+        channel=event.channel,
+        attributes=event.attributes,
+        place=event.place,
+        district=event.district,
+        applicant=event.applicant,
+        anonymous=event.anonymous,
+        content=event.content,
+        accused=event.accused,
+        real_name_with_evidence=event.real_name_with_evidence,
+        external_ref=event.external_ref,
+        external_due=event.external_due,
+        promised_due=event.promised_due,
+        old_number=event.old_number,
+        derived=event.derived,
+        peak=event.peak,
+        involved_units=event.involved_units,
+    )
+    return WorkOrder(
+        id=UUID(entry.stream.partition(":")[2]),
+        stream=entry.stream,
+        version=entry.version,
+        state=OrderState.REGISTERED,
+        registered=at,
+        registered_by=entry.actor.user,
+        number=_number(entry, event.ordinal, event.reserved, event.old_number),
+        policy=event.policy,
+        demand=demand,
+        attributes=event.attributes,
+        confidentiality=event.confidentiality or Confidentiality.NORMAL,
+        assumed_policy=event.assumed_policy,
+        backfilled=entry.origin is Origin.BACKFILL,
+        imported=entry.origin is Origin.IMPORT,
+        waits=(Wait(since=at, cause="registration" if event.parent is None else "split"),),
+        links=Links(previous=event.previous, parent=event.parent, duplicates=event.duplicates_seen),
+    )
+
+
+def on_secret_stub_registered(order: WorkOrder | None, event: SecretStubRegistered, entry: Entry) -> WorkOrder:
+    """Fold a stub: an order that was refused as it came, about which nothing is known."""
+    stub = OrderRegistered(
+        title="涉密事项存根",
+        category="涉密",
+        channel=event.channel,
+        attributes=Attributes(demand_type=DemandType.HELP),  # nobody may know what it is: the most ordinary word
+        policy=event.policy,
+        anonymous=True,
+    )
+    return refused_as_secret(on_order_registered(order, stub, entry), entry)
+
+
+def refused_as_secret(order: WorkOrder, entry: Entry) -> WorkOrder:
+    """Return the order refused as a state secret."""
+    order = filing.closed(order, ClosureKind.NOT_ACCEPTED, entry)
+    return msgspec.structs.replace(
+        order, filing=msgspec.structs.replace(order.filing, refusal=str(RefusalReason.STATE_SECRET))
+    )
+
+
+def on_supplement_requested(order: WorkOrder, event: SupplementRequested, entry: Entry) -> WorkOrder:
+    """Fold the request: an order not yet dispatched waits for it."""
+    order = msgspec.structs.replace(order, supplement=event.items, supplement_by=event.by)
+    if order.state not in guards.UNDISPATCHED or order.state is OrderState.AWAITING_SUPPLEMENT:
+        return order
+    return msgspec.structs.replace(order, state=OrderState.AWAITING_SUPPLEMENT, resume=order.state)
+
+
+def on_order_supplemented(order: WorkOrder, event: OrderSupplemented, entry: Entry) -> WorkOrder:
+    """Fold what was added: gaps are filled, what was said stays; back to where the order was once all is there."""
+    demand = order.demand
+    demand = msgspec.structs.replace(
+        demand,
+        place=demand.place or event.place,
+        applicant=demand.applicant or event.applicant,
+        anonymous=demand.anonymous and event.applicant is None,
+    )
+    left = tuple(item for item in order.supplement if event.items and item not in event.items)
+    order = msgspec.structs.replace(
+        order, demand=demand, supplement=left, supplement_by=order.supplement_by if left else None
+    )
+    if left or order.state is not OrderState.AWAITING_SUPPLEMENT:
+        return order
+    return msgspec.structs.replace(order, state=order.resume or OrderState.REGISTERED, resume=None)
+
+
+def on_classified(order: WorkOrder, event: OrderClassified | OrderReclassified, entry: Entry) -> WorkOrder:
+    """Fold the class; where it changed, since when and whether limits may get longer by it."""
+    accused = tuple(dict.fromkeys((*order.demand.accused, *event.accused)))
+    demand = msgspec.structs.replace(
+        order.demand,
+        category=event.category or order.demand.category,
+        involved_units=event.involved_units or order.demand.involved_units,
+        accused=accused,
+    )
+    changes = order.changes
+    if event.attributes != order.attributes:
+        lengthens = isinstance(event, OrderReclassified) and event.lengthens
+        change = ClassChange(
+            at=_mark(entry), before=order.attributes, after=event.attributes, lengthens=lengthens
+        )
+        changes = (*changes, change)
+    return msgspec.structs.replace(order, demand=demand, attributes=event.attributes, changes=changes)
+
+
+def on_confidentiality_set(order: WorkOrder, event: ConfidentialitySet, entry: Entry) -> WorkOrder:
+    """Fold the protection."""
+    return msgspec.structs.replace(order, confidentiality=event.confidentiality)
+
+
+def on_lift_proposed(order: WorkOrder, event: ConfidentialityLiftProposed, entry: Entry) -> WorkOrder:
+    """Fold the proposal."""
+    return propose(order, entry, "lift_confidentiality", content=event)
+
+
+def on_confidentiality_lifted(order: WorkOrder, event: ConfidentialityLifted, entry: Entry) -> WorkOrder:
+    """Fold the protection lowered."""
+    order = settle(order, entry, "lift_confidentiality", approved=True)
+    return msgspec.structs.replace(order, confidentiality=event.confidentiality)
+
+
+def on_lift_rejected(order: WorkOrder, event: ConfidentialityLiftRejected, entry: Entry) -> WorkOrder:
+    """Fold the protection kept."""
+    return settle(order, entry, "lift_confidentiality", approved=False)
+
+
+def _links(order: WorkOrder, **changes: object) -> WorkOrder:
+    return msgspec.structs.replace(order, links=msgspec.structs.replace(order.links, **changes))
+
+
+def on_duplicate_linked(order: WorkOrder, event: DuplicateLinked, entry: Entry) -> WorkOrder:
+    """Fold the link."""
+    return _links(order, duplicate_of=event.original)
+
+
+def on_orders_merged(order: WorkOrder, event: OrdersMerged, entry: Entry) -> WorkOrder:
+    """Fold that the order follows another: what ran for it is cancelled, and kept so that it can run again."""
+    at = _mark(entry)
+    merge = Merge(master=event.master, at=at, state_before=order.state)
+    order = end_wait(order, "merged", at)
+    last = order.episode
+    if last is not None and last.ended is None:
+        held = tuple(
+            a if a.ended is not None else msgspec.structs.replace(a, ended=at) for a in last.assignments
+        )
+        order = latest_episode(order, ended=at, ended_as="merged", assignments=held)
+    return msgspec.structs.replace(_links(order, merge=merge), state=OrderState.MERGED)
+
+
+def on_child_merged(order: WorkOrder, event: ChildMerged, entry: Entry) -> WorkOrder:
+    """Fold one more order that follows."""
+    if event.child in order.links.merged_children:
+        return order
+    return _links(order, merged_children=(*order.links.merged_children, event.child))
+
+
+def on_order_unmerged(order: WorkOrder, event: OrderUnmerged, entry: Entry) -> WorkOrder:
+    """Fold that the order goes its own way again, as it was: waiting and episode run from their original starts."""
+    merge = order.links.merge
+    if merge is None or merge.undone is not None:
+        return order
+    waits = tuple(
+        msgspec.structs.replace(w, until=None, by="") if w.by == "merged" and w.until == merge.at else w
+        for w in order.waits
+    )
+    order = _links(order, merge=msgspec.structs.replace(merge, undone=_mark(entry)))
+    order = msgspec.structs.replace(order, waits=waits, state=merge.state_before)
+    last = order.episode
+    if last is None or last.ended_as != "merged" or last.ended != merge.at:
+        return order
+    held = tuple(
+        msgspec.structs.replace(a, ended=None) if a.ended == merge.at else a for a in last.assignments
+    )
+    return latest_episode(order, ended=None, ended_as="", assignments=held)
+
+
+def on_child_unmerged(order: WorkOrder, event: ChildUnmerged, entry: Entry) -> WorkOrder:
+    """Fold that one order less follows."""
+    return _links(order, merged_children=tuple(c for c in order.links.merged_children if c != event.child))
+
+
+def on_order_split(order: WorkOrder, event: OrderSplit, entry: Entry) -> WorkOrder:
+    """Fold the orders that came of it."""
+    return _links(order, children=(*order.links.children, *event.children))
+
+
+def on_applicant_inquired(order: WorkOrder, event: ApplicantInquired, entry: Entry) -> WorkOrder:
+    """Fold one more inquiry."""
+    seen = msgspec.structs.replace(order.oversight, inquired=order.oversight.inquired + 1)
+    return msgspec.structs.replace(order, oversight=seen)
+
+
+def on_applicant_urged(order: WorkOrder, event: ApplicantUrged, entry: Entry) -> WorkOrder:
+    """Fold one more urging."""
+    seen = msgspec.structs.replace(order.oversight, urged=order.oversight.urged + 1)
+    return msgspec.structs.replace(order, oversight=seen)
+
+
+# --- the tables --------------------------------------------------------------------------------------------------
+
+BIRTHS: tuple[type[Act] | type[Fact], ...] = (Register, RegisterSecretStub, OrderRegistered, SecretStubRegistered)
+"""Commands and events that need no order before them."""
+
+DECIDES: Mapping[type[Act], Callable[[Any, Any, Context], Sequence[Step]]] = {
+    Register: register,
+    RegisterSecretStub: register_secret_stub,
+    RequestSupplement: request_supplement,
+    Supplement: supplement,
+    Classify: classify,
+    Reclassify: reclassify,
+    SetConfidentiality: set_confidentiality,
+    ProposeLiftConfidentiality: propose_lift,
+    LiftConfidentiality: lift_confidentiality,
+    RejectLiftConfidentiality: reject_lift,
+    LinkDuplicate: link_duplicate,
+    MergeOrder: merge_order,
+    Unmerge: unmerge,
+    Split: split,
+    Inquire: inquire,
+    Urge: urge,
+    RecordExternalPush: record_external_push,
+    **triage.DECIDES,
+}
+
+EVOLVES: Mapping[type[Fact], Callable[[Any, Any, Entry], WorkOrder]] = {
+    OrderRegistered: on_order_registered,
+    SecretStubRegistered: on_secret_stub_registered,
+    SupplementRequested: on_supplement_requested,
+    OrderSupplemented: on_order_supplemented,
+    OrderClassified: on_classified,
+    OrderReclassified: on_classified,
+    ConfidentialitySet: on_confidentiality_set,
+    ConfidentialityLiftProposed: on_lift_proposed,
+    ConfidentialityLifted: on_confidentiality_lifted,
+    ConfidentialityLiftRejected: on_lift_rejected,
+    DuplicateLinked: on_duplicate_linked,
+    OrdersMerged: on_orders_merged,
+    ChildMerged: on_child_merged,
+    OrderUnmerged: on_order_unmerged,
+    ChildUnmerged: on_child_unmerged,
+    OrderSplit: on_order_split,
+    ApplicantInquired: on_applicant_inquired,
+    ApplicantUrged: on_applicant_urged,
+    ExternalPushRecorded: triage.unchanged,
+    **triage.EVOLVES,
+}
