@@ -371,7 +371,7 @@ class Calendar:
     Of several versions of a year the highest wins: hand in only those known at the instant asked about.
     """
 
-    __slots__ = ("_firm", "_flags", "_gap", "_holidays", "_rank", "_unsure", "_wd", "_years")
+    __slots__ = ("_firm", "_flags", "_gap", "_holidays", "_rank", "_told", "_unsure", "_wd", "_years")
 
     def __init__(self, years: Iterable[CalendarYear] = ()) -> None:
         newest: dict[int, CalendarYear] = {}
@@ -393,6 +393,7 @@ class Calendar:
         self._gap = _gaps(newest)
         self._firm = grid.firm
         self._unsure = grid.unsure
+        self._told: dict[tuple[int, int, LimitUnit | None], tuple[DayStep, ...]] = {}
 
     def published(self, year: int) -> CalendarYear | None:
         """Return the version in force of a year, with its basis; None while nobody has published it."""
@@ -541,6 +542,18 @@ class Calendar:
         return self._explain(_anchor_of_due(due), limit, kernel)
 
     def _explain(self, anchor: _Anchor, limit: Limit, kernel: Kernel) -> tuple[DayStep, ...]:
+        # Under the usual kernel every limit in days that begins on a day is told alike, whatever the hour.
+        if limit.until is not None or limit.in_hours or kernel != DEFAULT:
+            return self._tell(anchor, limit, kernel)
+        key = (anchor.day, limit.amount, limit.unit)
+        told = self._told.get(key)
+        if told is None:
+            if len(self._told) >= 20_000:
+                self._told.clear()
+            told = self._told[key] = self._tell(anchor, limit, kernel)
+        return told
+
+    def _tell(self, anchor: _Anchor, limit: Limit, kernel: Kernel) -> tuple[DayStep, ...]:
         ends = self._end(anchor, limit, kernel).at
         if limit.until is not None:
             return (DayStep(day=due_day(ends), reason=_REASON[DayKind.WRITTEN], ends=ends),)

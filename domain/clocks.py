@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
 from domain.calendar import Calendar, due_day
 from domain.law import Law
-from domain.policy import ClassRule, ClockRule, Rules
+from domain.policy import ClassRule, ClockRule, Plan, Rules
 from domain.state import Assignment, ClassChange, Episode, Extension, Notice, Reply, WorkOrder
 from domain.terms import (
     AssignmentRole,
@@ -54,6 +55,41 @@ HANDLING = frozenset(
     }
 )
 """Clocks that closing the order cancels; the others run on (8.4)."""
+
+
+# Bound once: looking a member up on its Enum costs more than a whole step of a clock's derivation.
+_APPEAL: Final = ClockName.APPEAL
+_APPEAL_DECISION: Final = ClockName.APPEAL_DECISION
+_ARRIVE_SITE: Final = ClockName.ARRIVE_SITE
+_CITIZEN_REPLY: Final = ClockName.CITIZEN_REPLY
+_CLOSE_AFTER: Final = ClockName.CLOSE_AFTER
+_CORRECTION: Final = ClockName.CORRECTION
+_CO_REPLY: Final = ClockName.CO_REPLY
+_DISPATCH: Final = ClockName.DISPATCH
+_EVAL_WINDOW: Final = ClockName.EVAL_WINDOW
+_EXTENSION_DECISION: Final = ClockName.EXTENSION_DECISION
+_EXTERNAL: Final = ClockName.EXTERNAL
+_FOLLOW_UP: Final = ClockName.FOLLOW_UP
+_HANDLE: Final = ClockName.HANDLE
+_INFORM_EXTENSION: Final = ClockName.INFORM_EXTENSION
+_INIT_RESPONSE: Final = ClockName.INIT_RESPONSE
+_INSTRUCTION: Final = ClockName.INSTRUCTION
+_PROGRESS: Final = ClockName.PROGRESS
+_RETURN: Final = ClockName.RETURN
+_RETURN_REVIEW: Final = ClockName.RETURN_REVIEW
+_REVISIT: Final = ClockName.REVISIT
+_SEAL: Final = ClockName.SEAL
+_SIGN: Final = ClockName.SIGN
+_SITE_RECORD: Final = ClockName.SITE_RECORD
+_STATUTORY: Final = ClockName.STATUTORY
+_SUPV_REPLY: Final = ClockName.SUPV_REPLY
+_TRANSFER: Final = ClockName.TRANSFER
+_WHISTLE: Final = ClockName.WHISTLE
+_LEAD: Final = AssignmentRole.LEAD
+_CO: Final = AssignmentRole.CO
+_SUPERVISING: Final = AssignmentRole.SUPERVISING
+_DEEMED: Final = EvaluationSource.DEEMED
+_FROM_DISPATCH: Final = Start.DISPATCH
 
 
 class Why(StrEnum):
@@ -158,20 +194,22 @@ class Clock(msgspec.Struct, frozen=True):
 class _Case:
     """One order under one law while its clocks are derived: what every clock function reads and appends to."""
 
-    __slots__ = ("changes", "closed", "found", "law", "newest", "order", "rules")
+    __slots__ = ("changes", "closed", "cut", "found", "kernel", "law", "newest", "order", "rules")
 
     def __init__(self, order: WorkOrder, law: Law, rules: Rules) -> None:
         self.order = order
         self.law = law
         self.rules = rules
-        self.newest = law.calendar()
+        self.kernel = rules.kernel
+        self.newest = law.calendars.newest
+        self.cut = law.calendars.last_cut  # from here on the newest calendar is the one known
         self.changes = order.changes
         self.closed = order.filing.closed
         self.found: list[Clock] = []
 
     def calendar(self, end: Mark | None) -> Calendar:
         """Return the calendar a clock is read with: the newest, or the one known when it ended (K11)."""
-        return self.newest if end is None else self.law.calendar(end.at)
+        return self.newest if end is None or end[0] >= self.cut else self.law.calendar(end[0])
 
     def make(
         self,
@@ -191,7 +229,8 @@ class _Case:
             end = cancel
         if limit is None:
             return Clock(rule.name, key, unit, start, None, None, rule, self.rules, stop, cancel, cancelled_by)
-        due = (self.newest if end is None else self.law.calendar(end.at)).due(start.at, limit, self.rules.kernel)
+        calendar = self.newest if end is None or end[0] >= self.cut else self.law.calendar(end[0])
+        due = calendar.due(start[0], limit, self.kernel)
         return Clock(
             rule.name,
             key,
@@ -238,20 +277,18 @@ def _class_at(case: _Case, since: Mark) -> ClassRule | None:
 
 
 def _dispatch(case: _Case) -> None:
-    rule = case.rules.clocks.get(ClockName.DISPATCH)
-    if rule is None:
-        return
-    order = case.order
-    for number, wait in enumerate(order.waits, 1):
-        stop = None if wait.cancelled else wait.until
-        cancel = wait.until if wait.cancelled else None
+    for number, wait in enumerate(case.order.waits, 1):
         of_class = _class_at(case, wait.since)
-        if of_class is None:
+        ruled = case.rules.plan(of_class).get(_DISPATCH) if of_class is not None else None
+        if of_class is None or ruled is None:
             continue
-        peak = number == 1 and order.demand.peak  # only the registration instant decides (R-01)
-        limit = case.rules.limit(ClockName.DISPATCH, of_class, peak=peak)
+        rule, limit = ruled
+        peak = number == 1 and case.order.demand.peak  # only the registration instant decides (R-01)
+        if peak:
+            limit = case.rules.limit(_DISPATCH, of_class, peak=True)
+        stop, cancel = (None, wait.until) if wait.cancelled else (wait.until, None)
         clock = case.make(rule, f"w{number}", "", wait.since, limit, stop, cancel, wait.by)
-        case.found.append(_moved(case, clock, peak=peak))
+        case.found.append(_moved(case, clock, peak=peak) if case.changes else clock)
 
 
 # --- handling ----------------------------------------------------------------------------------------------------
@@ -265,7 +302,7 @@ def _shortened(
     case: _Case, clock: Clock, calendar: Calendar, change: ClassChange, new: ClassRule, limit: Limit
 ) -> datetime:
     """Return when `clock` falls due under a shorter class from `change` on: nobody becomes late retroactively (R-35)."""
-    kernel = case.rules.kernel
+    kernel = case.kernel
     if not (new.by_the_clock or limit.in_hours):
         from_start = calendar.due(clock.start.at, limit, kernel).at
         if from_start >= change.at.at:
@@ -285,7 +322,7 @@ def _moved(case: _Case, clock: Clock, extensions: Sequence[Extension] = (), *, p
     for at, what in sorted(happened, key=lambda pair: pair[0]):
         if isinstance(what, Extension):
             added = Limit(amount=what.days, unit=LimitUnit(case.rules.options.extension_unit))
-            moved = calendar.extend(due, added, case.rules.kernel)
+            moved = calendar.extend(due, added, case.kernel)
             moves.append(Move(at, Why.EXTENSION, due, moved.at, due, added, anchored_at_due=True))
             due, provisional = moved.at, provisional or moved.provisional
             continue
@@ -294,7 +331,7 @@ def _moved(case: _Case, clock: Clock, extensions: Sequence[Extension] = (), *, p
         if new is None or limit is None:
             continue
         if what.lengthens:
-            moved_to = max(due, calendar.due(clock.start.at, limit, case.rules.kernel).at)
+            moved_to = max(due, calendar.due(clock.start.at, limit, case.kernel).at)
             counted_from = clock.start.at
         else:
             moved_to = min(due, _shortened(case, clock, calendar, what, new, limit))
@@ -305,11 +342,11 @@ def _moved(case: _Case, clock: Clock, extensions: Sequence[Extension] = (), *, p
     return msgspec.structs.replace(clock, due=due, moves=tuple(moves), provisional=provisional)
 
 
-def _answered(case: _Case, episode: Episode) -> Mark | None:
+def _answered(case: _Case, replies: Iterable[Reply]) -> Mark | None:
     """Return what stopped handling: the first reply not sent back, and its informing where the pack asks for it."""
     to_hotline = case.rules.options.handle_stop == "reply_to_hotline"
-    for reply in case.order.replies:
-        if reply.episode != episode.no or reply.accepted is False:
+    for reply in replies:
+        if reply.accepted is False:
             continue
         if to_hotline:
             return reply.submitted
@@ -325,11 +362,15 @@ def _ended(episode: Episode, *, replied: bool) -> Mark | None:
     return episode.ended
 
 
-def _handle(case: _Case, episode: Episode, of_class: ClassRule, stop: Mark | None, cancel: Mark | None) -> Clock | None:
-    rule = case.rules.runs(ClockName.HANDLE, of_class)
-    if rule is None or episode.led_by_hotline or not episode.reply_required:
+def _handle(
+    case: _Case, episode: Episode, of_class: ClassRule, plan: Plan, stop: Mark | None, cancel: Mark | None
+) -> Clock | None:
+    ruled = plan.get(_HANDLE)
+    if ruled is None or not episode.lead or not episode.reply_required:
         return None
-    limit = episode.limits.get(ClockName.HANDLE) or case.rules.limit(ClockName.HANDLE, of_class)
+    rule, limit = ruled
+    if episode.limits:
+        limit = episode.limits.get(_HANDLE, limit)  # a limit written on the dispatch prevails (8.14)
     clock = case.make(rule, f"e{episode.no}", episode.lead, episode.begun, limit, stop, cancel, episode.ended_as)
     if case.changes or episode.extensions:
         clock = _moved(case, clock, episode.extensions)
@@ -342,21 +383,21 @@ def _handle(case: _Case, episode: Episode, of_class: ClassRule, stop: Mark | Non
 
 
 def _decision_due(case: _Case, of_class: ClassRule, extension: Extension) -> datetime:
-    limit = case.rules.limit(ClockName.EXTENSION_DECISION, of_class)
+    limit = case.rules.limit(_EXTENSION_DECISION, of_class)
     if limit is None:
         return extension.requested.at
-    return case.newest.due(extension.requested.at, limit, case.rules.kernel).at
+    return case.newest.due(extension.requested.at, limit, case.kernel).at
 
 
 def _after_sending_back(case: _Case, clock: Clock, episode: Episode, of_class: ClassRule) -> Clock:
     """Return `clock` with the time that a reply sent back gives again, where the pack chose so (8.9)."""
-    limit = case.rules.limit(ClockName.CORRECTION, of_class)
+    limit = case.rules.limit(_CORRECTION, of_class)
     calendar = case.calendar(clock.stop or clock.cancel)
     for reply in case.order.replies:
         if limit is None or clock.due is None or reply.episode != episode.no:
             continue
         if reply.accepted is False and reply.reviewed is not None:
-            again = calendar.due(reply.reviewed.at, limit, case.rules.kernel)
+            again = calendar.due(reply.reviewed.at, limit, case.kernel)
             if again.at > clock.due:
                 move = Move(reply.reviewed, Why.SENT_BACK, clock.due, again.at, reply.reviewed.at, limit)
                 clock = msgspec.structs.replace(clock, due=again.at, moves=(*clock.moves, move))
@@ -368,7 +409,7 @@ def _co_reply_limit(case: _Case, lead: Clock | None, co: Assignment, of_class: C
     if co.limit is not None:
         return co.limit, "written on the dispatch"
     if lead is None:
-        return case.rules.limit(ClockName.HANDLE, of_class), "the class's limit, since the hotline leads"
+        return case.rules.limit(_HANDLE, of_class), "the class's limit, since the hotline leads"
     if lead.due is None:
         return None, ""
     options = case.rules.options
@@ -377,30 +418,28 @@ def _co_reply_limit(case: _Case, lead: Clock | None, co: Assignment, of_class: C
         note = f"{options.co_lead_share}% of the lead's limit (A-08)"
     else:
         ahead = Limit(amount=options.co_lead_days, unit=LimitUnit.WORKING_DAYS)
-        until = case.newest.before(lead.due, ahead, case.rules.kernel).at
+        until = case.newest.before(lead.due, ahead, case.kernel).at
         note = f"{options.co_lead_days} working day(s) before the lead's due (A-08)"
     return Limit(until=until if until > co.given.at else lead.due), note
 
 
-def _assignments(case: _Case, episode: Episode, of_class: ClassRule, lead: Clock | None) -> None:
+def _assignments(case: _Case, episode: Episode, of_class: ClassRule, plan: Plan, lead: Clock | None) -> None:
     """SIGN of every organizer, CO_REPLY of every co-organizer."""
-    sign = case.rules.runs(ClockName.SIGN, of_class)
-    co_reply = case.rules.clocks.get(ClockName.CO_REPLY)
+    sign, co_reply = plan.get(_SIGN), plan.get(_CO_REPLY)
     for a in episode.assignments:
-        if a.role is AssignmentRole.SUPERVISING:
+        if a.role is _SUPERVISING or (sign is None and a.role is _LEAD):
             continue
         key = f"e{episode.no}.a{a.no}"
         end = a.ended or episode.ended
         if sign is not None:
-            limit = case.rules.limit(ClockName.SIGN, of_class)
             passed_on = end if a.state == "transferred" and a.signed is None else None
             stop = a.signed or passed_on  # passing an unsigned order on stops the first unit's signing (8.4)
             cancel = end if stop is None else None
-            clock = case.make(sign, key, a.unit, a.given, limit, stop, cancel, episode.ended_as)
-            case.found.append(_moved(case, clock))
-        if a.role is AssignmentRole.CO and co_reply is not None:
+            clock = case.make(sign[0], key, a.unit, a.given, sign[1], stop, cancel, episode.ended_as)
+            case.found.append(_moved(case, clock) if case.changes else clock)
+        if a.role is _CO and co_reply is not None:
             limit, note = _co_reply_limit(case, lead, a, of_class)
-            case.add(co_reply, key, a.unit, a.given, limit, a.opinion, end if a.opinion is None else None, "removed")
+            case.add(co_reply[0], key, a.unit, a.given, limit, a.opinion, end if a.opinion is None else None, "removed")
             if note:
                 case.found[-1] = msgspec.structs.replace(case.found[-1], note=note)
 
@@ -409,57 +448,63 @@ def _response(
     case: _Case, episode: Episode, of_class: ClassRule, name: ClockName, stop: Mark | None, cancel: Mark | None
 ) -> None:
     """INIT_RESPONSE or PROGRESS; a class that brings it later starts it at the reclassification (R-35)."""
-    rule, start, limit = case.rules.runs(name, of_class), episode.begun, None
-    if rule is not None:
-        limit = case.rules.limit(name, of_class)
-    else:
+    ruled, start = case.rules.plan(of_class).get(name), episode.begun
+    if ruled is None:
         for change in _between(case.changes, episode.begun, stop or cancel):
             raised = case.rules.class_of(change.after)
-            rule = case.rules.runs(name, raised) if raised is not None else None
-            if rule is not None and raised is not None:
-                start, limit = change.at, case.rules.limit(name, raised)
+            ruled = case.rules.plan(raised).get(name) if raised is not None else None
+            if ruled is not None:
+                start = change.at
                 break
-    if rule is None:
+    if ruled is None:
         return
+    rule, limit = ruled
     clock = case.make(rule, f"e{episode.no}", episode.lead, start, limit, stop, cancel, episode.ended_as)
     case.found.append(_moved(case, clock))
 
 
 def _first(*marks: Mark | None) -> Mark | None:
-    return min((m for m in marks if m is not None), default=None)
+    first: Mark | None = None
+    for mark in marks:
+        if mark is not None and (first is None or mark < first):
+            first = mark
+    return first
 
 
-def _returns(case: _Case, episode: Episode, of_class: ClassRule, replied: Mark | None) -> None:
+def _returns(case: _Case, episode: Episode, plan: Plan, replied: Mark | None) -> None:
     """RETURN of the episode, RETURN_REVIEW of each request, and TRANSFER of the first unit."""
-    requested = next((r.requested for r in episode.returns if not r.co), None)
-    rule = case.rules.runs(ClockName.RETURN, of_class)
-    if rule is not None and not episode.led_by_hotline:
-        start = episode.begun if rule.starts is Start.DISPATCH else episode.first_signed
+    requested: Mark | None = None
+    if episode.returns:
+        requested = next((r.requested for r in episode.returns if not r.co), None)
+        review = plan.get(_RETURN_REVIEW)
+        for r in episode.returns:
+            if review is not None:
+                cancel = r.withdrawn or episode.ended
+                key = f"e{episode.no}.b{r.no}"
+                case.add(review[0], key, "", r.requested, review[1], r.decided, cancel, "withdrawn")
+    ruled = plan.get(_RETURN)
+    if ruled is not None and episode.lead:
+        rule, limit = ruled
+        start = episode.begun if rule.starts is _FROM_DISPATCH else episode.first_signed
         # A unit fixed by designation or ruling has no return to ask for (R-22): there is no window.
         final = episode.ruled_final and case.rules.options.ruled_final and episode.ruled is None
         if start is not None and not final:
             cancel = _first(episode.ruled, replied, episode.ended) if requested is None else None
-            limit = _return_limit(case, episode, case.rules.limit(ClockName.RETURN, of_class))
+            if limit is not None and case.rules.options.return_scope == "per_order":
+                limit = _what_is_left(case, episode, limit)
             case.add(rule, f"e{episode.no}", episode.lead, start, limit, requested, cancel, "no return any more")
-    transfer = case.rules.runs(ClockName.TRANSFER, of_class)
-    if transfer is not None and episode.assignments and not episode.reopened:
-        first = episode.assignments[0]
+    ruled = plan.get(_TRANSFER)
+    if ruled is not None and episode.assignments and not episode.reopened:
+        rule, limit = ruled
         stop = episode.passed_on
-        limit = case.rules.limit(ClockName.TRANSFER, of_class)
         cancel = _first(replied, episode.ended) if stop is None else None
-        case.add(transfer, f"e{episode.no}", first.unit, episode.begun, limit, stop, cancel, episode.ended_as)
-    review = case.rules.clocks.get(ClockName.RETURN_REVIEW)
-    if review is not None:
-        limit = case.rules.limit(ClockName.RETURN_REVIEW, of_class)
-        for r in episode.returns:
-            cancel = (r.withdrawn or episode.ended) if r.decided is None else None
-            key = f"e{episode.no}.b{r.no}"
-            case.add(review, key, "", r.requested, limit, r.decided, cancel, "withdrawn")
+        unit = episode.assignments[0].unit
+        case.add(rule, f"e{episode.no}", unit, episode.begun, limit, stop, cancel, episode.ended_as)
 
 
-def _return_limit(case: _Case, episode: Episode, limit: Limit | None) -> Limit | None:
+def _what_is_left(case: _Case, episode: Episode, limit: Limit) -> Limit:
     """Return what is left of the order's budget where the city counts it across units (R-03, PER_ORDER)."""
-    if limit is None or case.rules.options.return_scope != "per_order" or limit.unit is not LimitUnit.WORKING_DAYS:
+    if limit.unit is not LimitUnit.WORKING_DAYS:
         return limit
     spent = sum(
         case.newest.working_days(e.begun.at.date(), due_day(e.ended.at))
@@ -471,17 +516,17 @@ def _return_limit(case: _Case, episode: Episode, limit: Limit | None) -> Limit |
 
 
 def _extensions(case: _Case, episode: Episode, of_class: ClassRule) -> None:
-    decision = case.rules.clocks.get(ClockName.EXTENSION_DECISION)
-    inform = case.rules.clocks.get(ClockName.INFORM_EXTENSION)
+    decision = case.rules.clocks.get(_EXTENSION_DECISION)
+    inform = case.rules.clocks.get(_INFORM_EXTENSION)
     approver = {"parent_unit": episode.lead_parent, "own_approver": episode.lead}.get(case.rules.options.extension, "")
     for x in episode.extensions:
         key = f"e{episode.no}.x{x.no}"
         if decision is not None:
-            limit = case.rules.limit(ClockName.EXTENSION_DECISION, of_class)
+            limit = case.rules.limit(_EXTENSION_DECISION, of_class)
             cancel = (x.ended or episode.ended) if x.decided is None else None
             case.add(decision, key, approver, x.requested, limit, x.decided, cancel, "ended by the reply")
         if inform is not None and x.approved and x.decided is not None:
-            limit = case.rules.limit(ClockName.INFORM_EXTENSION, of_class)
+            limit = case.rules.limit(_INFORM_EXTENSION, of_class)
             cancel = episode.ended if x.informed is None else None
             case.add(inform, key, x.unit, x.decided, limit, x.informed, cancel, episode.ended_as)
 
@@ -490,116 +535,112 @@ def _episode(case: _Case, episode: Episode) -> None:
     of_class = case.rules.class_of(episode.attributes)
     if of_class is None:
         return
+    plan = case.rules.plan(of_class)
     replies = [r for r in case.order.replies if r.episode == episode.no]
-    stop = _answered(case, episode)
-    cancel = _ended(episode, replied=stop is not None)
-    handle = _handle(case, episode, of_class, stop, cancel)
+    stop = _answered(case, replies)
+    handle = _handle(case, episode, of_class, plan, stop, _ended(episode, replied=stop is not None))
     if handle is not None:
         case.found.append(handle)
     if episode.assignments:
-        _assignments(case, episode, of_class, handle)
+        _assignments(case, episode, of_class, plan, handle)
     first_reply = replies[0].submitted if replies else None
-    if case.rules.clocks.get(ClockName.INIT_RESPONSE) is not None:
+    if _INIT_RESPONSE in case.rules.clocks:
         done = _first(episode.initial_response, first_reply)
-        _response(case, episode, of_class, ClockName.INIT_RESPONSE, done, episode.ended)
-    if case.rules.clocks.get(ClockName.PROGRESS) is not None:
+        _response(case, episode, of_class, _INIT_RESPONSE, done, episode.ended)
+    if _PROGRESS in case.rules.clocks:
         done = _first(episode.progress[0] if episode.progress else None, first_reply)
-        _response(case, episode, of_class, ClockName.PROGRESS, done, episode.ended)
-    _returns(case, episode, of_class, first_reply)
+        _response(case, episode, of_class, _PROGRESS, done, episode.ended)
+    _returns(case, episode, plan, first_reply)
     if episode.extensions:
         _extensions(case, episode, of_class)
     for reply in replies:
-        _reply(case, episode, of_class, reply, replies)
+        _reply(case, episode, plan, reply, replies)
 
 
 # --- after the reply ---------------------------------------------------------------------------------------------
 
 
-def _reply(case: _Case, episode: Episode, of_class: ClassRule, reply: Reply, replies: list[Reply]) -> None:
+def _reply(case: _Case, episode: Episode, plan: Plan, reply: Reply, replies: list[Reply]) -> None:
     """CORRECTION, EVAL_WINDOW, CLOSE_AFTER and REVISIT of one reply."""
-    redo = next((m for m in case.order.quality.redo if m.at >= reply.submitted.at), None)
-    if reply.accepted is False and reply.reviewed is not None:
-        rule = case.rules.clocks.get(ClockName.CORRECTION)
-        if rule is not None:
-            limit = case.rules.limit(ClockName.CORRECTION, of_class)
-            stop = next((r.submitted for r in replies if r.no > reply.no), None)
-            cancel = episode.ended if stop is None else None
-            case.add(rule, f"r{reply.no}", episode.lead, reply.reviewed, limit, stop, cancel, episode.ended_as)
-    _eval_window(case, of_class, reply, redo)
-    rule = case.rules.runs(ClockName.CLOSE_AFTER, of_class)
-    if rule is not None and case.rules.options.close_after:
-        told = reply.informed or reply.counted_informed
-        if told is not None:
-            start = max(m for m in (reply.submitted, told, reply.accepted_again) if m is not None)
-            limit = case.rules.limit(ClockName.CLOSE_AFTER, of_class)
-            stop = case.closed if redo is None and reply.accepted is not False else None
-            cancel = (reply.reviewed if reply.accepted is False else redo) if stop is None else None
-            case.add(rule, f"r{reply.no}", "", start, limit, stop, cancel, "sent back or redone")
-    _revisit(case, of_class, reply, redo)
+    redo: Mark | None = None
+    if case.order.quality.redo:
+        redo = next((m for m in case.order.quality.redo if m.at >= reply.submitted.at), None)
+    sent_back = reply.reviewed if reply.accepted is False else None
+    if sent_back is not None and (ruled := plan.get(_CORRECTION)) is not None:
+        stop = next((r.submitted for r in replies if r.no > reply.no), None)
+        cancel = episode.ended if stop is None else None
+        case.add(ruled[0], f"r{reply.no}", episode.lead, sent_back, ruled[1], stop, cancel, episode.ended_as)
+    if (ruled := plan.get(_EVAL_WINDOW)) is not None and reply.informed is not None:
+        _eval_window(case, ruled[0], ruled[1], reply, max(reply.submitted, reply.informed), sent_back or redo)
+    told = reply.informed or reply.counted_informed
+    ruled = plan.get(_CLOSE_AFTER) if told is not None and case.rules.options.close_after else None
+    if ruled is not None and told is not None:
+        start = max(reply.submitted, told, reply.accepted_again or told)
+        again = sent_back or redo
+        stop = case.closed if again is None else None
+        case.add(ruled[0], f"r{reply.no}", "", start, ruled[1], stop, again, "sent back or redone")
+    if (ruled := plan.get(_REVISIT)) is not None and sent_back is None:
+        _revisit(case, ruled[0], reply, redo)
 
 
-def _eval_window(case: _Case, of_class: ClassRule, reply: Reply, redo: Mark | None) -> None:
-    rule = case.rules.runs(ClockName.EVAL_WINDOW, of_class)
-    if rule is None or reply.informed is None or case.order.demand.anonymous:
+def _eval_window(
+    case: _Case, rule: ClockRule, limit: Limit | None, reply: Reply, start: Mark, again: Mark | None
+) -> None:
+    """The time to evaluate; what comes after its end is late and does not stop it (R-17)."""
+    if case.order.demand.anonymous:
         return
-    start = max(reply.submitted, reply.informed)
-    stop = next(
-        (
-            e.at
-            for e in case.order.quality.evaluations
-            if e.reply == reply.no and not e.late and e.source is not EvaluationSource.DEEMED
-        ),
-        None,
-    )
-    cancel = None
-    if stop is None:
-        cancel = _first(reply.reviewed if reply.accepted is False else None, redo, case.closed)
-    limit = case.rules.limit(ClockName.EVAL_WINDOW, of_class)
-    case.add(rule, f"r{reply.no}", "", start, limit, stop, cancel, "closed, redone or sent back")
-    clock = case.found[-1]
-    outage = case.law.outage_at(clock.due, None) if clock.due is not None else None
+    clock = case.make(rule, f"r{reply.no}", "", start, limit)
+    outage = case.law.outage_at(clock.due) if case.law.outages and clock.due is not None else None
     if outage is not None and clock.due is not None:
         next_day = Limit(amount=1, unit=LimitUnit.WORKING_DAYS)
-        later = case.calendar(stop or cancel).due(outage.until, next_day, case.rules.kernel)
-        move = Move(Mark(outage.from_at, 0), Why.OUTAGE, clock.due, later.at, outage.until, next_day)
-        case.found[-1] = msgspec.structs.replace(clock, due=later.at, moves=(move,))
+        later = case.newest.due(outage.until, next_day, case.kernel).at
+        move = Move(Mark(outage.from_at, 0), Why.OUTAGE, clock.due, later, outage.until, next_day)
+        clock = msgspec.structs.replace(clock, due=later, moves=(move,))
+    due = clock.due
+    for e in case.order.quality.evaluations:
+        if e.reply == reply.no and e.source is not _DEEMED and (due is None or e.at.at <= due):
+            case.found.append(msgspec.structs.replace(clock, stop=e.at))
+            return
+    cancel = _first(again, case.closed)
+    if cancel is not None:
+        clock = msgspec.structs.replace(clock, cancel=cancel, cancelled_by="closed, redone or sent back")
+    case.found.append(clock)
 
 
-def _revisit(case: _Case, of_class: ClassRule, reply: Reply, redo: Mark | None) -> None:
-    rule = case.rules.runs(ClockName.REVISIT, of_class)
-    if rule is None or reply.accepted is False or case.order.demand.anonymous:
-        return
-    if any(r.no > reply.no and r.round == reply.round for r in case.order.replies):
+def _revisit(case: _Case, rule: ClockRule, reply: Reply, redo: Mark | None) -> None:
+    if case.order.demand.anonymous or any(r.no > reply.no and r.round == reply.round for r in case.order.replies):
         return  # one return visit a round: the newest reply's
     start = reply.submitted
     if case.rules.options.revisit_opens == "handle_due":
-        handle = next((c for c in case.found if c.name is ClockName.HANDLE and c.key == f"e{reply.episode}"), None)
+        handle = next((c for c in case.found if c.name is _HANDLE and c.key == f"e{reply.episode}"), None)
         if handle is not None and handle.due is not None:
             start = Mark(max(handle.due, start.at), start.position)
-    visit = next((v for v in case.order.quality.revisits if v.round == reply.round), None)
-    stop = visit.over if visit is not None else None
-    case.add(rule, f"r{reply.no}", "", start, None, stop, _first(redo, case.closed) if stop is None else None, "closed")
+    stop: Mark | None = None
+    for visit in case.order.quality.revisits:
+        if visit.round == reply.round:
+            stop = visit.over
+    case.add(rule, f"r{reply.no}", "", start, None, stop, redo or case.closed, "closed or redone")
 
 
 # --- beside handling ---------------------------------------------------------------------------------------------
 
 
 def _merged(case: _Case) -> None:
-    merge, rule = case.order.links.merge, case.rules.clocks.get(ClockName.CITIZEN_REPLY)
+    merge, rule = case.order.links.merge, case.rules.clocks.get(_CITIZEN_REPLY)
     if merge is None or merge.undone is not None or rule is None:
         return
-    own = next((c for c in reversed(case.found) if c.name is ClockName.HANDLE), None)
+    own = next((c for c in reversed(case.found) if c.name is _HANDLE), None)
     limit: Limit | None
     if own is not None and own.due is not None:
         limit = Limit(until=own.due)  # the child keeps its own due (R-29)
     else:
         of_class = case.rules.class_of(case.order.attributes)
-        limit = case.rules.limit(ClockName.HANDLE, of_class) if of_class is not None else None
+        limit = case.rules.limit(_HANDLE, of_class) if of_class is not None else None
     case.add(rule, "m1", "", merge.at, limit, merge.told)
 
 
 def _external(case: _Case) -> None:
-    demand, rule = case.order.demand, case.rules.clocks.get(ClockName.EXTERNAL)
+    demand, rule = case.order.demand, case.rules.clocks.get(_EXTERNAL)
     until = demand.external_due or demand.promised_due
     if until is None or rule is None:
         return
@@ -614,7 +655,7 @@ def _statutory(case: _Case) -> None:
     """The overlays that bind beside the city's pack (R-28); not movable by the hotline."""
     for overlay in case.law.overlays(case.order.registered.at):
         of_class = overlay.class_of(case.order.attributes)
-        rule = overlay.clocks.get(ClockName.STATUTORY)
+        rule = overlay.clocks.get(_STATUTORY)
         if of_class is None or rule is None:
             continue
         for e in case.order.episodes:
@@ -625,7 +666,7 @@ def _statutory(case: _Case) -> None:
                 f"e{e.no}",
                 e.lead,
                 e.begun,
-                overlay.limit(ClockName.STATUTORY, of_class),
+                overlay.limit(_STATUTORY, of_class),
                 stop,
                 e.ended if stop is None else None,
                 e.ended_as,
@@ -634,8 +675,8 @@ def _statutory(case: _Case) -> None:
 
 
 def _notices(case: _Case) -> None:
-    reply, arrive = case.rules.clocks.get(ClockName.SUPV_REPLY), case.rules.clocks.get(ClockName.ARRIVE_SITE)
-    record = case.rules.clocks.get(ClockName.SITE_RECORD)
+    reply, arrive = case.rules.clocks.get(_SUPV_REPLY), case.rules.clocks.get(_ARRIVE_SITE)
+    record = case.rules.clocks.get(_SITE_RECORD)
     for n in case.order.oversight.notices:
         if reply is not None:
             turns = (*n.earlier, (n.served, n.replied, n.limit))
@@ -656,7 +697,7 @@ def _site_record(case: _Case, rule: ClockRule, n: Notice) -> None:
     of_class = case.rules.class_of(case.order.attributes)
     if of_class is None or n.arrived is None:
         return
-    limit = case.rules.limit(ClockName.SITE_RECORD, of_class)
+    limit = case.rules.limit(_SITE_RECORD, of_class)
     cancel = n.closed if n.site_recorded is None else None
     case.add(rule, f"n{n.no}", n.unit, n.arrived, limit, n.site_recorded, cancel, str(n.state))
 
@@ -665,7 +706,7 @@ def _oversight(case: _Case) -> None:
     seen, clocks = case.order.oversight, case.rules.clocks
     if seen.notices:
         _notices(case)
-    whistle, instruct = clocks.get(ClockName.WHISTLE), clocks.get(ClockName.INSTRUCTION)
+    whistle, instruct = clocks.get(_WHISTLE), clocks.get(_INSTRUCTION)
     for w in seen.whistles if whistle is not None else ():
         ended = case.order.episodes[w.episode - 1].ended if 0 < w.episode <= len(case.order.episodes) else None
         cancel = ended if w.answered is None else None
@@ -679,7 +720,7 @@ def _oversight(case: _Case) -> None:
         of_class = case.rules.class_of(case.order.attributes)
         if of_class is None:
             continue
-        window, decision = clocks.get(ClockName.APPEAL), clocks.get(ClockName.APPEAL_DECISION)
+        window, decision = clocks.get(_APPEAL), clocks.get(_APPEAL_DECISION)
         if window is not None:
             start = Mark(a.published_at, a.filed.position)
             case.add(window, f"a{a.no}", a.unit, start, case.rules.limit(window.name, of_class), a.filed)
@@ -688,7 +729,7 @@ def _oversight(case: _Case) -> None:
 
 
 def _after_closing(case: _Case) -> None:
-    follow_up, seal = case.rules.clocks.get(ClockName.FOLLOW_UP), case.rules.clocks.get(ClockName.SEAL)
+    follow_up, seal = case.rules.clocks.get(_FOLLOW_UP), case.rules.clocks.get(_SEAL)
     for f in case.order.follow_ups if follow_up is not None else ():
         assert follow_up is not None
         end_of_day = datetime.combine(f.implement_by, datetime.min.time(), f.promised.at.tzinfo) + timedelta(days=1)
@@ -697,7 +738,7 @@ def _after_closing(case: _Case) -> None:
     if seal is not None and filing.filed is not None:
         of_class = case.rules.class_of(case.order.attributes)
         if of_class is not None:
-            case.add(seal, "s1", "", filing.filed, case.rules.limit(ClockName.SEAL, of_class), filing.sealed)
+            case.add(seal, "s1", "", filing.filed, case.rules.limit(_SEAL, of_class), filing.sealed)
 
 
 def clocks(order: WorkOrder, law: Law, rules: Rules | None = None) -> tuple[Clock, ...]:

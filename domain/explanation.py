@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 
 import msgspec
 
@@ -69,6 +70,7 @@ class Explanation(msgspec.Struct, frozen=True):
     calendars: tuple[Citation, ...]  # the notices of the years that were looked at
 
 
+@lru_cache(maxsize=4096)
 def limit_words(limit: Limit | None) -> str:
     """Say a limit in words: `5个工作日 5 working day(s)`; the instant itself where a person wrote one."""
     if limit is None:
@@ -79,6 +81,9 @@ def limit_words(limit: Limit | None) -> str:
         return str(limit.amount)
     chinese, english = TITLES[limit.unit]
     return f"{limit.amount}{chinese} {limit.amount} {english}"
+
+
+_due_words = lru_cache(maxsize=65_536)(show_due)
 
 
 def explain(clock: Clock, law: Law) -> Explanation:
@@ -93,9 +98,11 @@ def explain(clock: Clock, law: Law) -> Explanation:
         steps = calendar.explain(clock.start.at, limit, kernel)
         first_due = steps[-1].ends if steps else None
     moves = tuple(_explain_move(move, law, clock, end) for move in clock.moves)
-    years = {step.day.year for step in steps} | {step.day.year for move in moves for step in move.steps}
-    by_days = limit is not None and limit.unit is LimitUnit.WORKING_DAYS
-    notices = tuple(basis for year in sorted(years) for basis in _notice(calendar.published(year))) if by_days else ()
+    notices: tuple[Citation, ...] = ()
+    if steps and limit is not None and limit.unit is LimitUnit.WORKING_DAYS:
+        looked_at = [steps[0].day.year, steps[-1].day.year, *(s.day.year for move in moves for s in move.steps)]
+        years = range(min(looked_at), max(looked_at) + 1)
+        notices = tuple(basis for year in years for basis in _notice(calendar.published(year)))
     return Explanation(
         clock=clock.name,
         key=clock.key,
@@ -114,7 +121,7 @@ def explain(clock: Clock, law: Law) -> Explanation:
         first_due=first_due,
         moves=moves,
         due=clock.due,
-        due_words=show_due(clock.due) if clock.due is not None else "",
+        due_words=_due_words(clock.due) if clock.due is not None else "",
         provisional=clock.provisional,
         stop=clock.stop,
         cancel=clock.cancel,

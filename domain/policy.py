@@ -19,7 +19,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar, cast, get_type_hint
 
 import msgspec
 
-from domain.calendar import Kernel
+from domain.calendar import DEFAULT, Kernel
 from domain.terms import (
     Attributes,
     Citation,
@@ -28,6 +28,7 @@ from domain.terms import (
     DemandType,
     Limit,
     LimitUnit,
+    NoticeKind,
     PolicyDomain,
     PolicyRef,
     Reading,
@@ -303,6 +304,10 @@ class PolicyError(ValueError):
         self.what = what
 
 
+Plan = Mapping[ClockName, tuple[ClockRule, Limit | None]]
+"""The clocks of one class, each with its figure; None where the figure comes from elsewhere or there is none."""
+
+
 class Rules:
     """A pack made ready for use. Immutable to callers; made once a digest by `rules`."""
 
@@ -317,6 +322,7 @@ class Rules:
         self.clocks: Mapping[ClockName, ClockRule] = {c.name: c for c in pack.clocks}
         self.classes: Mapping[str, ClassRule] = {c.name: c for c in pack.classes}
         self._class_of: dict[Attributes, ClassRule] = {}
+        self._plans: dict[str, Plan] = {}
         self._limits: dict[tuple[ClockName, str, bool], Limit | None] = {}
 
     def class_of(self, attributes: Attributes) -> ClassRule | None:
@@ -346,6 +352,15 @@ class Rules:
             if found is not None and rule.tolerance is not None and found.amount == 0 and found.until is None:
                 found = rule.tolerance  # immediately, within the tolerance that makes it measurable (A-01)
         self._limits[key] = found
+        return found
+
+    def plan(self, of_class: ClassRule) -> Plan:
+        """Return every clock that runs for a class, with its figure outside a peak; the same object each time."""
+        found = self._plans.get(of_class.name)
+        if found is None:
+            names = (name for name in self.clocks if self.runs(name, of_class) is not None)
+            found = {name: (self.clocks[name], self.limit(name, of_class)) for name in names}
+            self._plans[of_class.name] = found
         return found
 
     def runs(self, clock: ClockName, of_class: ClassRule) -> ClockRule | None:
@@ -392,7 +407,8 @@ def kernel_of(options: Options) -> Kernel:
     closing = None
     if options.day_end != "24:00":
         closing = datetime.strptime(options.day_end, "%H:%M").time()  # noqa: DTZ007  a time of day, not an instant
-    return Kernel(roll_natural_days=options.roll_natural_days, day_end=closing, mode=options.day_mode)
+    kernel = Kernel(roll_natural_days=options.roll_natural_days, day_end=closing, mode=options.day_mode)
+    return DEFAULT if kernel == DEFAULT else kernel  # the calendar is quickest with the very object it knows
 
 
 @lru_cache(maxsize=256)
@@ -462,6 +478,16 @@ EXTENDABLE: Final = frozenset({ClockName.HANDLE})
 
 WILDCARDS: Final = ("*", "@hours")
 _CLASS_OPTIONS: Final = ("peak_classes", "emergency_classes")  # options whose value names classes
+_EXTENSION_RULE: Final = frozenset(  # comes from one text as a whole
+    f"extension{part}"
+    for part in ("", "_unit", "_cap", "_max_days", "_max_count", "_needs_legal_basis", "_tells_hotline")
+)
+_OPTION_OF: Final = {  # options that say something of one clock, and come with it
+    "peak_classes": ClockName.DISPATCH,
+    "handle_stop": ClockName.HANDLE,
+    "deem": ClockName.EVAL_WINDOW,
+    "close_after": ClockName.CLOSE_AFTER,
+}
 _DAYS: Final = (LimitUnit.NATURAL_DAYS, LimitUnit.WORKING_DAYS, LimitUnit.MONTHS)
 
 
@@ -831,36 +857,48 @@ def _check_rows(pack: Pack, where: str) -> None:
 def _check_options(pack: Pack, where: str) -> None:
     options = options_of(pack)
     places = {o.name: _place(where, "option", n, o.name, "value") for n, o in enumerate(pack.options, 1)}
+    for name, what in _option_faults(options, pack):
+        raise PolicyError(places.get(name, f"{where}: [[option]] {name}"), what)
+
+
+def _option_faults(options: Options, pack: Pack) -> Iterator[tuple[str, str]]:
+    """Yield each option that cannot stand beside the rest of the pack, and why."""
     classes = {c.name for c in pack.classes}
     clocks = {c.name: c for c in pack.clocks}
-
-    def refuse(name: str, what: str) -> PolicyError:
-        return PolicyError(places.get(name, f"{where}: [[option]] {name}"), what)
-
     for name in _CLASS_OPTIONS:
-        for one in getattr(options, name):
-            if one not in classes:
-                raise refuse(name, f"the pack has no class {one}")
+        for one in sorted(set(getattr(options, name)) - classes):
+            yield name, f"the pack has no class {one}"
+    for option in pack.options:
+        if isinstance(option.value, int) and option.value < 0:
+            yield option.name, f"{option.value}: less than nothing"
+    kinds = set(NoticeKind)
+    for name in ("ladder", "notice_limit_mandatory", "notice_reply"):
+        for word in getattr(options, name):
+            if word.removesuffix("@hours") not in kinds:
+                yield name, f"{word!r}: no such kind of notice"
     if re.fullmatch(r"24:00|([01]\d|2[0-3]):[0-5]\d", options.day_end) is None:
-        raise refuse("day_end", f"{options.day_end!r}: a time of day is wanted")
+        yield "day_end", f"{options.day_end!r}: a time of day is wanted"
     for text in options.remind_before:
-        if re.fullmatch(r"due day ([01]\d|2[0-3]):[0-5]\d", text) is None:
-            parse_limit(text, places.get("remind_before", where))
+        if _LIMIT.match(text) is None and re.fullmatch(r"due day ([01]\d|2[0-3]):[0-5]\d", text) is None:
+            yield "remind_before", f"{text!r}: write a limit, or due day and a time of day"
     cap = options.extension_cap
     if cap is not None and cap.unit != options.extension_unit:
-        raise refuse("extension_cap", f"in {cap.unit}, though extensions are counted in {options.extension_unit}")
+        yield "extension_cap", f"in {cap.unit}, though extensions are counted in {options.extension_unit}"
     if options.max_total is not None and options.max_total.unit not in _DAYS:
-        raise refuse("max_total", "a limit written on a dispatch is bounded in days")
+        yield "max_total", "a limit written on a dispatch is bounded in days"
     if options.extension == "none" and (cap or options.extension_max_days or options.extension_max_count):
-        raise refuse("extension", "bounds of an extension that nobody may give")
+        yield "extension", "bounds of an extension that nobody may give"
     handle = clocks.get(ClockName.HANDLE)
     if handle is not None and handle.stops != options.handle_stop:
-        raise refuse("handle_stop", f"{options.handle_stop}, though the clock handle stops at {handle.stops}")
+        yield "handle_stop", f"{options.handle_stop}, though the clock handle stops at {handle.stops}"
     if options.extension != "none" and handle is not None and not handle.extendable:
-        raise refuse("extension", "the clock handle is not extendable")
+        yield "extension", "the clock handle is not extendable"
     for name, clock in (("deem", ClockName.EVAL_WINDOW), ("close_after", ClockName.CLOSE_AFTER)):
         if getattr(options, name) != (clock in clocks):
-            raise refuse(name, f"set without the clock {clock}, or the clock without it")
+            yield name, f"set without the clock {clock}, or the clock without it"
+    dispatch = clocks.get(ClockName.DISPATCH)
+    if set(options.peak_classes) != set(dispatch.peak if dispatch else ()):
+        yield "peak_classes", "not the classes to which the clock dispatch gives a figure for peaks"
 
 
 def check_set(packs: Iterable[Pack]) -> None:
@@ -893,7 +931,8 @@ def complete(child: Pack, *parents: Pack) -> Pack:
     """Return `child` with its gaps filled from `parents`, the first one first; a complete pack of its own.
 
     A gap is: a clock the child neither has nor leaves out on purpose, the figure of a clock whose source is `required`,
-    an option, guard, refusal reason, consequence or retention rule it does not state. What the child states stands.
+    the extension rule (whole: approver, unit and bounds), any other option, guard, refusal reason, consequence or
+    retention rule it does not state. What the child states stands, and so does an option of a clock that is its own.
     Figures that a parent gives by its own classes split the child's classes (`ordinary` under a parent with `consult`
     becomes `ordinary/consult`), so that a demand still has one class and every table one key. Id, version and validity
     stay the child's; `parents` says which contents filled it. Raises PolicyError.
@@ -911,7 +950,7 @@ def complete(child: Pack, *parents: Pack) -> Pack:
 
 
 def _fill(child: Pack, parent: Pack) -> Pack:
-    has = {c.name for c in child.clocks} | {w.clock for w in child.without}
+    has = frozenset(c.name for c in child.clocks) | {w.clock for w in child.without}
     taken = [c for c in parent.clocks if c.name not in has]
     figures = {
         c.name: c
@@ -920,14 +959,22 @@ def _fill(child: Pack, parent: Pack) -> Pack:
         and any(o.name is c.name and o.source is LimitSource.REQUIRED for o in child.clocks)
     }
     finer, mine, theirs = _split(child, parent, taken, figures)
+    options = _fill_options(child, parent, has, mine, theirs)
+    extended = any(o.name == "extension" and o.value != "none" for o in options)
     clocks: list[ClockRule] = []
     for rule in child.clocks:
         spread = _spread(rule, child.classes, mine, finer)
         given = figures.get(rule.name)
         if given is not None:
             spread = _give(spread, _spread(given, parent.classes, theirs, finer), finer)
+        if extended and rule.name in EXTENDABLE:
+            spread = msgspec.structs.replace(spread, extendable=True)
         clocks.append(spread)
-    clocks.extend(_spread(rule, parent.classes, theirs, finer) for rule in taken if _meant(rule.classes, theirs))
+    clocks.extend(
+        _spread(rule, parent.classes, theirs, finer) if _by_class(rule) else rule
+        for rule in taken
+        if _meant(rule.classes, theirs)
+    )
     there = {c.name for c in clocks}
     said = {(c.clock, c.on) for c in child.consequences}
     decided = any(not r.closure and not r.instruction for r in child.retention)
@@ -935,7 +982,8 @@ def _fill(child: Pack, parent: Pack) -> Pack:
         child,
         classes=finer,
         clocks=tuple(clocks),
-        options=_fill_options(child, parent, mine, theirs),
+        without=(*child.without, *(w for w in parent.without if w.clock not in has)),
+        options=options,
         guards=_union(child.guards, parent.guards, "refusal"),
         refusals=_union(child.refusals, parent.refusals, "reason"),
         consequences=(
@@ -1087,14 +1135,21 @@ def _give(asking: ClockRule, given: ClockRule, classes: Sequence[ClassRule]) -> 
     )
 
 
-def _fill_options(child: Pack, parent: Pack, mine: Spread, theirs: Spread) -> tuple[Option, ...]:
+def _fill_options(
+    child: Pack, parent: Pack, has: frozenset[ClockName], mine: Spread, theirs: Spread
+) -> tuple[Option, ...]:
     said = {o.name for o in child.options}
-    filled = [_spread_option(option, mine) for option in child.options]
-    for option in parent.options:
-        if option.name in said or (option.name in _CLASS_OPTIONS and not set(option.value) <= set(theirs)):
-            continue
-        filled.append(_spread_option(option, theirs))
-    return tuple(filled)
+    if "extension" in said:
+        said |= _EXTENSION_RULE
+    said |= {name for name, clock in _OPTION_OF.items() if clock in has}
+    return (
+        *(_spread_option(option, mine) for option in child.options),
+        *(
+            _spread_option(option, theirs)
+            for option in parent.options
+            if option.name not in said and (option.name not in _CLASS_OPTIONS or set(option.value) <= set(theirs))
+        ),
+    )
 
 
 def _spread_option(option: Option, spread: Spread) -> Option:
