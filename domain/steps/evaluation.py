@@ -1,0 +1,1060 @@
+"""④ 回访评价. Reviewing the reply, visiting the applicant again, rating, deeming, ordering a redo, leaving out of the count.
+
+An evaluation belongs to a round and a reply; sending the reply back voids it (8.9). Which one of a round counts is
+`domain.state.effective`. Nobody judges what they handled, and no unit judges a complaint about itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, ClassVar
+
+import msgspec
+
+from domain import guards, refusals
+from domain.context import Context
+from domain.policy import Options
+from domain.state import (
+    Evaluation,
+    Quality,
+    Reply,
+    Revisit,
+    WorkOrder,
+    begin_wait,
+    effective,
+    end_episode,
+    latest_episode,
+    pending,
+    propose,
+    put,
+    settle,
+)
+from domain.steps import filing
+from domain.steps.filing import OrderClosed, mark
+from domain.terms import (
+    SHANGHAI,
+    Act,
+    AssignmentRole,
+    AssignmentState,
+    Attachment,
+    Citation,
+    ClockName,
+    ClosureKind,
+    Code,
+    Confidentiality,
+    Digest,
+    Dimension,
+    Entry,
+    EvaluationSource,
+    ExemptCategory,
+    Fact,
+    Limit,
+    Medium,
+    OrderState,
+    Private,
+    Rating,
+    Reasonableness,
+    RedoGround,
+    Resolution,
+    RevisitMethod,
+    Role,
+    Step,
+    Substance,
+    UnitId,
+    UserId,
+)
+
+_AFTER_REPLY = (*guards.ANSWERED, OrderState.CLOSED, OrderState.ARCHIVED)
+_ORGANIZERS = (Role.ORG_HANDLER, Role.ORG_APPROVER)
+
+
+# --- events: reviewing -------------------------------------------------------------------------------------------
+
+
+class ReplyReviewed(Fact, frozen=True, tag="order.reply_reviewed"):
+    """答复审核. A reviewer accepted the reply or sent it back; SYSTEM accepts what nobody sent back in time (8.3)."""
+
+    reply: int
+    accepted: bool
+    requirements: Private | None = None  # 退回补正要求
+    opinion: Private | None = None
+    identity_checked: bool = False  # nothing in it gives an informant away
+
+
+class ReplySubstanceJudged(Fact, frozen=True, tag="order.reply_substance_judged"):
+    """实质性变化认定. A person judged the reply against the one before it (R-15)."""
+
+    reply: int
+    substance: Substance
+    grounds: Private
+    basis: Citation | None = None  # the law, policy or other reason that justifies no change
+
+
+class DeemedNotHandled(Fact, frozen=True, tag="order.deemed_not_handled"):
+    """视为未按规定办理. So many replies of one unit in a row brought nothing new (S1-37)."""
+
+    unit: UnitId
+    reply: int
+    streak: int
+
+
+# --- events: return visits ---------------------------------------------------------------------------------------
+
+
+class RevisitSampled(Fact, frozen=True, tag="order.revisit_sampled"):
+    """回访抽样. The order was drawn for a return visit; seed and frame let anybody draw again (A-13)."""
+
+    round: int
+    seed: Code
+    frame: Digest  # the list of orders that was drawn from
+    frame_size: int
+    stratum: UnitId = ""
+
+
+class RevisitScheduled(Fact, frozen=True, tag="order.revisit_scheduled"):
+    """回访安排."""
+
+    round: int
+    planned_at: datetime
+    method: RevisitMethod
+
+
+class RevisitConsentRecorded(Fact, frozen=True, tag="order.revisit_consent_recorded"):
+    """回访同意. The applicant agreed to be called (S4-41)."""
+
+    round: int
+    medium: Medium
+    call: Code | None = None
+    words: Private | None = None
+
+
+class RevisitRefused(Fact, frozen=True, tag="order.revisit_refused"):
+    """拒绝回访. The applicant does not want to be called: final for this round (S4-42)."""
+
+    round: int
+    medium: Medium | None = None
+    call: Code | None = None
+    words: Private | None = None
+
+
+class RevisitUnreachable(Fact, frozen=True, tag="order.revisit_unreachable"):
+    """回访未接通. The applicant was tried as often as the rules ask, at these instants."""
+
+    round: int
+    attempts: tuple[datetime, ...]
+    words: Private | None = None
+
+
+class RevisitCompleted(Fact, frozen=True, tag="order.revisit_completed"):
+    """回访完成. What the applicant answered, asked with a neutral script."""
+
+    round: int
+    method: RevisitMethod
+    script_version: Code
+    reply: int = 0  # the reply it was about; 0: there was none yet
+    contacted: bool | None = None  # 是否联系群众
+    informed: bool | None = None  # 是否告知办理结果
+    consistent: bool | None = None  # 回复内容与办理结果是否一致
+    attitude: Rating | None = None  # 工作人员服务态度
+    resolution: Resolution | None = None  # 解决情况 (I8)
+    words: Private | None = None
+    call: Code | None = None
+    recording: Attachment | None = None
+
+
+# --- events: evaluating ------------------------------------------------------------------------------------------
+
+
+class EvaluationRecorded(Fact, frozen=True, tag="order.evaluation_recorded"):
+    """满意度评价."""
+
+    round: int
+    reply: int
+    source: EvaluationSource
+    ratings: dict[Dimension, Rating]
+    resolution: Resolution | None = None
+    medium: Medium | None = None
+    words: Private | None = None
+    call: Code | None = None
+
+
+class LateEvaluationRecorded(Fact, frozen=True, tag="order.late_evaluation_recorded"):
+    """逾期评价. Given after the window, the deeming or the closure: on record, but not what counts (R-17)."""
+
+    round: int
+    reply: int
+    source: EvaluationSource
+    ratings: dict[Dimension, Rating]
+    resolution: Resolution | None = None
+    medium: Medium | None = None
+    words: Private | None = None
+    call: Code | None = None
+
+
+class EvaluationDeemed(Fact, frozen=True, tag="order.evaluation_deemed"):
+    """视为基本满意. Nobody evaluated within the window; holds from the window's end, whenever it was recorded (K13)."""
+
+    round: int
+    reply: int
+    rating: Rating
+    effective_at: datetime
+
+
+class RedoOrdered(Fact, frozen=True, tag="order.redo_ordered"):
+    """重办. The order goes out again in a new round, with what is wanted and by when."""
+
+    round: int  # the new one
+    ground: RedoGround
+    requirements: Private
+    limit: Limit | None = None
+    unit: UnitId = ""  # whose reply was not good enough
+    article: Citation | None = None
+
+
+class SatisfactionExemptProposed(Fact, frozen=True, tag="order.satisfaction_exempt_proposed"):
+    """提请不计满意率. After an evaluation this takes two persons."""
+
+    category: ExemptCategory
+    article: Citation
+    words: Private | None = None
+
+
+class SatisfactionExemptSet(Fact, frozen=True, tag="order.satisfaction_exempt_set"):
+    """不计满意率. Satisfaction is not what this matter is measured by (S1-40); response and time still count."""
+
+    category: ExemptCategory
+    article: Citation
+    late: bool = False  # after an evaluation that counts
+    words: Private | None = None
+
+
+class SatisfactionExemptRejected(Fact, frozen=True, tag="order.satisfaction_exempt_rejected"):
+    """不同意不计满意率."""
+
+    words: Private
+
+
+class ReasonablenessProposed(Fact, frozen=True, tag="order.reasonableness_proposed"):
+    """提请认定不合理诉求. The unit shows why the demand, or the dissatisfaction, is not reasonable (8.11)."""
+
+    round: int
+    unit: UnitId
+    words: Private
+    evidence: tuple[Attachment, ...]
+    article: Citation | None = None
+
+
+class ReasonablenessJudged(Fact, frozen=True, tag="order.reasonableness_judged"):
+    """诉求合理性认定."""
+
+    proposal: int
+    finding: Reasonableness
+    article: Citation
+    words: Private | None = None
+
+
+# --- commands ----------------------------------------------------------------------------------------------------
+
+_REVISITOR: frozenset[Role] = frozenset({Role.REVISITOR})
+_REVIEWER: frozenset[Role] = frozenset({Role.QC_REVIEWER})
+_MANAGER: frozenset[Role] = frozenset({Role.HOTLINE_MANAGER})
+
+
+class ReviewReply(Act, frozen=True, tag="review_reply"):
+    """审核答复."""
+
+    roles: ClassVar[frozenset[Role]] = _REVIEWER
+
+    reply: int
+    accept: bool
+    requirements: Private | None = None
+    opinion: Private | None = None
+    identity_checked: bool = False
+
+
+class JudgeSubstance(Act, frozen=True, tag="judge_substance"):
+    """认定实质性变化."""
+
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.QC_REVIEWER, Role.SUPERVISOR})
+
+    reply: int
+    substance: Substance
+    grounds: Private
+    basis: Citation | None = None
+
+
+class SampleRevisit(Act, frozen=True, tag="sample_revisit"):
+    """抽取回访."""
+
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.REVISITOR, Role.SYSTEM})
+
+    seed: Code
+    frame: Digest
+    frame_size: int
+    stratum: UnitId = ""
+
+
+class ScheduleRevisit(Act, frozen=True, tag="schedule_revisit"):
+    """安排回访."""
+
+    roles: ClassVar[frozenset[Role]] = _REVISITOR
+
+    planned_at: datetime
+    method: RevisitMethod
+
+
+class RecordRevisitConsent(Act, frozen=True, tag="record_revisit_consent"):
+    """记录回访同意."""
+
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.REVISITOR, Role.CITIZEN})
+
+    medium: Medium
+    call: Code | None = None
+    words: Private | None = None
+
+
+class RefuseRevisit(Act, frozen=True, tag="refuse_revisit"):
+    """拒绝回访."""
+
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.REVISITOR, Role.CITIZEN})
+
+    medium: Medium | None = None
+    call: Code | None = None
+    words: Private | None = None
+
+
+class RecordUnreachable(Act, frozen=True, tag="record_unreachable"):
+    """记录回访未接通."""
+
+    roles: ClassVar[frozenset[Role]] = _REVISITOR
+
+    attempts: tuple[datetime, ...]
+    words: Private | None = None
+
+
+class CompleteRevisit(Act, frozen=True, tag="complete_revisit"):
+    """完成回访. With `ratings` it also records the evaluation."""
+
+    roles: ClassVar[frozenset[Role]] = _REVISITOR
+
+    method: RevisitMethod
+    script_version: Code
+    contacted: bool | None = None
+    informed: bool | None = None
+    consistent: bool | None = None
+    attitude: Rating | None = None
+    resolution: Resolution | None = None
+    ratings: dict[Dimension, Rating] = {}
+    words: Private | None = None
+    call: Code | None = None
+    recording: Attachment | None = None
+
+
+class Evaluate(Act, frozen=True, tag="evaluate"):
+    """评价. The role says the source: the applicant's own, of the return visit, or asked for by the organizer."""
+
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.CITIZEN, Role.REVISITOR, Role.ORG_HANDLER})
+
+    ratings: dict[Dimension, Rating]
+    resolution: Resolution | None = None
+    medium: Medium | None = None
+    words: Private | None = None
+    call: Code | None = None
+
+
+class Deem(Act, frozen=True, tag="deem"):
+    """视为评价. The window ended without an evaluation (S1-33)."""
+
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.SYSTEM})
+
+
+class OrderRedo(Act, frozen=True, tag="order_redo"):
+    """重办."""
+
+    roles: ClassVar[frozenset[Role]] = _MANAGER
+
+    ground: RedoGround
+    requirements: Private
+    limit: Limit | None = None
+    article: Citation | None = None
+
+
+class ExemptSatisfaction(Act, frozen=True, tag="exempt_satisfaction"):
+    """不计满意率. After an evaluation the reviewer's command proposes, and the management's decides."""
+
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.DISPATCHER, Role.QC_REVIEWER, Role.HOTLINE_MANAGER})
+
+    category: ExemptCategory
+    article: Citation
+    words: Private | None = None
+
+
+class RejectExemption(Act, frozen=True, tag="reject_exemption"):
+    """不同意不计满意率."""
+
+    roles: ClassVar[frozenset[Role]] = _MANAGER
+
+    words: Private
+
+
+class ProposeReasonableness(Act, frozen=True, tag="propose_reasonableness"):
+    """提请认定不合理诉求."""
+
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.ORG_APPROVER})
+
+    words: Private
+    evidence: tuple[Attachment, ...]
+    article: Citation | None = None
+
+
+class JudgeReasonableness(Act, frozen=True, tag="judge_reasonableness"):
+    """认定诉求合理性."""
+
+    roles: ClassVar[frozenset[Role]] = _REVIEWER
+
+    proposal: int
+    finding: Reasonableness
+    article: Citation
+    words: Private | None = None
+
+
+# --- who may judge -----------------------------------------------------------------------------------------------
+
+
+def handled(order: WorkOrder, user: UserId) -> bool:
+    """Tell whether a person took part in handling: acted for an organizer, drafted or signed off a reply."""
+    if any(signer == user and role in _ORGANIZERS for signer, role in order.signers):
+        return True
+    if any(user in (r.drafted_by, r.approved_by) for r in order.replies):
+        return True
+    return any(user in (a.handler, a.signed_by) for e in order.episodes for a in e.assignments)
+
+
+def judging(order: WorkOrder, context: Context) -> None:
+    """Refuse whoever handled the order, and the unit complained of. Raises ReviewerHandled, AccusedUnit."""
+    if handled(order, context.actor.user):
+        raise refusals.ReviewerHandled(f"user: {context.actor.user}", user=context.actor.user)
+    may_judge = guards.binding(order, context).options.accused_may_judge
+    if not may_judge and context.actor.unit in order.demand.accused:
+        raise refusals.AccusedUnit(f"unit: {context.actor.unit}", unit=context.actor.unit)
+
+
+def _reply(order: WorkOrder, no: int) -> Reply:
+    if not 0 < no <= len(order.replies):
+        raise refusals.NoSuchReply(f"reply: {no}")
+    return order.replies[no - 1]
+
+
+def _said(text: Private | None) -> bool:
+    return text is not None and text != ""
+
+
+# --- deciding: reviewing -----------------------------------------------------------------------------------------
+
+
+def review_reply(order: WorkOrder, command: ReviewReply, context: Context) -> list[Step]:
+    """Accept the newest reply or send it back with what is wanted, before its time to be sent back is over (8.3)."""
+    guards.in_state(order, *guards.ANSWERED)
+    reply = _reply(order, command.reply)
+    if reply.accepted is not None or reply.no != len(order.replies):
+        raise refusals.AlreadyReviewed(f"reply: {reply.no}")
+    judging(order, context)
+    if not command.accept:
+        if not _said(command.requirements):
+            raise refusals.RequirementsMissing
+        for name in (ClockName.EVAL_WINDOW, ClockName.CLOSE_AFTER):
+            window = guards.clock(order, context, name, f"r{reply.no}")
+            if window is not None and context.passed(window.due):
+                raise refusals.ReviewWindowOver(f"{name}: {window.due}", due=window.due)
+    elif order.confidentiality is Confidentiality.INFORMANT and not command.identity_checked:
+        raise refusals.IdentityNotChecked
+    return [
+        ReplyReviewed(
+            reply=reply.no,
+            accepted=command.accept,
+            requirements=command.requirements,
+            opinion=command.opinion,
+            identity_checked=command.identity_checked,
+        )
+    ]
+
+
+def judge_substance(order: WorkOrder, command: JudgeSubstance, context: Context) -> list[Step]:
+    """Judge a reply against the unit's one before it; the count that the pack names has its consequence."""
+    guards.in_state(order, *guards.ANSWERED)
+    reply = _reply(order, command.reply)
+    judging(order, context)
+    if reply.substance:
+        raise refusals.AlreadyJudged(f"reply: {reply.no}")
+    if reply.no == 1 or order.replies[reply.no - 2].unit != reply.unit:
+        raise refusals.NothingToCompare(f"reply: {reply.no}")
+    if command.substance is Substance.JUSTIFIED and command.basis is None:
+        raise refusals.LegalBasisMissing
+    judged = ReplySubstanceJudged(
+        reply=reply.no, substance=command.substance, grounds=command.grounds, basis=command.basis
+    )
+    streak = _streak(order.quality, reply, command.substance)
+    if streak != guards.binding(order, context).options.streak or command.substance is not Substance.UNCHANGED:
+        return [judged]
+    return [judged, DeemedNotHandled(unit=reply.unit, reply=reply.no, streak=streak)]
+
+
+def _streak(quality: Quality, reply: Reply, substance: Substance) -> int:
+    """Return how many replies in a row brought nothing new, this one counted; the first counts one (R-15)."""
+    if substance is not Substance.UNCHANGED:
+        return 1
+    return (quality.streak if quality.streak_unit == reply.unit else 1) + 1
+
+
+# --- deciding: return visits -------------------------------------------------------------------------------------
+
+
+def _visiting(order: WorkOrder, context: Context) -> Revisit:
+    """Return the round's return visit as it stands, if there may be one. Raises what S4-40…42 and 4.1 forbid."""
+    filing.unsealed(order)
+    guards.in_state(order, *guards.HANDLED, *_AFTER_REPLY)
+    if order.demand.anonymous:
+        raise refusals.AnonymousApplicant
+    options = guards.binding(order, context).options
+    if filing.reply_now(order) is None:
+        due = guards.due(order, context, ClockName.HANDLE)
+        if options.revisit_opens != "handle_due" or due is None or not context.passed(due):
+            raise refusals.RevisitTooEarly(f"handle: {due}")
+    visit = order.revisit or Revisit(round=order.round)
+    if visit.refused is not None and options.revisit_refusal_final:
+        raise refusals.RevisitRefusedFinal(f"round: {order.round}")
+    if visit.completed is not None:
+        raise refusals.RevisitAlreadyDone(f"round: {order.round}")
+    if context.actor.role is Role.REVISITOR:
+        _not_from_handling(order, context)
+    return visit
+
+
+def _not_from_handling(order: WorkOrder, context: Context) -> None:
+    judging(order, context)
+    units = {
+        a.unit
+        for e in order.episodes
+        if e.round == order.round
+        for a in e.assignments
+        if a.role is not AssignmentRole.SUPERVISING
+    }
+    if context.actor.unit in units:
+        raise refusals.RevisitorFromHandlingUnit(f"unit: {context.actor.unit}", unit=context.actor.unit)
+
+
+def sample_revisit(order: WorkOrder, command: SampleRevisit, context: Context) -> list[Step]:
+    """Record the draw."""
+    _visiting(order, context)
+    return [
+        RevisitSampled(
+            round=order.round,
+            seed=command.seed,
+            frame=command.frame,
+            frame_size=command.frame_size,
+            stratum=command.stratum,
+        )
+    ]
+
+
+def schedule_revisit(order: WorkOrder, command: ScheduleRevisit, context: Context) -> list[Step]:
+    """Plan the visit."""
+    _visiting(order, context)
+    return [RevisitScheduled(round=order.round, planned_at=command.planned_at, method=command.method)]
+
+
+def record_revisit_consent(order: WorkOrder, command: RecordRevisitConsent, context: Context) -> list[Step]:
+    """Record that the applicant agreed."""
+    _visiting(order, context)
+    return [RevisitConsentRecorded(round=order.round, medium=command.medium, call=command.call, words=command.words)]
+
+
+def refuse_revisit(order: WorkOrder, command: RefuseRevisit, context: Context) -> list[Step]:
+    """Record that the applicant does not want a visit; they may say so before there is one."""
+    filing.unsealed(order)
+    guards.in_state(order, *guards.HANDLED, *_AFTER_REPLY)
+    visit = order.revisit
+    if visit is not None and visit.refused is not None:
+        raise refusals.RevisitRefusedFinal(f"round: {order.round}")
+    if visit is not None and visit.completed is not None:
+        raise refusals.RevisitAlreadyDone(f"round: {order.round}")
+    if context.actor.role is Role.REVISITOR:
+        _not_from_handling(order, context)
+    return [RevisitRefused(round=order.round, medium=command.medium, call=command.call, words=command.words)]
+
+
+def _often_enough(attempts: Iterable[datetime], options: Options) -> bool:
+    """Tell whether somebody was tried so many times, on so many days, at different hours (A-05)."""
+    local = {at.astimezone(SHANGHAI) for at in attempts}
+    return (
+        len(local) >= options.attempts
+        and len({at.date() for at in local}) >= options.attempt_days
+        and len({at.hour for at in local}) > 1
+    )
+
+
+def record_unreachable(order: WorkOrder, command: RecordUnreachable, context: Context) -> list[Step]:
+    """Record that the applicant could not be reached, after the attempts that A-05 asks; none of them yet to come."""
+    _visiting(order, context)
+    made = [at for at in command.attempts if context.passed(at)]
+    if len(made) < len(command.attempts) or not _often_enough(made, guards.binding(order, context).options):
+        raise refusals.AttemptsMissing(f"attempts: {len(made)}")
+    return [RevisitUnreachable(round=order.round, attempts=command.attempts, words=command.words)]
+
+
+def complete_revisit(order: WorkOrder, command: CompleteRevisit, context: Context) -> list[Step]:
+    """Record the finished visit, and the evaluation if the applicant rated."""
+    visit = _visiting(order, context)
+    options = guards.binding(order, context).options
+    if command.method is RevisitMethod.PHONE and options.revisit_consent and visit.consented is None:
+        raise refusals.ConsentMissing
+    unanswered = [name for name in options.revisit_questions if getattr(command, name, None) is None]
+    if unanswered:
+        raise refusals.RevisitQuestionsMissing(", ".join(unanswered), questions=unanswered)
+    reply = filing.reply_now(order)
+    completed = RevisitCompleted(
+        round=order.round,
+        method=command.method,
+        script_version=command.script_version,
+        reply=reply.no if reply is not None else 0,
+        contacted=command.contacted,
+        informed=command.informed,
+        consistent=command.consistent,
+        attitude=command.attitude,
+        resolution=command.resolution,
+        words=command.words,
+        call=command.call,
+        recording=command.recording,
+    )
+    if not command.ratings:
+        return [completed]
+    _rated(command.ratings)
+    return [
+        completed,
+        EvaluationRecorded(
+            round=order.round,
+            reply=completed.reply,
+            source=EvaluationSource.REVISIT,
+            ratings=command.ratings,
+            resolution=command.resolution,
+            call=command.call,
+        ),
+    ]
+
+
+# --- deciding: evaluating ----------------------------------------------------------------------------------------
+
+
+def _rated(ratings: Mapping[Dimension, Rating]) -> None:
+    if Dimension.RESULT not in ratings:
+        raise refusals.RatingMissing
+
+
+def _source(order: WorkOrder, context: Context, reply: Reply | None) -> EvaluationSource:
+    """Return whose evaluation it is. Raises what each source may not do."""
+    match context.actor.role:
+        case Role.REVISITOR:
+            if order.revisit is None or order.revisit.completed is None:
+                raise refusals.RevisitNotDone(f"round: {order.round}")
+            _not_from_handling(order, context)
+            return EvaluationSource.REVISIT
+        case Role.ORG_HANDLER:
+            if not guards.binding(order, context).options.solicit:
+                raise refusals.SolicitingNotAllowed(order.policy.pack)
+            if reply is None or context.actor.unit != reply.unit:
+                raise refusals.NotYourUnit(f"unit: {context.actor.unit or '-'}", unit=context.actor.unit)
+            return EvaluationSource.ORGANIZER_SOLICITED
+        case _:
+            return EvaluationSource.CITIZEN_SELF
+
+
+def _is_late(order: WorkOrder, context: Context, source: EvaluationSource, reply: Reply | None) -> bool:
+    """Tell whether an evaluation given now comes too late to count; a return visit before sealing never does (8.9)."""
+    if source is EvaluationSource.REVISIT:
+        return False
+    if order.state in guards.ENDED:
+        return True
+    window = guards.clock(order, context, ClockName.EVAL_WINDOW, f"r{reply.no}") if reply is not None else None
+    return window is not None and context.passed(window.due)
+
+
+def evaluate(order: WorkOrder, command: Evaluate, context: Context) -> list[Step]:
+    """Record a rating: one for each source of a reply, late after the window or the closure, until sealed."""
+    filing.unsealed(order)
+    guards.in_state(order, *_AFTER_REPLY, OrderState.MERGED)
+    reply = filing.reply_now(order)
+    if order.state is OrderState.MERGED:
+        if order.links.merge is None or order.links.merge.told is None:
+            raise refusals.ResultNotTold
+    elif reply is None:
+        raise refusals.WrongState("没有答复 no reply", state=order.state)
+    source = _source(order, context, reply)
+    _rated(command.ratings)
+    about = reply.no if reply is not None else 0
+    if any(
+        e.source is source and (e.round, e.reply) == (order.round, about) and not e.voided
+        for e in order.quality.evaluations
+    ):
+        raise refusals.AlreadyRated(f"{source}, reply: {about}")
+    kind = LateEvaluationRecorded if _is_late(order, context, source, reply) else EvaluationRecorded
+    return [
+        kind(
+            round=order.round,
+            reply=about,
+            source=source,
+            ratings=command.ratings,
+            resolution=command.resolution,
+            medium=command.medium,
+            words=command.words,
+            call=command.call,
+        )
+    ]
+
+
+def deem(order: WorkOrder, command: Deem, context: Context) -> list[Step]:
+    """Deem the applicant basically satisfied, close and, where the file is complete, file: effective at the window's end.
+
+    A later explicit evaluation, a redo or a sending back ends the window, so that it is no longer running.
+    """
+    guards.in_state(order, *guards.ANSWERED)
+    options = guards.binding(order, context).options
+    reply = filing.reply_now(order)
+    if not options.deem or order.demand.anonymous:
+        raise refusals.NoDeeming(order.policy.pack)
+    if reply is None:
+        raise refusals.WrongState("没有答复 no reply", state=order.state)
+    window = guards.clock(order, context, ClockName.EVAL_WINDOW, f"r{reply.no}")
+    if window is None:
+        raise refusals.ResultNotTold  # the window begins when the applicant really was told (A-05)
+    if not window.running or window.due is None or not context.passed(window.due):
+        raise refusals.WindowOpen(f"due: {window.due}", due=window.due)
+    filing.closable(order, context)
+    steps: list[Step] = []
+    if reply.accepted is None:
+        steps.append(ReplyReviewed(reply=reply.no, accepted=True))
+    kind = ClosureKind.DEEMED_BASICALLY_SATISFIED
+    steps += [
+        EvaluationDeemed(round=order.round, reply=reply.no, rating=Rating.BASICALLY_SATISFIED, effective_at=window.due),
+        OrderClosed(kind=kind),
+    ]
+    if options.auto_file:
+        steps += filing.file_at_closing(order, context, kind)
+    return steps
+
+
+def order_redo(order: WorkOrder, command: OrderRedo, context: Context) -> list[Step]:
+    """Send the order out again; the hotline's management alone decides that, until the file is sealed (S1-34)."""
+    filing.unsealed(order)
+    guards.in_state(order, *_AFTER_REPLY)
+    reply = filing.reply_now(order)
+    if reply is None:
+        raise refusals.WrongState("没有答复 no reply", state=order.state)
+    if not _said(command.requirements):
+        raise refusals.RequirementsMissing
+    if command.limit is None and guards.binding(order, context).options.redo_needs_limit:
+        raise refusals.LimitRequired
+    if command.limit is not None and context.passed(command.limit.until):
+        raise refusals.LimitRequired(f"until: {command.limit.until}")
+    if command.ground is RedoGround.REASONABLE_DISSATISFACTION:
+        _dissatisfied(order)
+    return [
+        RedoOrdered(
+            round=order.round + 1,
+            ground=command.ground,
+            requirements=command.requirements,
+            limit=command.limit,
+            unit=reply.unit,
+            article=command.article,
+        )
+    ]
+
+
+def _dissatisfied(order: WorkOrder) -> None:
+    """Refuse dissatisfaction as a ground where none is on record, late ones included, or where it was judged so."""
+    said = (e for e in order.quality.evaluations if e.round == order.round and not e.voided)
+    if not any(e.result.negative or e.resolution is Resolution.UNRESOLVED for e in said):
+        raise refusals.NoDissatisfaction
+    if order.quality.reasonable == Reasonableness.UNREASONABLE:
+        raise refusals.JudgedUnreasonable
+
+
+# --- deciding: what counts ---------------------------------------------------------------------------------------
+
+_EXEMPTION = "satisfaction_exempt"
+
+
+def exempt_satisfaction(order: WorkOrder, command: ExemptSatisfaction, context: Context) -> list[Step]:
+    """Leave the order out of satisfaction: one person before an evaluation counts, two afterwards (8.1)."""
+    filing.unsealed(order)
+    if order.quality.exempt:
+        raise refusals.AlreadyExempt(order.quality.exempt)
+    if all(effective(order, number) is None for number in range(1, order.round + 1)):
+        return [SatisfactionExemptSet(category=command.category, article=command.article, words=command.words)]
+    waiting = pending(order, _EXEMPTION)
+    if waiting is not None and context.actor.role is Role.HOTLINE_MANAGER:
+        guards.another_person(context, waiting.by)
+        proposed = waiting.content
+        if isinstance(proposed, SatisfactionExemptProposed) and proposed.category is not command.category:
+            raise refusals.ExemptionLate(f"category: {proposed.category}")
+        return [
+            SatisfactionExemptSet(category=command.category, article=command.article, late=True, words=command.words)
+        ]
+    if context.actor.role is not Role.QC_REVIEWER or waiting is not None:
+        raise refusals.ExemptionLate
+    judging(order, context)
+    return [SatisfactionExemptProposed(category=command.category, article=command.article, words=command.words)]
+
+
+def reject_exemption(order: WorkOrder, command: RejectExemption, context: Context) -> list[Step]:
+    """Say no to what the reviewer proposed."""
+    waiting = pending(order, _EXEMPTION)
+    if waiting is None:
+        raise refusals.NoSuchProposal(_EXEMPTION)
+    guards.another_person(context, waiting.by)
+    return [SatisfactionExemptRejected(words=command.words)]
+
+
+def propose_reasonableness(order: WorkOrder, command: ProposeReasonableness, context: Context) -> list[Step]:
+    """Show why the demand is not reasonable; an organizer of the present round, with evidence."""
+    filing.unsealed(order)
+    guards.in_state(order, *guards.HANDLED, *_AFTER_REPLY)
+    units = {a.unit for e in order.episodes if e.round == order.round for a in e.assignments}
+    if context.actor.unit not in units:
+        raise refusals.NotYourUnit(f"unit: {context.actor.unit or '-'}", unit=context.actor.unit)
+    if not command.evidence:
+        raise refusals.EvidenceMissing
+    if pending(order, "reasonableness") is not None:
+        raise refusals.ProposalPending("reasonableness")
+    return [
+        ReasonablenessProposed(
+            round=order.round,
+            unit=context.actor.unit,
+            words=command.words,
+            evidence=command.evidence,
+            article=command.article,
+        )
+    ]
+
+
+def judge_reasonableness(order: WorkOrder, command: JudgeReasonableness, context: Context) -> list[Step]:
+    """Judge what the unit showed; what follows from it is the pack's."""
+    filing.unsealed(order)
+    waiting = pending(order, "reasonableness")
+    if waiting is None or waiting.no != command.proposal:
+        raise refusals.NoSuchProposal(f"proposal: {command.proposal}")
+    guards.another_person(context, waiting.by)
+    judging(order, context)
+    return [
+        ReasonablenessJudged(proposal=waiting.no, finding=command.finding, article=command.article, words=command.words)
+    ]
+
+
+# --- folding -----------------------------------------------------------------------------------------------------
+
+
+def _quality(order: WorkOrder, **changes: object) -> WorkOrder:
+    return msgspec.structs.replace(order, quality=msgspec.structs.replace(order.quality, **changes))
+
+
+def on_reply_reviewed(order: WorkOrder, event: ReplyReviewed, entry: Entry) -> WorkOrder:
+    """Fold the review: an accepted reply waits for its evaluation, one sent back for its correction."""
+    if not 0 < event.reply <= len(order.replies):
+        return order
+    at, by = mark(entry), entry.actor
+    again = at if event.accepted and by.role is not Role.SYSTEM else None
+    replies = put(
+        order.replies,
+        event.reply,
+        reviewed=at,
+        accepted=event.accepted,
+        accepted_by=by.user if event.accepted else "",
+        accepted_again=again,
+    )
+    order = msgspec.structs.replace(order, replies=replies)
+    if event.accepted:
+        moves = order.state is OrderState.REPLIED
+        return msgspec.structs.replace(order, state=OrderState.EVALUATING) if moves else order
+    return _sent_back(order, event.reply)
+
+
+def _sent_back(order: WorkOrder, reply: int) -> WorkOrder:
+    """Return the order at work again: what was said about that reply is void, and a new visit may follow the new one."""
+    evaluations = tuple(
+        msgspec.structs.replace(e, voided=True) if e.reply == reply and e.round == order.round else e
+        for e in order.quality.evaluations
+    )
+    revisits = tuple(
+        msgspec.structs.replace(v, completed=None, unreachable=None) if v.round == order.round else v
+        for v in order.quality.revisits
+    )
+    order = _quality(order, evaluations=evaluations, revisits=revisits)
+    leading = order.episodes[-1].leading if order.episodes else None
+    if leading is not None:
+        held = put(order.episodes[-1].assignments, leading.no, state=AssignmentState.SIGNED)
+        order = latest_episode(order, assignments=held)
+    if order.state not in guards.ANSWERED:
+        return order
+    return msgspec.structs.replace(order, state=OrderState.WORKING)
+
+
+def on_reply_substance_judged(order: WorkOrder, event: ReplySubstanceJudged, entry: Entry) -> WorkOrder:
+    """Fold the judgement into the count of R-15."""
+    if not 0 < event.reply <= len(order.replies):
+        return order
+    reply = order.replies[event.reply - 1]
+    order = _quality(order, streak=_streak(order.quality, reply, event.substance), streak_unit=reply.unit)
+    return msgspec.structs.replace(order, replies=put(order.replies, event.reply, substance=str(event.substance)))
+
+
+def on_deemed_not_handled(order: WorkOrder, event: DeemedNotHandled, entry: Entry) -> WorkOrder:
+    """Fold the finding."""
+    return _quality(order, not_handled=mark(entry))
+
+
+def _visit(order: WorkOrder, round_: int, **changes: object) -> WorkOrder:
+    visits = order.quality.revisits
+    found = next((v for v in visits if v.round == round_), None)
+    if found is None:
+        return _quality(order, revisits=(*visits, msgspec.structs.replace(Revisit(round=round_), **changes)))
+    changed = tuple(msgspec.structs.replace(v, **changes) if v.round == round_ else v for v in visits)
+    return _quality(order, revisits=changed)
+
+
+def on_revisit_sampled(order: WorkOrder, event: RevisitSampled, entry: Entry) -> WorkOrder:
+    """Fold the draw."""
+    return _visit(order, event.round, sampled=mark(entry))
+
+
+def on_revisit_scheduled(order: WorkOrder, event: RevisitScheduled, entry: Entry) -> WorkOrder:
+    """Fold the plan."""
+    return _visit(order, event.round, scheduled=mark(entry))
+
+
+def on_revisit_consent_recorded(order: WorkOrder, event: RevisitConsentRecorded, entry: Entry) -> WorkOrder:
+    """Fold the consent."""
+    return _visit(order, event.round, consented=mark(entry))
+
+
+def on_revisit_refused(order: WorkOrder, event: RevisitRefused, entry: Entry) -> WorkOrder:
+    """Fold the refusal."""
+    return _visit(order, event.round, refused=mark(entry))
+
+
+def on_revisit_unreachable(order: WorkOrder, event: RevisitUnreachable, entry: Entry) -> WorkOrder:
+    """Fold the vain attempts."""
+    return _visit(order, event.round, unreachable=mark(entry))
+
+
+def on_revisit_completed(order: WorkOrder, event: RevisitCompleted, entry: Entry) -> WorkOrder:
+    """Fold the finished visit."""
+    return _visit(order, event.round, completed=mark(entry))
+
+
+def on_evaluation_recorded(
+    order: WorkOrder, event: EvaluationRecorded | LateEvaluationRecorded, entry: Entry
+) -> WorkOrder:
+    """Fold the rating, late or not."""
+    said = Evaluation(
+        no=len(order.quality.evaluations) + 1,
+        round=event.round,
+        reply=event.reply,
+        source=event.source,
+        ratings=event.ratings,
+        at=mark(entry),
+        late=isinstance(event, LateEvaluationRecorded),
+        resolved=None if event.resolution is None else event.resolution is Resolution.RESOLVED,
+        resolution=event.resolution,
+    )
+    return _quality(order, evaluations=(*order.quality.evaluations, said))
+
+
+def on_evaluation_deemed(order: WorkOrder, event: EvaluationDeemed, entry: Entry) -> WorkOrder:
+    """Fold the deemed rating, at the instant from which it holds (K13)."""
+    deemed = Evaluation(
+        no=len(order.quality.evaluations) + 1,
+        round=event.round,
+        reply=event.reply,
+        source=EvaluationSource.DEEMED,
+        ratings={Dimension.RESULT: event.rating},
+        at=mark(entry)._replace(at=event.effective_at),
+    )
+    return _quality(order, evaluations=(*order.quality.evaluations, deemed))
+
+
+def on_redo_ordered(order: WorkOrder, event: RedoOrdered, entry: Entry) -> WorkOrder:
+    """Fold the new round: the episode is over, the closure undone, the order waits for its dispatch."""
+    at = mark(entry)
+    order = end_episode(order, "redo", AssignmentState.DONE, at)
+    order = _quality(order, redo=(*order.quality.redo, at), redo_limit=event.limit)
+    on_file = msgspec.structs.replace(order.filing, closed=None, kind=None, closed_by="", filed=None)
+    order = msgspec.structs.replace(order, round=max(order.round + 1, event.round), filing=on_file)
+    return begin_wait(order, "redo", at)
+
+
+def on_satisfaction_exempt_proposed(order: WorkOrder, event: SatisfactionExemptProposed, entry: Entry) -> WorkOrder:
+    """Fold the proposal."""
+    return propose(order, entry, _EXEMPTION, content=event)
+
+
+def on_satisfaction_exempt_set(order: WorkOrder, event: SatisfactionExemptSet, entry: Entry) -> WorkOrder:
+    """Fold the exemption."""
+    order = settle(order, entry, _EXEMPTION, approved=True)
+    return _quality(order, exempt=str(event.category), exempt_late=event.late)
+
+
+def on_satisfaction_exempt_rejected(order: WorkOrder, event: SatisfactionExemptRejected, entry: Entry) -> WorkOrder:
+    """Fold the refusal."""
+    return settle(order, entry, _EXEMPTION, approved=False)
+
+
+def on_reasonableness_proposed(order: WorkOrder, event: ReasonablenessProposed, entry: Entry) -> WorkOrder:
+    """Fold the proposal."""
+    return propose(order, entry, "reasonableness", content=event)
+
+
+def on_reasonableness_judged(order: WorkOrder, event: ReasonablenessJudged, entry: Entry) -> WorkOrder:
+    """Fold the finding."""
+    agreed = event.finding is not Reasonableness.REASONABLE
+    order = settle(order, entry, "reasonableness", approved=agreed)
+    return _quality(order, reasonable=str(event.finding))
+
+
+EVOLVES: Mapping[type[Fact], Callable[[WorkOrder, Any, Entry], WorkOrder]] = {
+    ReplyReviewed: on_reply_reviewed,
+    ReplySubstanceJudged: on_reply_substance_judged,
+    DeemedNotHandled: on_deemed_not_handled,
+    RevisitSampled: on_revisit_sampled,
+    RevisitScheduled: on_revisit_scheduled,
+    RevisitConsentRecorded: on_revisit_consent_recorded,
+    RevisitRefused: on_revisit_refused,
+    RevisitUnreachable: on_revisit_unreachable,
+    RevisitCompleted: on_revisit_completed,
+    EvaluationRecorded: on_evaluation_recorded,
+    LateEvaluationRecorded: on_evaluation_recorded,
+    EvaluationDeemed: on_evaluation_deemed,
+    RedoOrdered: on_redo_ordered,
+    SatisfactionExemptProposed: on_satisfaction_exempt_proposed,
+    SatisfactionExemptSet: on_satisfaction_exempt_set,
+    SatisfactionExemptRejected: on_satisfaction_exempt_rejected,
+    ReasonablenessProposed: on_reasonableness_proposed,
+    ReasonablenessJudged: on_reasonableness_judged,
+}
+
+DECIDES: Mapping[type[Act], Callable[[WorkOrder, Any, Context], Sequence[Step]]] = {
+    ReviewReply: review_reply,
+    JudgeSubstance: judge_substance,
+    SampleRevisit: sample_revisit,
+    ScheduleRevisit: schedule_revisit,
+    RecordRevisitConsent: record_revisit_consent,
+    RefuseRevisit: refuse_revisit,
+    RecordUnreachable: record_unreachable,
+    CompleteRevisit: complete_revisit,
+    Evaluate: evaluate,
+    Deem: deem,
+    OrderRedo: order_redo,
+    ExemptSatisfaction: exempt_satisfaction,
+    RejectExemption: reject_exemption,
+    ProposeReasonableness: propose_reasonableness,
+    JudgeReasonableness: judge_reasonableness,
+}
