@@ -165,6 +165,13 @@ class Calendars(msgspec.Struct, frozen=True, dict=True):
         """Return the calendar as it was known at an instant."""
         return self._knowing(bisect_right(self._cuts, at))
 
+    def window(self, at: datetime) -> tuple[datetime, datetime | None, Calendar]:
+        """Return the calendar known at an instant, with the span of instants it was the one known."""
+        place = bisect_right(self._cuts, at)
+        since = self._cuts[place - 1] if place else BEGINNING
+        until = self._cuts[place] if place < len(self._cuts) else None
+        return since, until, self._knowing(place)
+
     @cached_property
     def _cuts(self) -> list[datetime]:
         return sorted({version.since for version in self.versions})
