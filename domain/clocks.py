@@ -194,7 +194,7 @@ class Clock(msgspec.Struct, frozen=True):
 class _Case:
     """One order under one law while its clocks are derived: what every clock function reads and appends to."""
 
-    __slots__ = ("changes", "closed", "cut", "found", "kernel", "law", "newest", "order", "rules")
+    __slots__ = ("changes", "closed", "found", "kernel", "known", "law", "newest", "order", "rules", "since", "until")
 
     def __init__(self, order: WorkOrder, law: Law, rules: Rules) -> None:
         self.order = order
@@ -202,14 +202,22 @@ class _Case:
         self.rules = rules
         self.kernel = rules.kernel
         self.newest = law.calendars.newest
-        self.cut = law.calendars.last_cut  # from here on the newest calendar is the one known
+        # The calendar known when a clock ended, and the span in which it was: a case's clocks mostly share one.
+        self.since: datetime = law.calendars.last_cut
+        self.until: datetime | None = None
+        self.known = self.newest
         self.changes = order.changes
         self.closed = order.filing.closed
         self.found: list[Clock] = []
 
     def calendar(self, end: Mark | None) -> Calendar:
         """Return the calendar a clock is read with: the newest, or the one known when it ended (K11)."""
-        return self.newest if end is None or end[0] >= self.cut else self.law.calendar(end[0])
+        if end is None:
+            return self.newest
+        at = end[0]
+        if at < self.since or (self.until is not None and at >= self.until):
+            self.since, self.until, self.known = self.law.calendars.window(at)
+        return self.known
 
     def make(
         self,
@@ -229,8 +237,7 @@ class _Case:
             end = cancel
         if limit is None:
             return Clock(rule.name, key, unit, start, None, None, rule, self.rules, stop, cancel, cancelled_by)
-        calendar = self.newest if end is None or end[0] >= self.cut else self.law.calendar(end[0])
-        due = calendar.due(start[0], limit, self.kernel)
+        due = (self.newest if end is None else self.calendar(end)).due(start[0], limit, self.kernel)
         return Clock(
             rule.name,
             key,
