@@ -305,7 +305,10 @@ class Notice(Part, frozen=True):
     arrived: Mark | None = None
     site_recorded: Mark | None = None
     closed: Mark | None = None  # closed, withdrawn or escalated
+    number: str = ""  # 文号 of the newest issue
+    reminder: str = ""  # which reminder of its clock it is (8.14)
     instruction: int | None = None
+    special_report: int | None = None  # the approved draft it was issued from
     escalated_to: int | None = None
     earlier: tuple[tuple[Mark | None, Mark | None, Limit | None], ...] = ()  # served, replied, limit of earlier turns
 
@@ -324,6 +327,7 @@ class Instruction(Part, frozen=True):
     recorded: Mark | None = None
     unit: UnitId = ""  # who must report back
     limit: Limit | None = None
+    number: str = ""  # of the 呈批单
     reported: Mark | None = None
 
 
@@ -348,6 +352,7 @@ class Appeal(Part, frozen=True):
     published_at: datetime
     filed: Mark
     filed_by: UserId
+    issuer: UserId = ""  # who approved the figure
     decided: Mark | None = None
     upheld: bool | None = None
 

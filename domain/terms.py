@@ -692,6 +692,38 @@ class NoticeGround(StrEnum):
     OTHER = "other"
 
 
+class NoticeWithdrawal(StrEnum):
+    """督办文书撤销理由 (DOMAIN 3.6)."""
+
+    EXTENSION_APPROVED = "extension_approved"  # 延期已同意
+    CALENDAR_REVISED = "calendar_revised"  # 日历修订
+    OUTAGE = "outage"  # 系统中断
+    CORRECTED = "corrected"  # 记录更正
+    ISSUED_IN_ERROR = "issued_in_error"  # 误发
+
+
+class Participant(StrEnum):
+    """现场督办参加方 (S2-32)."""
+
+    ORGANIZER = "organizer"  # 承办单位
+    DEPARTMENT = "department"  # 有关部门
+    STREET = "street"  # 街道、乡镇
+    MEDIA = "media"  # 新闻单位
+    DEPUTY = "deputy"  # 人大代表
+    MEMBER = "member"  # 政协委员
+    EXPERT = "expert"  # 专家
+
+
+class AppealGround(StrEnum):
+    """考核申诉理由 (8.11)."""
+
+    WRONG_EVALUATION = "wrong_evaluation"  # 评价记录有误
+    WRONG_UNIT = "wrong_unit"  # 责任单位有误
+    FORCE_MAJEURE = "force_majeure"  # 不可抗力
+    UNREASONABLE_DEMAND = "unreasonable_demand"  # 不合理诉求
+    OUTAGE = "outage"  # 系统中断
+
+
 class UnitLevel(StrEnum):
     """单位层级."""
 
