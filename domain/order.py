@@ -11,10 +11,34 @@ import msgspec
 from domain.context import Context, StreamKind
 from domain.refusals import RoleNotAllowed, UnknownOrder
 from domain.state import WorkOrder
-from domain.steps import closing, correcting, dispatch, evaluation, filing, handling, oversight, registration
+from domain.steps import (
+    answering,
+    closing,
+    correcting,
+    dispatch,
+    evaluation,
+    extending,
+    filing,
+    handling,
+    oversight,
+    registration,
+    revisiting,
+)
 from domain.terms import SHANGHAI, Act, Entry, Fact, Step
 
-STEPS = (registration, dispatch, handling, evaluation, correcting, closing, filing, oversight)
+STEPS = (
+    registration,
+    dispatch,
+    answering,
+    extending,
+    handling,
+    revisiting,
+    evaluation,
+    correcting,
+    closing,
+    filing,
+    oversight,
+)
 """The five steps in their order, and oversight beside them."""
 
 EVOLVES: Mapping[type[Fact], Callable[[WorkOrder, Any, Entry], WorkOrder]] = {

@@ -1,4 +1,4 @@
-"""④ 回访评价. Reviewing the reply, visiting the applicant again, rating, deeming, ordering a redo, leaving out of the count.
+"""④ 回访评价. Reviewing the reply, rating, deeming, ordering a redo, judging reasonableness, leaving out of the count.
 
 An evaluation belongs to a round and a reply; sending the reply back voids it (8.9). Which one of a round counts is
 `domain.state.effective`. Nobody judges what they handled, and no unit judges a complaint about itself.
@@ -6,7 +6,7 @@ An evaluation belongs to a round and a reply; sending the reply back voids it (8
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -14,12 +14,10 @@ import msgspec
 
 from domain import guards, refusals
 from domain.context import Context
-from domain.policy import Options
 from domain.state import (
     Evaluation,
     Quality,
     Reply,
-    Revisit,
     WorkOrder,
     begin_wait,
     effective,
@@ -33,7 +31,6 @@ from domain.state import (
 from domain.steps import filing
 from domain.steps.filing import OrderClosed, mark
 from domain.terms import (
-    SHANGHAI,
     Act,
     AssignmentRole,
     AssignmentState,
@@ -43,7 +40,6 @@ from domain.terms import (
     ClosureKind,
     Code,
     Confidentiality,
-    Digest,
     Dimension,
     Entry,
     EvaluationSource,
@@ -57,7 +53,6 @@ from domain.terms import (
     Reasonableness,
     RedoGround,
     Resolution,
-    RevisitMethod,
     Role,
     Step,
     Substance,
@@ -97,70 +92,6 @@ class DeemedNotHandled(Fact, frozen=True, tag="order.deemed_not_handled"):
     unit: UnitId
     reply: int
     streak: int
-
-
-# --- events: return visits ---------------------------------------------------------------------------------------
-
-
-class RevisitSampled(Fact, frozen=True, tag="order.revisit_sampled"):
-    """回访抽样. The order was drawn for a return visit; seed and frame let anybody draw again (A-13)."""
-
-    round: int
-    seed: Code
-    frame: Digest  # the list of orders that was drawn from
-    frame_size: int
-    stratum: UnitId = ""
-
-
-class RevisitScheduled(Fact, frozen=True, tag="order.revisit_scheduled"):
-    """回访安排."""
-
-    round: int
-    planned_at: datetime
-    method: RevisitMethod
-
-
-class RevisitConsentRecorded(Fact, frozen=True, tag="order.revisit_consent_recorded"):
-    """回访同意. The applicant agreed to be called (S4-41)."""
-
-    round: int
-    medium: Medium
-    call: Code | None = None
-    words: Private | None = None
-
-
-class RevisitRefused(Fact, frozen=True, tag="order.revisit_refused"):
-    """拒绝回访. The applicant does not want to be called: final for this round (S4-42)."""
-
-    round: int
-    medium: Medium | None = None
-    call: Code | None = None
-    words: Private | None = None
-
-
-class RevisitUnreachable(Fact, frozen=True, tag="order.revisit_unreachable"):
-    """回访未接通. The applicant was tried as often as the rules ask, at these instants."""
-
-    round: int
-    attempts: tuple[datetime, ...]
-    words: Private | None = None
-
-
-class RevisitCompleted(Fact, frozen=True, tag="order.revisit_completed"):
-    """回访完成. What the applicant answered, asked with a neutral script."""
-
-    round: int
-    method: RevisitMethod
-    script_version: Code
-    reply: int = 0  # the reply it was about; 0: there was none yet
-    contacted: bool | None = None  # 是否联系群众
-    informed: bool | None = None  # 是否告知办理结果
-    consistent: bool | None = None  # 回复内容与办理结果是否一致
-    attitude: Rating | None = None  # 工作人员服务态度
-    resolution: Resolution | None = None  # 解决情况 (I8)
-    words: Private | None = None
-    call: Code | None = None
-    recording: Attachment | None = None
 
 
 # --- events: evaluating ------------------------------------------------------------------------------------------
@@ -256,7 +187,6 @@ class ReasonablenessJudged(Fact, frozen=True, tag="order.reasonableness_judged")
 
 # --- commands ----------------------------------------------------------------------------------------------------
 
-_REVISITOR: frozenset[Role] = frozenset({Role.REVISITOR})
 _REVIEWER: frozenset[Role] = frozenset({Role.QC_REVIEWER})
 _MANAGER: frozenset[Role] = frozenset({Role.HOTLINE_MANAGER})
 
@@ -282,73 +212,6 @@ class JudgeSubstance(Act, frozen=True, tag="judge_substance"):
     substance: Substance
     grounds: Private
     basis: Citation | None = None
-
-
-class SampleRevisit(Act, frozen=True, tag="sample_revisit"):
-    """抽取回访."""
-
-    roles: ClassVar[frozenset[Role]] = frozenset({Role.REVISITOR, Role.SYSTEM})
-
-    seed: Code
-    frame: Digest
-    frame_size: int
-    stratum: UnitId = ""
-
-
-class ScheduleRevisit(Act, frozen=True, tag="schedule_revisit"):
-    """安排回访."""
-
-    roles: ClassVar[frozenset[Role]] = _REVISITOR
-
-    planned_at: datetime
-    method: RevisitMethod
-
-
-class RecordRevisitConsent(Act, frozen=True, tag="record_revisit_consent"):
-    """记录回访同意."""
-
-    roles: ClassVar[frozenset[Role]] = frozenset({Role.REVISITOR, Role.CITIZEN})
-
-    medium: Medium
-    call: Code | None = None
-    words: Private | None = None
-
-
-class RefuseRevisit(Act, frozen=True, tag="refuse_revisit"):
-    """拒绝回访."""
-
-    roles: ClassVar[frozenset[Role]] = frozenset({Role.REVISITOR, Role.CITIZEN})
-
-    medium: Medium | None = None
-    call: Code | None = None
-    words: Private | None = None
-
-
-class RecordUnreachable(Act, frozen=True, tag="record_unreachable"):
-    """记录回访未接通."""
-
-    roles: ClassVar[frozenset[Role]] = _REVISITOR
-
-    attempts: tuple[datetime, ...]
-    words: Private | None = None
-
-
-class CompleteRevisit(Act, frozen=True, tag="complete_revisit"):
-    """完成回访. With `ratings` it also records the evaluation."""
-
-    roles: ClassVar[frozenset[Role]] = _REVISITOR
-
-    method: RevisitMethod
-    script_version: Code
-    contacted: bool | None = None
-    informed: bool | None = None
-    consistent: bool | None = None
-    attitude: Rating | None = None
-    resolution: Resolution | None = None
-    ratings: dict[Dimension, Rating] = {}
-    words: Private | None = None
-    call: Code | None = None
-    recording: Attachment | None = None
 
 
 class Evaluate(Act, frozen=True, tag="evaluate"):
@@ -507,31 +370,7 @@ def _streak(quality: Quality, reply: Reply, substance: Substance) -> int:
     return (quality.streak if quality.streak_unit == reply.unit else 1) + 1
 
 
-# --- deciding: return visits -------------------------------------------------------------------------------------
-
-
-def _visiting(order: WorkOrder, context: Context) -> Revisit:
-    """Return the round's return visit as it stands, if there may be one. Raises what S4-40…42 and 4.1 forbid."""
-    filing.unsealed(order)
-    guards.in_state(order, *guards.HANDLED, *_AFTER_REPLY)
-    if order.demand.anonymous:
-        raise refusals.AnonymousApplicant
-    options = guards.binding(order, context).options
-    if filing.reply_now(order) is None:
-        due = guards.due(order, context, ClockName.HANDLE)
-        if options.revisit_opens != "handle_due" or due is None or not context.passed(due):
-            raise refusals.RevisitTooEarly(f"handle: {due}")
-    visit = order.revisit or Revisit(round=order.round)
-    if visit.refused is not None and options.revisit_refusal_final:
-        raise refusals.RevisitRefusedFinal(f"round: {order.round}")
-    if visit.completed is not None:
-        raise refusals.RevisitAlreadyDone(f"round: {order.round}")
-    if context.actor.role is Role.REVISITOR:
-        _not_from_handling(order, context)
-    return visit
-
-
-def _not_from_handling(order: WorkOrder, context: Context) -> None:
+def not_from_handling(order: WorkOrder, context: Context) -> None:
     judging(order, context)
     units = {
         a.unit
@@ -544,109 +383,10 @@ def _not_from_handling(order: WorkOrder, context: Context) -> None:
         raise refusals.RevisitorFromHandlingUnit(f"unit: {context.actor.unit}", unit=context.actor.unit)
 
 
-def sample_revisit(order: WorkOrder, command: SampleRevisit, context: Context) -> list[Step]:
-    """Record the draw."""
-    _visiting(order, context)
-    return [
-        RevisitSampled(
-            round=order.round,
-            seed=command.seed,
-            frame=command.frame,
-            frame_size=command.frame_size,
-            stratum=command.stratum,
-        )
-    ]
-
-
-def schedule_revisit(order: WorkOrder, command: ScheduleRevisit, context: Context) -> list[Step]:
-    """Plan the visit."""
-    _visiting(order, context)
-    return [RevisitScheduled(round=order.round, planned_at=command.planned_at, method=command.method)]
-
-
-def record_revisit_consent(order: WorkOrder, command: RecordRevisitConsent, context: Context) -> list[Step]:
-    """Record that the applicant agreed."""
-    _visiting(order, context)
-    return [RevisitConsentRecorded(round=order.round, medium=command.medium, call=command.call, words=command.words)]
-
-
-def refuse_revisit(order: WorkOrder, command: RefuseRevisit, context: Context) -> list[Step]:
-    """Record that the applicant does not want a visit; they may say so before there is one."""
-    filing.unsealed(order)
-    guards.in_state(order, *guards.HANDLED, *_AFTER_REPLY)
-    visit = order.revisit
-    if visit is not None and visit.refused is not None:
-        raise refusals.RevisitRefusedFinal(f"round: {order.round}")
-    if visit is not None and visit.completed is not None:
-        raise refusals.RevisitAlreadyDone(f"round: {order.round}")
-    if context.actor.role is Role.REVISITOR:
-        _not_from_handling(order, context)
-    return [RevisitRefused(round=order.round, medium=command.medium, call=command.call, words=command.words)]
-
-
-def _often_enough(attempts: Iterable[datetime], options: Options) -> bool:
-    """Tell whether somebody was tried so many times, on so many days, at different hours (A-05)."""
-    local = {at.astimezone(SHANGHAI) for at in attempts}
-    return (
-        len(local) >= options.attempts
-        and len({at.date() for at in local}) >= options.attempt_days
-        and len({at.hour for at in local}) > 1
-    )
-
-
-def record_unreachable(order: WorkOrder, command: RecordUnreachable, context: Context) -> list[Step]:
-    """Record that the applicant could not be reached, after the attempts that A-05 asks; none of them yet to come."""
-    _visiting(order, context)
-    made = [at for at in command.attempts if context.passed(at)]
-    if len(made) < len(command.attempts) or not _often_enough(made, guards.binding(order, context).options):
-        raise refusals.AttemptsMissing(f"attempts: {len(made)}")
-    return [RevisitUnreachable(round=order.round, attempts=command.attempts, words=command.words)]
-
-
-def complete_revisit(order: WorkOrder, command: CompleteRevisit, context: Context) -> list[Step]:
-    """Record the finished visit, and the evaluation if the applicant rated."""
-    visit = _visiting(order, context)
-    options = guards.binding(order, context).options
-    if command.method is RevisitMethod.PHONE and options.revisit_consent and visit.consented is None:
-        raise refusals.ConsentMissing
-    unanswered = [name for name in options.revisit_questions if getattr(command, name, None) is None]
-    if unanswered:
-        raise refusals.RevisitQuestionsMissing(", ".join(unanswered), questions=unanswered)
-    reply = filing.reply_now(order)
-    completed = RevisitCompleted(
-        round=order.round,
-        method=command.method,
-        script_version=command.script_version,
-        reply=reply.no if reply is not None else 0,
-        contacted=command.contacted,
-        informed=command.informed,
-        consistent=command.consistent,
-        attitude=command.attitude,
-        resolution=command.resolution,
-        words=command.words,
-        call=command.call,
-        recording=command.recording,
-    )
-    if not command.ratings:
-        return [completed]
-    _rated(command.ratings)
-    return [
-        completed,
-        EvaluationRecorded(
-            round=order.round,
-            reply=completed.reply,
-            source=EvaluationSource.REVISIT,
-            ratings=command.ratings,
-            resolution=command.resolution,
-            call=command.call,
-        ),
-    ]
-
-
 # --- deciding: evaluating ----------------------------------------------------------------------------------------
 
 
-def _rated(ratings: Mapping[Dimension, Rating]) -> None:
+def rated(ratings: Mapping[Dimension, Rating]) -> None:
     if Dimension.RESULT not in ratings:
         raise refusals.RatingMissing
 
@@ -657,7 +397,7 @@ def _source(order: WorkOrder, context: Context, reply: Reply | None) -> Evaluati
         case Role.REVISITOR:
             if order.revisit is None or order.revisit.completed is None:
                 raise refusals.RevisitNotDone(f"round: {order.round}")
-            _not_from_handling(order, context)
+            not_from_handling(order, context)
             return EvaluationSource.REVISIT
         case Role.ORG_HANDLER:
             if not guards.binding(order, context).options.solicit:
@@ -690,7 +430,7 @@ def evaluate(order: WorkOrder, command: Evaluate, context: Context) -> list[Step
     elif reply is None:
         raise refusals.WrongState("没有答复 no reply", state=order.state)
     source = _source(order, context, reply)
-    _rated(command.ratings)
+    rated(command.ratings)
     about = reply.no if reply is not None else 0
     if any(
         e.source is source and (e.round, e.reply) == (order.round, about) and not e.voided
@@ -912,45 +652,6 @@ def on_deemed_not_handled(order: WorkOrder, event: DeemedNotHandled, entry: Entr
     return _quality(order, not_handled=mark(entry))
 
 
-def _visit(order: WorkOrder, round_: int, **changes: object) -> WorkOrder:
-    visits = order.quality.revisits
-    found = next((v for v in visits if v.round == round_), None)
-    if found is None:
-        return _quality(order, revisits=(*visits, msgspec.structs.replace(Revisit(round=round_), **changes)))
-    changed = tuple(msgspec.structs.replace(v, **changes) if v.round == round_ else v for v in visits)
-    return _quality(order, revisits=changed)
-
-
-def on_revisit_sampled(order: WorkOrder, event: RevisitSampled, entry: Entry) -> WorkOrder:
-    """Fold the draw."""
-    return _visit(order, event.round, sampled=mark(entry))
-
-
-def on_revisit_scheduled(order: WorkOrder, event: RevisitScheduled, entry: Entry) -> WorkOrder:
-    """Fold the plan."""
-    return _visit(order, event.round, scheduled=mark(entry))
-
-
-def on_revisit_consent_recorded(order: WorkOrder, event: RevisitConsentRecorded, entry: Entry) -> WorkOrder:
-    """Fold the consent."""
-    return _visit(order, event.round, consented=mark(entry))
-
-
-def on_revisit_refused(order: WorkOrder, event: RevisitRefused, entry: Entry) -> WorkOrder:
-    """Fold the refusal."""
-    return _visit(order, event.round, refused=mark(entry))
-
-
-def on_revisit_unreachable(order: WorkOrder, event: RevisitUnreachable, entry: Entry) -> WorkOrder:
-    """Fold the vain attempts."""
-    return _visit(order, event.round, unreachable=mark(entry))
-
-
-def on_revisit_completed(order: WorkOrder, event: RevisitCompleted, entry: Entry) -> WorkOrder:
-    """Fold the finished visit."""
-    return _visit(order, event.round, completed=mark(entry))
-
-
 def on_evaluation_recorded(
     order: WorkOrder, event: EvaluationRecorded | LateEvaluationRecorded, entry: Entry
 ) -> WorkOrder:
@@ -1024,12 +725,6 @@ EVOLVES: Mapping[type[Fact], Callable[[WorkOrder, Any, Entry], WorkOrder]] = {
     ReplyReviewed: on_reply_reviewed,
     ReplySubstanceJudged: on_reply_substance_judged,
     DeemedNotHandled: on_deemed_not_handled,
-    RevisitSampled: on_revisit_sampled,
-    RevisitScheduled: on_revisit_scheduled,
-    RevisitConsentRecorded: on_revisit_consent_recorded,
-    RevisitRefused: on_revisit_refused,
-    RevisitUnreachable: on_revisit_unreachable,
-    RevisitCompleted: on_revisit_completed,
     EvaluationRecorded: on_evaluation_recorded,
     LateEvaluationRecorded: on_evaluation_recorded,
     EvaluationDeemed: on_evaluation_deemed,
@@ -1044,12 +739,6 @@ EVOLVES: Mapping[type[Fact], Callable[[WorkOrder, Any, Entry], WorkOrder]] = {
 DECIDES: Mapping[type[Act], Callable[[WorkOrder, Any, Context], Sequence[Step]]] = {
     ReviewReply: review_reply,
     JudgeSubstance: judge_substance,
-    SampleRevisit: sample_revisit,
-    ScheduleRevisit: schedule_revisit,
-    RecordRevisitConsent: record_revisit_consent,
-    RefuseRevisit: refuse_revisit,
-    RecordUnreachable: record_unreachable,
-    CompleteRevisit: complete_revisit,
     Evaluate: evaluate,
     Deem: deem,
     OrderRedo: order_redo,
