@@ -540,6 +540,10 @@ def load_pack(text: str, where: str) -> Pack:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise PolicyError(where, f"not TOML: {error}") from error
+    return _read(raw, where)
+
+
+def _read(raw: _Table, where: str) -> Pack:
     unknown = [key for key in raw if key not in ("pack", "text", *(table for table, *_ in _ROWS))]
     if unknown:
         raise PolicyError(f"{where}: {unknown[0]}", "no such table")
@@ -604,10 +608,10 @@ def _texts(value: object, where: str) -> dict[str, Citation]:
     texts: dict[str, Citation] = {}
     for number, row in enumerate(_tables(value or [], f"{where}: [[text]]"), 1):
         at = _place(where, "text", number, row.get("key"))
-        key = row.pop("key", "")
+        key = row.get("key", "")
         if not isinstance(key, str) or not key or key in texts or key == "assumption":
             raise PolicyError(f"{at}: key", "missing, or used twice")
-        texts[key] = _convert(row, Citation, at)
+        texts[key] = _convert({k: v for k, v in row.items() if k != "key"}, Citation, at)
         if not texts[key].text.strip():
             raise PolicyError(f"{at}: text", "an instrument without a title")
     if not texts:
@@ -651,7 +655,7 @@ def _citation(value: object, where: str, texts: Mapping[str, Citation]) -> Citat
         raise PolicyError(where, "missing basis: say where this comes from")
     row = dict(cast(_Table, value))
     key = row.pop("of", next(iter(texts)))
-    if key not in texts:
+    if not isinstance(key, str) or key not in texts:
         raise PolicyError(f"{where}.of", f"{key!r}: no [[text]] has this key")
     text = texts[key]
     if "text" in row or not any(str(row.get(field, "")).strip() for field in ("article", "quote", "note")):
