@@ -1186,12 +1186,6 @@ class AnswerBasisMissing(Refusal):
     field = "knowledge_ref"
 
 
-class AnswerMissing(Refusal):
-    """须记录答复内容。The answer must be recorded."""
-
-    field = "answer"
-
-
 class NotAcknowledged(Refusal):
     """须确认诉求人已获知答复。The applicant must have received the answer."""
 
@@ -1423,3 +1417,181 @@ class TaskForceMissing(Refusal):
 
     basis = "S1-21"
     field = "task_force"
+
+
+# --- supervision -------------------------------------------------------------------------------------------------
+
+
+class NoticeKindNotHere(Refusal):
+    """此种文书不针对单件工单。This kind of notice is not about one case."""
+
+    basis = "DOMAIN 3.6"
+    field = "kind"
+
+
+class NotThisIssuer(Refusal):
+    """此种督办文书不由该角色签发。This role does not issue this kind of notice."""
+
+    basis = "DOMAIN 3.6"
+    field = "kind"
+
+
+class NotResponsible(Refusal):
+    """该单位对此事项不负有责任。The unit has no duty in this matter."""
+
+    basis = "DOMAIN 3.6"
+    field = "unit"
+
+
+class NoSuchClock(Refusal):
+    """没有这一时限。There is no such clock in this case."""
+
+    field = "clock"
+
+
+class NotFallingDue(Refusal):
+    """时限已过或已完成，不属临期。The duty is done or late already: it is not about to fall due."""
+
+    basis = "A-10"
+    field = "ground"
+
+
+class NotOverdue(Refusal):
+    """并未超期。The duty is not late."""
+
+    basis = "DOMAIN 3.6, R-13"
+    field = "ground"
+
+
+class NoticeAlreadyOpen(Refusal):
+    """同一事项已有未销号的督办。A notice of this kind about the same duty is open."""
+
+    basis = "DOMAIN 3.6, 8.14"
+
+
+class LimitInPast(Refusal):
+    """所写时限已过。The limit written lies in the past."""
+
+    field = "limit"
+
+
+class MediaNotAdmitted(Refusal):
+    """保密件不得邀请新闻单位。News media are not admitted to a confidential case."""
+
+    basis = "S2-32, DOMAIN 4.2"
+    field = "participants"
+
+
+class PressSummaryMissing(Refusal):
+    """新闻单位参加的，须另备不含个人信息的材料。For news media, write a summary without personal data."""
+
+    basis = "S2-32"
+    field = "press_summary"
+
+
+class NotApproved(Refusal):
+    """尚未经领导签批。No leader has approved it."""
+
+    basis = "S4-31"
+
+
+class DiffersFromApproved(Refusal):
+    """与签批的内容不一致。It differs from what was approved."""
+
+    basis = "S4-31"
+
+
+class NoticeOver(Refusal):
+    """该督办已销号、撤销或升级。This notice is closed, withdrawn or escalated."""
+
+    field = "notice"
+
+
+class AlreadyServed(Refusal):
+    """该督办已送达。The notice has been served already."""
+
+    field = "notice"
+
+
+class PersonMissing(Refusal):
+    """电话送达须写明接听人。Service by phone names the person told."""
+
+    basis = "DOMAIN 8.6"
+    field = "person"
+
+
+class AlreadyReplied(Refusal):
+    """该督办已回复。The notice has been replied to already."""
+
+    field = "notice"
+
+
+class NewDateMissing(Refusal):
+    """尚未完成的，须写明新的完成日期。A duty still undone needs a new date."""
+
+    basis = "DOMAIN 3.6"
+    field = "new_date"
+
+
+class NothingReplied(Refusal):
+    """没有待审的督办回复。There is no reply waiting to be judged."""
+
+    field = "notice"
+
+
+class NotIgnored(Refusal):
+    """督办未超期，不能以未回复升级。The notice is not overdue: it has not been ignored."""
+
+    basis = "DOMAIN 3.6"
+
+
+class StepSkipped(Refusal):
+    """督办应逐级升级。Supervision goes up step by step."""
+
+    basis = "DOMAIN 3.6, 8.6"
+    field = "to"
+
+
+class NoticeUnanswered(Refusal):
+    """督办要求尚未完成，不得销号。What the notice demands is not done."""
+
+    basis = "DOMAIN 3.6"
+
+
+class NoSuchInstruction(Refusal):
+    """没有此项批示或呈批。There is no such instruction or request for one."""
+
+    field = "instruction"
+
+
+class InstructionTextMissing(Refusal):
+    """批示须照录原文或原件摘要，并写明日期。An instruction is recorded verbatim or by digest, with its date."""
+
+    basis = "DOMAIN 3.5"
+    field = "text"
+
+
+class AlreadyReported(Refusal):
+    """该批示已报告办结。It has been reported back already."""
+
+    field = "instruction"
+
+
+class AlreadyAppealed(Refusal):
+    """该单位对同一数据已提出申诉。The unit has appealed against this figure already."""
+
+    basis = "DOMAIN 8.11"
+
+
+class NoSuchAppeal(Refusal):
+    """没有待裁定的此项申诉。There is no such appeal waiting for a decision."""
+
+    basis = "DOMAIN 8.11"
+    field = "appeal"
+
+
+class ExclusionMissing(Refusal):
+    """申诉成立的，须写明剔除内容。An appeal that is upheld says what is left out."""
+
+    basis = "DOMAIN 8.11"
+    field = "exclusion"
