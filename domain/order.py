@@ -21,6 +21,7 @@ from domain.steps import (
     filing,
     handling,
     oversight,
+    recourse,
     registration,
     revisiting,
 )
@@ -37,6 +38,7 @@ STEPS = (
     correcting,
     closing,
     filing,
+    recourse,
     oversight,
 )
 """The five steps in their order, and oversight beside them."""

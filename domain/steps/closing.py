@@ -32,7 +32,6 @@ from domain.steps.filing import (
     second_person,
     told,
     tried,
-    unsealed,
 )
 from domain.terms import (
     Act,
@@ -530,7 +529,7 @@ def decide_termination(order: WorkOrder, command: DecideTermination, context: Co
 
 def reopen(order: WorkOrder, command: Reopen, context: Context) -> list[Step]:
     """Begin a new round with the last lead, or the heir of it; else wait for a dispatch."""
-    unsealed(order)
+    guards.unsealed(order)
     guards.in_state(order, OrderState.CLOSED, OrderState.ARCHIVED)
     if order.filing.kind is ClosureKind.NOT_ACCEPTED or order.filing.erased is not None:
         raise refusals.WrongState(f"{order.filing.kind}")

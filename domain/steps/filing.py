@@ -277,11 +277,6 @@ def _heard(order: WorkOrder) -> bool:
     return episode is not None and episode.round == order.round and episode.informed_result is not None
 
 
-def unsealed(order: WorkOrder) -> None:
-    if order.filing.sealed is not None:
-        raise refusals.OrderSealed(order.filing.file_number)
-
-
 def second_person(order: WorkOrder, context: Context, about: str, subject: int | None = None) -> Proposal:
     """Return the proposal that waits, if somebody else made it (8.12)."""
     proposal = pending(order, about, subject)
@@ -469,7 +464,7 @@ _MAY_BE_LOST = ("reply", "informed", "refusal_reason", "emergency")
 
 def archive(order: WorkOrder, command: Archive, context: Context) -> list[Step]:
     """File the order; again from the file, where the archivist changes its retention."""
-    unsealed(order)
+    guards.unsealed(order)
     guards.in_state(order, OrderState.CLOSED, OrderState.NOT_ACCEPTED, OrderState.ARCHIVED)
     _covered(order, command.verified_to, context)
     missing = complete(order, context.law)
@@ -544,7 +539,7 @@ def record_dossier(order: WorkOrder, command: RecordDossier, context: Context) -
 
 def seal(order: WorkOrder, command: Seal, context: Context) -> list[Step]:
     """Seal a filed order once its time has passed and nothing about it is open."""
-    unsealed(order)
+    guards.unsealed(order)
     guards.in_state(order, OrderState.ARCHIVED)
     due = guards.due(order, context, ClockName.SEAL)
     if due is not None and not context.passed(due):
