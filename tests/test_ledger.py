@@ -1,0 +1,308 @@
+"""The door: exactly once, in order, from what was read; numbers without gap; what was sealed stays sealed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+import msgspec
+import pytest
+
+from domain.context import Context, StreamKind
+from domain.ledger import Ledger, Receipt
+from domain.refusals import (
+    CommandIdReused,
+    WrongState,
+)
+from domain.terms import (
+    Act,
+    Actor,
+    Applicant,
+    Entry,
+    Fact,
+    Number,
+    Origin,
+    Period,
+    Private,
+    Role,
+    Shred,
+    Step,
+    To,
+)
+from tests.conftest import City
+
+AGENT = Actor(user="a1", role=Role.AGENT, unit="hotline")
+
+
+# --- a small world: a slip that is opened, noted on, and signed once ---------------------------------------------
+
+
+class SlipOpened(Fact, frozen=True, tag="slip.opened"):
+    title: str
+    applicant: Applicant | None = None
+    words: Private | None = None
+
+
+class SlipNoted(Fact, frozen=True, tag="slip.noted"):
+    words: Private | None = None
+
+
+class SlipSigned(Fact, frozen=True, tag="slip.signed"):
+    under: str
+    late: bool = False
+
+
+class OpenSlip(Act, frozen=True, tag="open_slip"):
+    creates: ClassVar[str] = "slip"
+    title: str
+    applicant: Applicant | None = None
+    words: Private | None = None
+    count: int = 1
+
+
+class NoteSlip(Act, frozen=True, tag="note_slip"):
+    words: Private | None = None
+
+
+class SignSlip(Act, frozen=True, tag="sign_slip"):
+    due: datetime | None = None
+
+
+class MergeSlip(Act, frozen=True, tag="merge_slip"):
+    into: str
+
+    def reads(self) -> tuple[str, ...]:
+        return (self.into,)
+
+
+class BurnSlip(Act, frozen=True, tag="burn_slip"):
+    pass
+
+
+class RuleSet(Fact, frozen=True, tag="institution.rule_set"):
+    name: str
+
+
+class SetRule(Act, frozen=True, tag="set_rule"):
+    name: str
+
+
+class Slip(msgspec.Struct, frozen=True):
+    title: str
+    notes: int = 0
+    signed: bool = False
+
+
+def evolve_slip(slip: Slip | None, entry: Entry) -> Slip | None:
+    match entry.event:
+        case SlipOpened(title=title):
+            return Slip(title)
+        case SlipNoted():
+            assert slip is not None
+            return msgspec.structs.replace(slip, notes=slip.notes + 1)
+        case SlipSigned():
+            assert slip is not None
+            return msgspec.structs.replace(slip, signed=True)
+        case _:
+            return slip
+
+
+def decide_slip(slip: Slip | None, act: Act, context: Context) -> Sequence[Step]:
+    match act:
+        case OpenSlip(title=title, applicant=applicant, words=words, count=count):
+            opened = SlipOpened(title=title, applicant=applicant, words=words)
+            return [opened, Number("slip", "CD", Period.DAY, count)]
+        case NoteSlip(words=words) if slip is not None:
+            return [SlipNoted(words=words)]
+        case SignSlip(due=due) if slip is not None and not slip.signed:
+            late = context.passed(due)
+            return [SlipSigned(under=str(context.law), late=late)]
+        case MergeSlip(into=into) if context.other(into) is not None:
+            return [SlipNoted(), To(into, SlipNoted())]
+        case BurnSlip():
+            return [SlipNoted(), Shred(stream=context.stream)]
+        case _:
+            raise WrongState
+
+
+SLIP = StreamKind(
+    name="slip",
+    events=(SlipOpened, SlipNoted, SlipSigned),
+    commands=(OpenSlip, NoteSlip, SignSlip, MergeSlip, BurnSlip),
+    evolve=evolve_slip,
+    decide=decide_slip,
+)
+INSTITUTION = StreamKind(
+    name="institution",
+    events=(RuleSet,),
+    commands=(SetRule,),
+    evolve=lambda law, entry: entry.event.name,
+    decide=lambda law, act, context: [RuleSet(name=act.name)],
+)
+KINDS = (SLIP, INSTITUTION)
+
+
+def cid() -> str:
+    return secrets.token_hex(8)
+
+
+@contextlib.asynccontextmanager
+async def door(city: City, **settings: Any) -> AsyncIterator[Ledger]:
+    ledger = await Ledger.open(
+        city.database.app, city.name, kinds=KINDS, keyring=city.keyring, entropy=secrets.token_bytes, **settings
+    )
+    async with ledger:
+        yield ledger
+
+
+async def opened(ledger: Ledger, **fields: Any) -> Receipt:
+    return await ledger.execute(OpenSlip(title="路灯不亮", **fields), actor=AGENT, command_id=cid())
+
+
+async def do(ledger: Ledger, stream: str, act: Act, **said: Any) -> Receipt:
+    return await ledger.execute(act, **{"stream": stream, "actor": AGENT, "command_id": cid()} | said)
+
+
+# --- exactly once ------------------------------------------------------------------------------------------------
+
+
+async def test_a_command_is_recorded_with_its_numbers_and_read_again_as_it_was(city: City):
+    async with door(city) as ledger:
+        receipt = await opened(ledger)
+        assert receipt.stream.startswith("slip:")
+        assert receipt.version == 1
+        assert not receipt.replayed
+        (series, given), *_ = receipt.numbers.items()
+        assert given == (1,)
+        assert series.startswith("slip/CD2")
+        history = await ledger.history(receipt.stream)
+        assert history == [receipt.events[0]]
+        assert history[0].event == SlipOpened(title="路灯不亮")
+        assert history[0].actor == AGENT
+        assert await ledger.verify_all() == []
+
+
+async def test_the_same_command_id_and_content_returns_the_receipt_it_was_given_first(city: City):
+    async with door(city) as ledger:
+        said = {"actor": AGENT, "command_id": "c1"}
+        first = await ledger.execute(OpenSlip(title="噪声"), **said)
+        again = await ledger.execute(OpenSlip(title="噪声"), **said)
+        assert again == first._replace(replayed=True)
+        assert (await ledger.head())[0] == len(first.events)
+
+
+async def test_the_same_command_id_with_another_content_is_refused(city: City):
+    async with door(city) as ledger:
+        await ledger.execute(OpenSlip(title="噪声"), actor=AGENT, command_id="c1")
+        with pytest.raises(CommandIdReused):
+            await ledger.execute(OpenSlip(title="扬尘"), actor=AGENT, command_id="c1")
+
+
+async def test_one_command_sent_many_times_at_once_is_carried_out_once(city: City):
+    async with door(city) as ledger:
+        said = {"actor": AGENT, "command_id": "c1"}
+        receipts = await asyncio.gather(*(ledger.execute(OpenSlip(title="噪声"), **said) for _ in range(20)))
+        assert len({(r.stream, r.first_position) for r in receipts}) == 1
+        assert sum(not r.replayed for r in receipts) == 1
+
+
+# --- who was first -----------------------------------------------------------------------------------------------
+
+
+async def test_of_two_who_sign_one_slip_at_once_exactly_one_does_and_the_other_is_told(city: City):
+    async with door(city) as one, door(city) as two:
+        slip = (await opened(one)).stream
+        outcomes = await asyncio.gather(
+            *(do(ledger, slip, SignSlip()) for ledger in (one, two, one, two)), return_exceptions=True
+        )
+        assert sum(isinstance(o, Receipt) for o in outcomes) == 1
+        assert sum(isinstance(o, WrongState) for o in outcomes) == 3
+        assert len(await one.history(slip)) == 2
+
+
+async def test_of_two_who_name_the_version_they_saw_the_second_is_told_that_it_moved(city: City):
+    async with door(city) as one, door(city) as two:
+        slip = (await opened(one)).stream
+        outcomes = await asyncio.gather(
+            *(do(ledger, slip, NoteSlip(), expected=1) for ledger in (one, two)), return_exceptions=True
+        )
+        assert sorted(type(o).__name__ for o in outcomes) == ["Receipt", "VersionMoved"]
+
+
+async def test_notes_on_one_slip_from_several_processes_are_all_kept_in_one_order(city: City):
+    async with door(city) as one, door(city) as two:
+        slip = (await opened(one)).stream
+        receipts = await asyncio.gather(*(do((one, two)[i % 2], slip, NoteSlip()) for i in range(40)))
+        assert sorted(r.version for r in receipts) == list(range(2, 42))
+        assert (await one.fold(slip)).notes == 40
+
+
+async def test_a_moved_institution_is_decided_again_and_never_a_conflict_for_the_caller(city: City):
+    async with door(city) as one, door(city) as two:
+        slips = [(await opened(one)).stream for _ in range(10)]
+        rule = do(two, "institution", SetRule(name="new"))
+        receipts = await asyncio.gather(rule, *(do(one, slip, SignSlip(), expected=1) for slip in slips))
+        for receipt in receipts[1:]:
+            under_new = receipt.events[0].event.under == "new"
+            assert under_new == (receipt.events[0].position > receipts[0].first_position)
+
+
+async def test_a_command_that_read_another_slip_writes_to_it_only_as_it_read_it(city: City):
+    async with door(city) as one, door(city) as two:
+        into = (await opened(one)).stream
+        slips = [(await opened(one)).stream for _ in range(6)]
+        await asyncio.gather(*(do((one, two)[i % 2], slip, MergeSlip(into=into)) for i, slip in enumerate(slips)))
+        assert (await one.fold(into)).notes == 6
+        with pytest.raises(WrongState):
+            await do(one, slips[0], MergeSlip(into="slip:nowhere"))
+
+
+# --- positions, times, numbers -----------------------------------------------------------------------------------
+
+
+async def test_positions_are_dense_and_times_never_go_back_whatever_is_refused(city: City):
+    async with door(city) as one, door(city) as two:
+
+        async def caller(i: int) -> None:
+            slip = (await opened((one, two)[i % 2])).stream
+            await asyncio.gather(*(do(ledger, slip, SignSlip()) for ledger in (one, two, one)), return_exceptions=True)
+
+        await asyncio.gather(*(caller(i) for i in range(40)))
+        entries = await one.read(0, 10_000)
+        assert [e.position for e in entries] == list(range(1, 40 * 3 + 1))
+        assert [e.recorded_at for e in entries] == sorted(e.recorded_at for e in entries)
+        assert await one.head() == (120, entries[-1].recorded_at)
+        assert await one.verify_all() == []
+
+
+async def test_numbers_have_no_gap_and_no_double_under_64_callers(city: City):
+    async with door(city) as one, door(city) as two:
+        receipts = await asyncio.gather(*(opened((one, two)[i % 2]) for i in range(256)))
+        by_series: dict[str, list[int]] = {}
+        for receipt in receipts:
+            for series, given in receipt.numbers.items():
+                by_series.setdefault(series, []).extend(given)
+        for given in by_series.values():
+            assert sorted(given) == list(range(1, len(given) + 1))
+
+
+async def test_a_reserved_block_is_that_many_entries_of_its_journal(city: City):
+    async with door(city) as ledger:
+        first, second = await opened(ledger, count=5), await opened(ledger)
+        assert list(first.numbers.values()) == [(1, 2, 3, 4, 5)]
+        assert list(second.numbers.values()) == [(6,)]
+
+
+async def test_the_number_of_an_imported_slip_is_of_the_period_it_occurred_in(city: City):
+    async with door(city) as ledger:
+        occurred = datetime(2024, 12, 31, 16, 30, tzinfo=UTC)  # past midnight in the city
+        receipt = await ledger.execute(
+            OpenSlip(title="旧单"), actor=AGENT, command_id=cid(), origin=Origin.IMPORT, occurred_at=occurred
+        )
+        assert receipt.numbers == {"slip/CD20250101": (1,)}
+        assert receipt.events[0].at == occurred
+        assert receipt.events[0].recorded_at > occurred
