@@ -3,27 +3,409 @@
 from __future__ import annotations
 
 import sys
+from datetime import date
+from pathlib import Path
 
 import click
 import msgspec
+import psycopg
+from projections.engine import Projections
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from domain.calendar import CalendarError
+from domain.calendar import CalendarError, load_calendar
+from domain.institution import (
+    ApproveCalendar,
+    ApprovePolicy,
+    HashAlgorithm,
+    ProposeCalendar,
+    ProposePolicy,
+    RejectCalendar,
+    RejectPolicy,
+)
+from domain.ledger import Ledger, Receipt
 from domain.policy import PolicyError
 from domain.refusals import Refusal
-from scripts import lawbook, wiring
+from domain.terms import Act, Actor
+from scripts import desk, embedded, importing, lawbook, printing, wiring
+from scripts.desk import as_option, city_option, json_option, with_city
+from scripts.lawbook import answer
+from scripts.wiring import SettingError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option("0.1.0", prog_name="huiyin 回音")
 def huiyin() -> None:
     """回音: 12345热线办件账本。 The case ledger of a 12345 government hotline.
 
     Every registration, dispatch, signing, return, extension, reply and evaluation is an immutable event; what a case
     is now, and when it is due, is derived from them and explained.
+
+    \b
+    先试 first:  huiyin demo
+    建账 found:  huiyin init chengdu --policy S1 --parent SC-2025 --name 成都
+    查看 look:   huiyin list · huiyin show ORDER · huiyin due --policy S0 --clock handle --class consult --at '2025-03-04 10:00'
     """
 
 
+def command_id(*parts: str) -> str:
+    """Return a fresh command id for an act given at the terminal."""
+    return ":".join(("cli", *parts, wiring.fresh()))
+
+
+# --- init --------------------------------------------------------------------------------------------------------
+
+
+@huiyin.command("init")
+@click.argument("city")
+@click.option("--policy", "policy_name", required=True, help="政策 S0 … S4, SC-2025, SD-2020, or a TOML file.")
+@click.option("--parent", "parents", multiple=True, help="上位规则 a policy whose content fills the gaps (repeatable).")
+@click.option("--name", "name", help="名称 the city's name as printed; without: CITY.")
+@click.option("--code", help="编号前缀 letters that order numbers begin with (2 to 6 capitals); without: from CITY.")
+@click.option("--since", metavar="DATE", help="施行日 from when the policy holds here, where its text does not say.")
+@click.option(
+    "--hash",
+    "hash_name",
+    type=click.Choice(["sha256", "sm3"]),
+    default="sha256",
+    show_default=True,
+    help="摘要算法 of the ledger's leaves; for ever.",
+)
+@json_option
+def init_command(
+    city: str,
+    policy_name: str,
+    parents: tuple[str, ...],
+    name: str | None,
+    code: str | None,
+    since: str | None,
+    hash_name: str,
+    as_json: bool,
+) -> None:
+    """建账: make a city's ledger, with its policy, the overlays and every shipped calendar."""
+    pack = wiring.completed(policy_name, parents)
+    start = wiring.parse_instant(since) if since else None
+    letters = code or ("".join(c for c in city.upper() if c.isalpha())[:6] or "HY").ljust(2, "X")
+    packs = [(pack, start), *((wiring.read_pack(overlay), None) for overlay in wiring.OVERLAYS)]
+    receipt = desk.run_async(
+        wiring.found_city(
+            wiring.database(),
+            city,
+            code=letters,
+            name=name or city,
+            packs=packs,
+            hash_algorithm=HashAlgorithm(hash_name),
+        )
+    )
+    if as_json:
+        answer({"city": city, "policy": pack.id, "positions": len(receipt.events)})
+        return
+    click.echo(f"✓ {city}: {pack.title} ({pack.id} {pack.version}), {len(receipt.events)} 个建账事件 founding events")
+    click.echo(f"  主密钥 master key: {wiring.keyring_file(city)} (请另行妥善备份 keep a copy elsewhere)")
+
+
+# --- import ------------------------------------------------------------------------------------------------------
+
+
+@huiyin.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--mapping", help="映射 a shipped mapping or a TOML file; without: a case script (JSON Lines).")
+@click.option(
+    "--assume-policy", "assume", metavar="PACK", help="推定适用 run history under a pack outside its validity."
+)
+@click.option(
+    "--rejects", type=click.Path(path_type=Path), help="退回文件 where refused rows go; without: FILE.rejects.jsonl"
+)
+@click.option("--dry-run", is_flag=True, help="只试不写 check every row, write nothing.")
+@city_option
+@json_option
+def import_command(
+    file: Path,
+    mapping: str | None,
+    assume: str | None,
+    rejects: Path | None,
+    dry_run: bool,
+    city: str | None,
+    as_json: bool,
+) -> None:
+    """导入: a case script (commands, every guard holds) or an old system's table (facts, through a mapping).
+
+    A bad row never stops it: it goes to the rejects file with line number and reason. Importing the same file again
+    adds nothing.
+    """
+    where = rejects or Path(f"{file.name}.rejects.jsonl")
+
+    async def work(ledger: Ledger, shown: Projections) -> importing.Summary:
+        with _bar(f"导入 importing {file.name}") as bar:
+            task = bar.add_task("", total=None)
+
+            def progress(done: int, total: int) -> None:
+                bar.update(task, completed=done, total=total)
+
+            if mapping is None:
+                summary = await importing.import_script(ledger, file, rejects=where, dry_run=dry_run, progress=progress)
+            else:
+                policy, assumed = await importing.policy_for(ledger, assume)
+                summary = await importing.import_table(
+                    ledger,
+                    file,
+                    importing.read_mapping(mapping),
+                    policy=policy,
+                    assumed=assumed,
+                    rejects=where,
+                    dry_run=dry_run,
+                    progress=progress,
+                )
+        await shown.follow()
+        return summary
+
+    summary = with_city(city, work, follow=False)
+    if as_json:
+        answer(summary)
+    else:
+        print_summary(summary)
+    if summary.rejected:
+        sys.exit(1)
+
+
+def _bar(title: str) -> Progress:
+    return Progress(
+        TextColumn(title),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=printing.console(stderr=True),
+        transient=True,
+    )
+
+
+def print_summary(summary: importing.Summary) -> None:
+    """Say what an import did."""
+    word = "试行, 未写入 dry run, nothing written" if summary.dry_run else "已导入 imported"
+    click.echo(
+        f"{'✓' if not summary.rejected else '!'} {summary.file}: {summary.lines} 行 lines, {word} {summary.imported}"
+        f" ({summary.events} 个事件 events), 先前已导入 already there {summary.already},"
+        f" 退回 rejected {summary.rejected}"
+        + (
+            f", 按脚本被拒绝 refused as the script says {summary.expected_refusals}"
+            if summary.expected_refusals
+            else ""
+        )
+    )
+    for code, count in sorted(summary.by_reason.items(), key=lambda pair: -pair[1]):
+        click.echo(f"  {count:6d}  {code}")
+    for label, number in list(summary.orders.items())[:20]:
+        click.echo(f"  {label} → {number}")
+    if summary.rejects_file:
+        click.echo(f"  退回文件 rejects: {summary.rejects_file}")
+
+
+# --- publishing --------------------------------------------------------------------------------------------------
+
+
+@click.group("calendar")
+def calendar_group() -> None:
+    """日历: show a year; propose one's publication or revision."""
+
+
+@calendar_group.command("show")
+@click.argument("year", type=int)
+@click.option("--known-at", metavar="T", help="当时所知 as it was known at T (with --city, or from the shipped files).")
+@click.option("--files", is_flag=True, help="只看随软件提供的文件 the shipped files, no ledger.")
+@city_option
+@json_option
+def calendar_show(year: int, known_at: str | None, files: bool, city: str | None, as_json: bool) -> None:
+    """显示一年: working days, days off, make-up days, and the notice they come from."""
+    at = wiring.parse_instant(known_at) if known_at else None
+
+    async def work(ledger: Ledger, _: Projections) -> None:
+        calendar = (await ledger.law()).calendar(at)
+        answer(lawbook.year_as_data(calendar, year)) if as_json else lawbook.print_year(calendar, year)
+
+    if files:
+        calendar = lawbook.calendar_from_files()
+        answer(lawbook.year_as_data(calendar, year)) if as_json else lawbook.print_year(calendar, year)
+        return
+    with_city(city, work, follow=False)
+
+
+@calendar_group.command("publish")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@as_option
+@city_option
+def calendar_publish(file: Path, actor: str, city: str | None) -> None:
+    """提出公布或修订一年的日历: proposes the newest year in FILE; `approve` by a second person publishes it."""
+    by = desk.parse_actor(actor)
+    year = load_calendar(file.read_text(encoding="utf-8"), file.name)[-1]
+    _propose(city, ProposeCalendar(calendar=year), by)
+
+
+@click.command("publish")
+@click.argument("name")
+@click.option("--parent", "parents", multiple=True, help="上位规则 a policy whose content fills the gaps.")
+@click.option("--since", metavar="DATE", help="施行日 from when it holds, where its text does not say.")
+@click.option("--replaces", metavar="PACK", help="替代 the pack in force that it ends.")
+@as_option
+@city_option
+def policy_publish(
+    name: str, parents: tuple[str, ...], since: str | None, replaces: str | None, actor: str, city: str | None
+) -> None:
+    """提出公布一份政策: proposes it; `approve` by a second person publishes it."""
+    by, pack = desk.parse_actor(actor), wiring.completed(name, parents)
+    start: date | None = wiring.parse_instant(since).date() if since else None
+
+    async def work(ledger: Ledger, _: Projections) -> None:
+        law = await ledger.law()
+        ended = next((p.ref for p in law.policies.publications if p.pack.id == (replaces or "")), None)
+        if replaces and ended is None:
+            raise SettingError(f"没有公布过此政策 never published: {replaces}")
+        act = ProposePolicy(pack=pack, valid_from=start, replaces=ended)
+        await _proposed(ledger, act, by)
+
+    with_city(city, work, follow=False)
+
+
+def _propose(city: str | None, act: Act, by: Actor) -> None:
+    async def work(ledger: Ledger, _: Projections) -> None:
+        await _proposed(ledger, act, by)
+
+    with_city(city, work, follow=False)
+
+
+async def _proposed(ledger: Ledger, act: Act, by: Actor) -> None:
+    receipt = await ledger.execute(act, stream="institution", actor=by, command_id=command_id("propose"))
+    law = await ledger.law()
+    click.echo(f"✓ 已提出 proposed: 第 {law.proposals} 号 number {law.proposals} (位置 {receipt.first_position})")
+    click.echo(f"  由另一人批准 a second person approves: huiyin approve {law.proposals} --as USER/admin@HOTLINE")
+
+
+@huiyin.command("approve")
+@click.argument("number", type=int)
+@click.option("--reject", "words", metavar="REASON", help="不同意, 附理由 reject it, with the reason.")
+@as_option
+@city_option
+def approve_command(number: int, words: str | None, actor: str, city: str | None) -> None:
+    """批准或驳回一项提案; a calendar's approval lists the orders whose due instant changed."""
+    by = desk.parse_actor(actor)
+
+    async def work(ledger: Ledger, shown: Projections) -> None:
+        law = await ledger.law()
+        proposal = law.pending.get(number)
+        if proposal is None:
+            waiting = ", ".join(f"{n} ({printing.event_title(p.content)})" for n, p in law.pending.items())
+            raise SettingError(
+                f"没有待批的第 {number} 号 nothing pending under {number}; 待批 pending: {waiting or '—'}"
+            )
+        about_calendar = "Calendar" in type(proposal.content).__name__
+        act: Act
+        if words is not None:
+            reject = RejectCalendar if about_calendar else RejectPolicy
+            act = reject(proposal=number, reason=words)
+        else:
+            act = (ApproveCalendar if about_calendar else ApprovePolicy)(proposal=number)
+        before = await shown.open_dues() if about_calendar else {}
+        receipt = await ledger.execute(act, stream="institution", actor=by, command_id=command_id("approve"))
+        await shown.follow()
+        _decided(receipt)
+        if about_calendar:
+            _print_changes(await shown.changed_dues(before))
+
+    with_city(city, work)
+
+
+def _decided(receipt: Receipt) -> None:
+    for entry in receipt.events:
+        click.echo(f"✓ {printing.event_title(entry.event)} (位置 {entry.position})")
+
+
+def _print_changes(changes: list[tuple[str, str, str, object, object]]) -> None:
+    if not changes:
+        click.echo("没有工单的到期时刻因此改变 no order's due instant changed")
+        return
+    rows = [
+        (number, unit, clock, printing.show_instant(old), printing.show_instant(new))
+        for number, unit, clock, old, new in changes
+    ]  # type: ignore[arg-type]
+    printing.console().print(
+        printing.counts("到期改变 changed dues", rows, ("工单 order", "责任 unit", "时限 clock", "原 before", "现 now"))
+    )
+
+
+# --- running -----------------------------------------------------------------------------------------------------
+
+
+@huiyin.command("rebuild")
+@click.argument("name", required=False)
+@city_option
+def rebuild_command(name: str | None, city: str | None) -> None:
+    """重建投影 from the first event: all of them, or NAME (orders, clocks, notices)."""
+
+    async def work(_: Ledger, shown: Projections) -> None:
+        with _bar("重建 rebuilding") as bar:
+            task = bar.add_task("", total=None)
+
+            def progress(done: int, total: int) -> None:
+                bar.update(task, completed=done, total=total)
+
+            await shown.rebuild(name, progress=progress)
+        for row in await shown.status():
+            click.echo(f"✓ {row.name}: 位置 position {row.position}")
+
+    with_city(city, work, follow=False)
+
+
+@huiyin.command("status")
+@city_option
+@json_option
+def status_command(city: str | None, as_json: bool) -> None:
+    """状态: where the ledger stands and how far each projection has followed."""
+
+    async def work(ledger: Ledger, shown: Projections) -> None:
+        position, at = await ledger.head()
+        rows = await shown.status()
+        if as_json:
+            answer({"position": position, "recorded_at": at, "projections": rows})
+            return
+        click.echo(f"账本 ledger {ledger.city}: 位置 position {position}, {printing.show_instant(at)}")
+        for row in rows:
+            click.echo(f"  {row.name}: {row.position}" + (f" ✗ {row.error}" if row.error else ""))
+
+    with_city(city, work, follow=False)
+
+
+@huiyin.command("verify")
+@city_option
+@json_option
+def verify_command(city: str | None, as_json: bool) -> None:
+    """核验: compute every leaf again and compare; exit code 1 if anything does not add up."""
+
+    async def work(ledger: Ledger, _: Projections) -> int:
+        findings = await ledger.verify_all()
+        position, _at = await ledger.head()
+        if as_json:
+            answer({"position": position, "findings": findings})
+        for finding in findings if not as_json else ():
+            click.echo(f"✗ 位置 position {finding.position}: {finding.stream} {finding.what}")
+        if not findings and not as_json:
+            click.echo(f"✓ {position} 个事件逐条核验无误 every leaf of {position} events holds")
+        return len(findings)
+
+    if with_city(city, work, follow=False):
+        sys.exit(1)
+
+
+@huiyin.command("stop")
+def stop_command() -> None:
+    """停止内置数据库 the embedded PostgreSQL keeps running between commands; this stops it."""
+    stopped = embedded.stop(embedded.home(wiring.environment()))
+    click.echo("✓ 已停止 stopped" if stopped else "没有在运行 it was not running")
+
+
 huiyin.add_command(lawbook.due_command)
+lawbook.policy_group.add_command(policy_publish)
 huiyin.add_command(lawbook.policy_group)
+huiyin.add_command(calendar_group)
+for command in (desk.show_command, desk.history_command, desk.list_command, desk.do_command, desk.commands_command):
+    huiyin.add_command(command)
 
 
 def main() -> None:
@@ -36,8 +418,14 @@ def main() -> None:
     except click.Abort:
         click.echo("已中止 aborted", err=True)
         sys.exit(130)
-    except (Refusal, PolicyError, CalendarError, wiring.SettingError, msgspec.ValidationError) as error:
+    except (Refusal, PolicyError, CalendarError, SettingError, importing.BadSource, embedded.NoDatabase) as error:
         click.echo(f"✗ {error}", err=True)
+        sys.exit(1)
+    except msgspec.ValidationError as error:
+        click.echo(f"✗ 内容不合格式 invalid: {error}", err=True)
+        sys.exit(1)
+    except psycopg.OperationalError as error:
+        click.echo(f"✗ 数据库 database: {error}", err=True)
         sys.exit(1)
 
 

@@ -8,25 +8,32 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import msgspec
 
-from domain import institution
+from domain import institution, recorder
 from domain.calendar import CalendarYear, load_calendar
 from domain.institution import Found, HashAlgorithm
+from domain.kinds import KINDS
 from domain.law import Law
+from domain.ledger import Ledger, Receipt, create
 from domain.policy import Pack, PolicyError, complete, load_pack
-from domain.refusals import Refusal
+from domain.refusals import LedgerExists, Refusal
+from domain.sealing import Keyring
 from domain.terms import SHANGHAI, Actor, Entry, Origin, Role, UnitKind, UnitLevel
 from domain.units import GrantRole, RegisterUnit
+from scripts import embedded
 
 DOMAIN = Path(institution.__file__).resolve().parent
 POLICIES = DOMAIN / "policies"
 CALENDARS = DOMAIN / "calendars"
 MAPPINGS = Path(__file__).resolve().parent / "mappings"
+
+SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 
 BASE = "common"  # the pack of named assumptions that fills what a city's own leaves open
 OVERLAYS = ("CONSUMER-COMPLAINT",)
@@ -193,3 +200,113 @@ def problem(error: Exception) -> dict[str, str]:
     if isinstance(error, PolicyError | SettingError):
         return {"code": "invalid", "sentence": str(error), "detail": ""}
     return {"code": type(error).__name__, "sentence": str(error), "detail": ""}
+
+
+# --- cities ------------------------------------------------------------------------------------------------------
+
+
+def default_city() -> str | None:
+    """Return the city that HUIYIN_CITY names, if any."""
+    return os.environ.get("HUIYIN_CITY") or None
+
+
+def keyring_file(city: str) -> Path:
+    """Return where the city's master key lies: HUIYIN_MASTER_KEY_FILE, else below the data root."""
+    said = os.environ.get("HUIYIN_MASTER_KEY_FILE")
+    return Path(said) if said else embedded.home(os.environ) / "keys" / f"{city}.key"
+
+
+def read_keyring(city: str) -> Keyring:
+    """Return the city's keys. Raises SettingError where the file is missing or not a key."""
+    path = keyring_file(city)
+    try:
+        return Keyring(bytes.fromhex(path.read_text(encoding="ascii").strip()))
+    except FileNotFoundError as error:
+        raise SettingError(
+            f"没有主密钥 no master key: {path}; 请先 run first: huiyin init {city} --policy …"
+        ) from error
+    except ValueError as error:
+        raise SettingError(f"主密钥文件不合格 not a master key (64 hex digits): {path}") from error
+
+
+def make_keyring(city: str) -> Keyring:
+    """Return the city's keys, made and written (mode 600) where there are none yet."""
+    path = keyring_file(city)
+    if not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Made whole under another name first: a key half written would lock the city for ever.
+        draft = path.with_suffix(f".{os.getpid()}")
+        draft.touch(mode=0o600)
+        draft.write_text(os.urandom(32).hex() + "\n", encoding="ascii")
+        with suppress(FileExistsError):
+            os.link(draft, path)
+        draft.unlink()
+    return read_keyring(city)
+
+
+def database() -> embedded.Database:
+    """Return the database of this deployment, started if it is the embedded one."""
+    return embedded.database(os.environ)
+
+
+async def cities(database: embedded.Database) -> list[str]:
+    """Return the cities that have a ledger in this database, by name."""
+    statement = recorder.statements(SQL, "any")["cities"]
+    connection = await recorder.connect(database.app)
+    try:
+        found = await (await connection.execute(statement)).fetchall()
+    finally:
+        await connection.close()
+    return [row[0] for row in found]
+
+
+async def open_city(database: embedded.Database, city: str, keyring: Keyring | None = None) -> Ledger:
+    """Open a city's ledger as the application; close it after use."""
+    return await Ledger.open(database.app, city, kinds=KINDS, keyring=keyring or read_keyring(city), entropy=os.urandom)
+
+
+async def found_city(
+    database: embedded.Database,
+    city: str,
+    *,
+    code: str,
+    name: str,
+    packs: Iterable[tuple[Pack, datetime | None]],
+    hash_algorithm: HashAlgorithm = HashAlgorithm.SHA256,
+    units: Iterable[RegisterUnit] = (),
+    grants: Iterable[GrantRole] = (),
+) -> Receipt:
+    """Create a city's ledger and record its founding act. An interrupted founding is completed, never begun twice."""
+    keyring = make_keyring(city)
+    with suppress(LedgerExists):
+        await create(
+            database.owner,
+            city,
+            ledger_id=str(uuid4()),
+            hash_algorithm=hash_algorithm.value,
+            keyring=keyring,
+            entropy=os.urandom,
+        )
+    async with await open_city(database, city, keyring) as ledger:
+        if await ledger.law() is not None:
+            raise LedgerExists(city)
+        act = founding_act(
+            UUID(ledger.imprint.ledger),
+            city_code=code,
+            city_name=name,
+            packs=packs,
+            units=units,
+            grants=grants,
+            hash_algorithm=hash_algorithm,
+        )
+        return await ledger.execute(act, stream=institution.STREAM, actor=SYSTEM, command_id=f"found:{city}")
+
+
+def fresh() -> str:
+    """Return a word that nobody used before."""
+    return os.urandom(12).hex()
+
+
+def environment() -> dict[str, str]:
+    """Return the process's environment."""
+    return dict(os.environ)

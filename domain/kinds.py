@@ -1,0 +1,31 @@
+"""Every kind of stream that a city's ledger folds: orders, the institution, and what is about neither or several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from domain import institution, matters, order
+from domain.context import Context, StreamKind
+from domain.refusals import RoleNotAllowed
+from domain.terms import Act, Step
+
+
+def _decide(law: Any, act: Act, context: Context) -> Sequence[Step]:  # noqa: ANN401  the ledger folds without types
+    if context.actor.role not in act.roles:
+        raise RoleNotAllowed(f"{context.actor.role}; 可由 allowed: {', '.join(sorted(act.roles))}")
+    return institution.decide(law, act, context.actor, context.now)  # type: ignore[arg-type]  its own commands only
+
+
+INSTITUTION = StreamKind(
+    name=institution.STREAM,
+    events=institution.EVENTS,
+    commands=institution.COMMANDS,
+    evolve=institution.evolve,
+    decide=_decide,
+)
+
+KINDS: tuple[StreamKind, ...] = (order.KIND, INSTITUTION, *matters.KINDS)
+
+COMMANDS: tuple[type[Act], ...] = tuple(command for kind in KINDS for command in kind.commands)
+"""Every command that anybody may give, of whatever stream."""
