@@ -9,8 +9,7 @@ tells a whole story; `refused` ends it.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
@@ -20,11 +19,11 @@ from uuid import UUID
 
 import msgspec
 
-import domain.steps
 from domain import institution
 from domain.calendar import CalendarYear, load_calendar
 from domain.clocks import Clock, clock_of
 from domain.context import Context
+from domain.journals import series
 from domain.law import Law
 from domain.policy import Pack, complete, load_pack, ref
 from domain.refusals import Refusal, RoleNotAllowed
@@ -128,6 +127,8 @@ def packs() -> dict[str, Pack]:
 @cache
 def pack(name: str) -> Pack:
     """A pack as a city publishes it: its gaps filled, S1's figures by the province's (R-09)."""
+    if packs()[name].overlay:
+        return packs()[name]
     parents = [packs()["SC-2025"]] if name == "S1-CHENGDU" else []
     return complete(packs()[name], *parents, packs()["COMMON"])
 
@@ -191,15 +192,9 @@ def law(*names: str) -> Law:
 # ── the steps ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@cache
-def _tables() -> tuple[dict[type[Fact], Any], dict[type[Act], Any]]:
-    evolves: dict[type[Fact], Any] = {}
-    decides: dict[type[Act], Any] = {}
-    for found in pkgutil.iter_modules(domain.steps.__path__):
-        step = importlib.import_module(f"domain.steps.{found.name}")
-        evolves |= step.EVOLVES
-        decides |= step.DECIDES
-    return evolves, decides
+def _step(of: type) -> Any:
+    """The step that an event or a command belongs to."""
+    return sys.modules[of.__module__]
 
 
 # ── orders to begin with ────────────────────────────────────────────────────────────────────────────────────────────
@@ -331,7 +326,7 @@ class Case:
                 actor=by,
                 numbers=dict(numbers or {}),
             )
-            fold = _tables()[0][type(event)]
+            fold = _step(type(event)).EVOLVES[type(event)]
             order = msgspec.structs.replace(fold(order, event, entry), version=order.version + 1)
         later = Case(order, self.law, self.now, position=self.position + len(events))
         later.others = self.others
@@ -385,7 +380,7 @@ class When:
             draw=lambda: UUID(int=7),
             position=self.case.position,
         )
-        return list(_tables()[1][type(self.command)](self.case.order, self.command, context))
+        return list(_step(type(self.command)).DECIDES[type(self.command)](self.case.order, self.command, context))
 
     def then(self, *expected: Step | type[Step]) -> Case:
         """Check what was decided, in order, by value or by kind (nothing said: anything), and fold it."""
@@ -400,7 +395,7 @@ class When:
                     assert step == wanted
         own = [step for step in decided if isinstance(step, Fact)]
         numbers: dict[str, tuple[int, ...]] = {
-            f"{step.journal}/{step.prefix}": (1,) for step in decided if isinstance(step, Number)
+            f"{step.journal}/{series(step, self.case.now)}": (1,) for step in decided if isinstance(step, Number)
         }
         return self.case.after(*own, by=self.by, numbers=numbers)
 

@@ -14,7 +14,7 @@ import msgspec
 
 from domain import guards, refusals
 from domain.context import Context
-from domain.institution import Law
+from domain.law import Law
 from domain.policy import RetentionRule
 from domain.state import (
     Filing,
