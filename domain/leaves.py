@@ -1,0 +1,200 @@
+"""Leaves: the lines that make any later change of an event visible.
+
+Pure and without a database, so that a stranger's verifier can use the same code. What is written here is frozen by
+the golden files in tests/golden: a ledger that runs keeps its leaves for ever.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from functools import lru_cache, partial
+from typing import NamedTuple
+
+import msgspec
+
+FORM = "huiyin/1"
+"""The first line of every header: the form of all that follows."""
+
+NOTHING = bytes(32)
+"""The previous leaf of a stream's first event."""
+
+
+class Imprint(NamedTuple):
+    """What every leaf of one ledger shares: its id, and the hash chosen when it was made (`sha256` or `sm3`)."""
+
+    ledger_id: str
+    hash: str
+
+
+class EventRow(NamedTuple):
+    """A row of `events`, as stored. `state` is UTF-8 JSON; `commit` is the first position of its commit."""
+
+    position: int
+    stream: str
+    version: int
+    topic: str
+    state: bytes
+    salt: bytes
+    leaf: bytes
+    commit: int
+    recorded_at: datetime
+    occurred_at: datetime | None
+
+
+class CommitRow(NamedTuple):
+    """A row of `commits`, as stored. `actor` and `numbers` are canonical JSON; an unsaid text is empty."""
+
+    first_position: int
+    n: int
+    command_id: str
+    digest: bytes
+    recorded_at: datetime
+    occurred_at: datetime | None
+    origin: str
+    actor: str
+    on_behalf_of: str
+    reason: str
+    numbers: str
+    correlation_id: str
+    causation_id: str
+    trace_id: str
+    salt: bytes
+
+
+class Witnessed(NamedTuple):
+    """An event row with its commit and with what the stream held just before it (None: nothing)."""
+
+    event: EventRow
+    commit: CommitRow
+    before: tuple[int, bytes] | None  # version and leaf
+
+
+class Finding(NamedTuple):
+    """Something that does not add up, and where."""
+
+    position: int
+    stream: str
+    what: str
+
+
+_HASHES: dict[str, Callable[[bytes], hashlib._Hash]] = {  # pyright: ignore[reportPrivateUsage]
+    "sha256": hashlib.sha256,
+    "sm3": partial(hashlib.new, "sm3"),
+}
+
+
+def digest(name: str, data: bytes) -> bytes:
+    """Return the 32 bytes of SHA-256 or SM3 over `data`."""
+    return _HASHES[name](data).digest()
+
+
+@lru_cache(maxsize=4096)
+def rfc3339(instant: datetime | None) -> str:
+    """Write an instant in UTC with milliseconds, as `2025-06-16T01:02:03.456Z`; an absent one as `-`."""
+    if instant is None:
+        return "-"
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def canonical(value: object) -> bytes:
+    """Write a value as canonical JSON: UTF-8, members sorted by name, no white space."""
+    return msgspec.json.encode(value, order="sorted")
+
+
+def commit_record(row: CommitRow) -> bytes:
+    """Return the commit row as canonical JSON, without its salt.
+
+    A member that is null or empty is left out, so that a column added in later years changes no old leaf. Instants
+    are RFC 3339, the digest is hexadecimal, `actor` and `numbers` stand as the JSON they are.
+    """
+    said: dict[str, object] = {
+        "first_position": row.first_position,
+        "n": row.n,
+        "command_id": row.command_id,
+        "digest": row.digest.hex(),
+        "recorded_at": rfc3339(row.recorded_at),
+        "origin": row.origin,
+        "actor": msgspec.Raw(row.actor.encode()),
+    }
+    if row.occurred_at is not None:
+        said["occurred_at"] = rfc3339(row.occurred_at)
+    if row.numbers:
+        said["numbers"] = msgspec.Raw(row.numbers.encode())
+    for name in ("on_behalf_of", "reason", "correlation_id", "causation_id", "trace_id"):
+        if text := getattr(row, name):
+            said[name] = text
+    return canonical(said)
+
+
+def header(
+    imprint: Imprint,
+    stream: str,
+    version: int,
+    topic: str,
+    recorded_at: datetime,
+    occurred_at: datetime | None,
+    previous: bytes,
+    record: bytes,
+    state: bytes,
+) -> str:
+    """Return the header of an event: ten values, each on a line of its own that ends with a line feed.
+
+    `record` is H(salt ‖ commit record), `state` is H(salt ‖ state), each with the salt of its own row.
+    """
+    return (
+        f"{FORM}\n{imprint.ledger_id}\n{stream}\n{version}\n{topic}\n{rfc3339(recorded_at)}\n{rfc3339(occurred_at)}\n"
+        f"{previous.hex()}\n{record.hex()}\n{state.hex()}\n"
+    )
+
+
+def leaf(imprint: Imprint, header_text: str) -> bytes:
+    """Return H(0x00 ‖ header), the leaf of RFC 9162."""
+    return digest(imprint.hash, b"\x00" + header_text.encode())
+
+
+def leaf_of(imprint: Imprint, event: EventRow, record: bytes, previous: bytes) -> bytes:
+    """Compute the leaf of an event row; `record` is H(salt ‖ commit record)."""
+    state = digest(imprint.hash, event.salt + event.state)
+    text = header(
+        imprint,
+        event.stream,
+        event.version,
+        event.topic,
+        event.recorded_at,
+        event.occurred_at,
+        previous,
+        record,
+        state,
+    )
+    return leaf(imprint, text)
+
+
+def salted_record(imprint: Imprint, commit: CommitRow) -> bytes:
+    """Return H(salt ‖ commit record)."""
+    return digest(imprint.hash, commit.salt + commit_record(commit))
+
+
+def check(imprint: Imprint, rows: Iterable[Witnessed]) -> Iterator[Finding]:
+    """Compute every leaf again from rows in the order of position or of version; yield what does not add up."""
+    for event, commit, before in rows:
+        if leaf_of(imprint, event, salted_record(imprint, commit), before[1] if before else NOTHING) != event.leaf:
+            yield Finding(event.position, event.stream, "the leaf does not follow from the row")
+        if before is None and event.version > 1:
+            yield Finding(event.position, event.stream, "the version before it is missing")
+        if not commit.first_position <= event.position < commit.first_position + commit.n:
+            yield Finding(event.position, event.stream, "its commit does not cover it")
+        if commit.recorded_at != event.recorded_at:
+            yield Finding(event.position, event.stream, "it was not recorded when its commit was")
+
+
+def check_order(after: int, since: datetime | None, rows: Iterable[Witnessed]) -> Iterator[Finding]:
+    """Check that positions follow densely on `after` and that time never goes back; yield what does not add up."""
+    expected = after + 1
+    for event, _, _ in rows:
+        if event.position != expected:
+            yield Finding(event.position, event.stream, f"position {expected} should come here")
+        if since is not None and event.recorded_at < since:
+            yield Finding(event.position, event.stream, "recorded before the event it follows")
+        expected, since = event.position + 1, event.recorded_at

@@ -1,0 +1,611 @@
+"""How commits reach PostgreSQL and how they are read again: the statements, the sessions, the stored rows.
+
+Nothing here knows what an event means. The writing protocol itself (who comes when, who is told what) is `writer`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import psycopg
+from psycopg import AsyncConnection, AsyncPipeline, AsyncRawCursor
+from psycopg.adapt import Dumper
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import Format
+from psycopg_pool import AsyncConnectionPool
+
+from domain.leaves import FORM, CommitRow, EventRow, Imprint, Witnessed
+from domain.refusals import ClosedDoor, LedgerExists, NotInitialised, Unavailable
+from domain.sealing import KeyRow
+from domain.stored import StoredEntry
+
+Connection = AsyncConnection[Any]
+
+CITY = re.compile(r"[a-z][a-z0-9_]{0,40}")
+"""The shape of a city's name: it becomes the name of a schema, printed in file names and on paper."""
+
+SESSION = {
+    "timezone": "UTC",
+    "jit": "off",
+    # Every statement of the ledger is a walk along an index. A table that was just made has no statistics yet, and a
+    # plan made then would read the whole of it, again and again.
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "enable_bitmapscan": "off",
+    "plan_cache_mode": "force_generic_plan",
+    # A client that vanished without a word must not hold the head for ever.
+    "idle_in_transaction_session_timeout": "10s",
+    "lock_timeout": "10s",
+    "statement_timeout": "60s",
+}
+"""What each session of the ledger sets for itself; search_path is never among it."""
+
+LOST = ("08", "57P", "53300", "55P03", "40", "25006", "57014")
+"""SQLSTATEs after which the same batch may be tried again: connection, shutdown, fail-over, time-out."""
+
+
+def statements(text: str, schema: str) -> dict[str, bytes]:
+    """Return the named statements of a `.sql` text with the quoted schemas put in for `city.` and `projections.`.
+
+    A statement begins with a line `-- name: word`. The projections of a city live beside its ledger, in the schema
+    `<city>_projections`. Raises ValueError for a city's name of another shape than `CITY`.
+    """
+    if not CITY.fullmatch(schema):
+        raise ValueError(f"a city's name is lower-case letters, digits and underscores: {schema!r}")
+    quoted = {"city": f'"{schema}"', "projections": f'"{schema}_projections"'}
+    found: dict[str, bytes] = {}
+    for block in re.split(r"^-- name: ", text, flags=re.MULTILINE)[1:]:
+        name, _, body = block.partition("\n")
+        body = "\n".join(line for line in body.splitlines() if not line.lstrip().startswith("--"))
+        body = re.sub(
+            r"(?<=SCHEMA )(city|projections)\b|\b(city|projections)(?=\.)",
+            lambda match: quoted[match.group()],
+            body,
+        )
+        if name.strip() in found:
+            raise ValueError(f"two statements are called {name.strip()}")
+        found[name.strip()] = body.strip().encode()
+    return found
+
+
+SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
+
+
+# --- parameters in binary ----------------------------------------------------------------------------------------
+
+
+class Array(bytes):
+    """A one-dimensional array in PostgreSQL's binary form, built at once: psycopg would dump every element alone."""
+
+    oid: int
+
+
+class _Texts(Array):
+    oid = 1009
+
+
+class _Bytes(Array):
+    oid = 1001
+
+
+class _Ints(Array):
+    oid = 1016
+
+
+class _Instants(Array):
+    oid = 1185
+
+
+def _dumper(kind: type[Array]) -> type[Dumper]:
+    class ArrayDumper(Dumper):
+        format = Format.BINARY
+        oid = kind.oid
+
+        def dump(self, obj: Any) -> bytes:
+            return obj
+
+    return ArrayDumper
+
+
+_LENGTH = struct.Struct(">i").pack
+_LONG = struct.Struct(">q").pack
+_HEAD = struct.Struct(">iiiii").pack
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def _pack(oid: int, items: Sequence[bytes | None]) -> bytes:
+    if not items:
+        return struct.pack(">iii", 0, 0, oid)
+    parts = [_HEAD(1, int(None in items), oid, len(items), 1)]
+    for item in items:
+        if item is None:
+            parts.append(b"\xff\xff\xff\xff")
+        else:
+            parts += (_LENGTH(len(item)), item)
+    return b"".join(parts)
+
+
+def texts(items: Iterable[str | bytes]) -> Array:
+    """Return a text[] parameter; bytes are taken as the UTF-8 they are."""
+    return _Texts(_pack(25, [item if isinstance(item, bytes) else item.encode() for item in items]))
+
+
+def byteas(items: Iterable[bytes]) -> Array:
+    """Return a bytea[] parameter."""
+    return _Bytes(_pack(17, list(items)))
+
+
+def ints(items: Iterable[int]) -> Array:
+    """Return a bigint[] parameter."""
+    return _Ints(_pack(20, [_LONG(item) for item in items]))
+
+
+def instants(items: Iterable[datetime | None]) -> Array:
+    """Return a timestamptz[] parameter; elements may be null."""
+    return _Instants(_pack(1184, [None if item is None else _LONG((item - _EPOCH) // _MICROSECOND) for item in items]))
+
+
+# --- sessions ----------------------------------------------------------------------------------------------------
+
+
+def session(dsn: str) -> dict[str, Any]:
+    """Return the arguments of a session of the ledger: its settings beside those the dsn has, and signs of life."""
+    options = " ".join(f"-c {name}={value}" for name, value in SESSION.items())
+    said = str(conninfo_to_dict(dsn).get("options") or "")
+    return {
+        "autocommit": True,
+        "prepare_threshold": 0,
+        "connect_timeout": 10,
+        "options": f"{said} {options}".strip(),
+        "application_name": "huiyin",
+        "keepalives_idle": 10,
+        "keepalives_interval": 3,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 20_000,
+    }
+
+
+async def configure(connection: Connection) -> None:
+    """Teach a session to send arrays as they are."""
+    for kind in (_Texts, _Bytes, _Ints, _Instants):
+        connection.adapters.register_dumper(kind, _dumper(kind))
+
+
+async def connect(dsn: str) -> Connection:
+    """Open a session of the ledger: its settings, binary parameters, every statement prepared."""
+    connection: Connection = await AsyncConnection.connect(dsn, cursor_factory=AsyncRawCursor, **session(dsn))
+    await configure(connection)
+    return connection
+
+
+def lost(error: BaseException, connection: Connection | None) -> bool:
+    """Tell whether an error means that the session is gone or never was, so that a new one may do the same again."""
+    if isinstance(error, TimeoutError) or connection is None or connection.closed or connection.broken:
+        return True
+    state = getattr(error, "sqlstate", None) or ""
+    return state.startswith(LOST)
+
+
+async def create_roles(dsn: str) -> None:
+    """Create the two roles of every ledger in a cluster, where they are missing. Needs a role that may."""
+    named = statements(SQL, "city")
+    async with await connect(dsn) as connection:
+        for role, statement in (("huiyin_owner", "create_owner"), ("huiyin_app", "create_app")):
+            if not await (await connection.execute(named["has_role"], [role])).fetchone():
+                with contextlib.suppress(psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
+                    await connection.execute(named[statement])
+        for (grant,) in await (await connection.execute(named["let_owner_create"])).fetchall():
+            await connection.execute(grant.encode())
+
+
+async def create_ledger(dsn: str, city: str, imprint: Imprint, secrets: Sequence[KeyRow]) -> None:
+    """Create a city's schema, tables and grants, as owner. Raises LedgerExists."""
+    named = statements(SQL, city)
+    async with await connect(dsn) as connection:
+        try:
+            async with connection.transaction():
+                if await (await connection.execute(named["schema_exists"], [city])).fetchone():
+                    raise LedgerExists(city)
+                # More than one statement in a string goes without parameters and without preparing.
+                await psycopg.AsyncClientCursor(connection).execute(named["create"])
+                await connection.execute(named["create_head"])
+                await connection.execute(named["create_ledger"], [imprint.ledger_id, imprint.hash, FORM])
+                await connection.execute(named["insert_keys"], key_columns(secrets))
+        except psycopg.errors.UniqueViolation as error:  # two at once: the other one was first
+            raise LedgerExists(city) from error
+        except psycopg.errors.DuplicateSchema as error:
+            raise LedgerExists(city) from error
+
+
+def key_columns(rows: Sequence[KeyRow]) -> list[Array]:
+    """Return key rows as the parameters of `insert_keys`."""
+    if not rows:
+        return [texts(()), texts(()), texts(()), texts(()), byteas(())]
+    ids, streams, holders, wraps, wrapped = zip(*rows, strict=True)
+    return [texts(ids), texts(streams), texts(holders), texts(wraps), byteas(wrapped)]
+
+
+# --- reading -----------------------------------------------------------------------------------------------------
+
+
+class Known(NamedTuple):
+    """A command that the ledger has carried out already."""
+
+    command_id: str
+    digest: bytes
+    first_position: int
+    n: int
+
+
+class Want(NamedTuple):
+    """What a caller wants read in one round trip: streams after a version, a command's commit, keys, subjects."""
+
+    streams: tuple[tuple[str, int], ...] = ()
+    command_id: str = ""
+    keys_of: tuple[str, ...] = ()
+    macs: tuple[bytes, ...] = ()
+
+
+class Found(NamedTuple):
+    """The answer to a Want. `now` is the database's clock, at or after every event among `streams`."""
+
+    streams: tuple[list[StoredEntry], ...]
+    known: Known | None
+    keys: list[KeyRow]
+    subjects: dict[bytes, UUID]
+    position: int
+    now: datetime
+
+
+class Reader:
+    """Reads for many callers at once: what is asked while a round trip is under way goes together in the next."""
+
+    def __init__(self, dsn: str, named: Mapping[str, bytes], *, patience: float = 10.0, most: int = 256) -> None:
+        self._dsn = dsn
+        self._sql = named
+        self._patience = patience
+        self._most = most
+        self._waiting: list[tuple[Want, asyncio.Future[Found]]] = []
+        self._task: asyncio.Task[None] | None = None
+        self._connection: Connection | None = None
+        self._closed = False
+
+    async def read(self, want: Want) -> Found:
+        """Return what was wanted. Raises ClosedDoor, and Unavailable after `patience` seconds without a database."""
+        if self._closed:
+            raise ClosedDoor
+        answer: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
+        self._waiting.append((want, answer))
+        if self._task is None:
+            self._task = asyncio.create_task(self._serve())
+        return await answer
+
+    async def close(self) -> None:
+        """Answer what was asked, then close the session."""
+        self._closed = True
+        if self._task is not None:
+            await self._task
+        await discard(self._connection)
+        self._connection = None
+
+    async def _serve(self) -> None:
+        try:
+            while self._waiting:
+                await asyncio.sleep(0)  # lets every caller that is ready now come along
+                turn, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+                turn = [(want, answer) for want, answer in turn if not answer.done()]
+                if turn:
+                    await self._answer(turn)
+        finally:
+            self._task = None
+
+    async def _answer(self, turn: Sequence[tuple[Want, asyncio.Future[Found]]]) -> None:
+        try:
+            answers = await self._patiently([want for want, _ in turn])
+        except (psycopg.Error, OSError, TimeoutError) as error:
+            refused = Unavailable(type(error).__name__)
+            refused.__cause__ = error
+            for _, answer in turn:
+                if not answer.done():
+                    answer.set_exception(refused)
+            return
+        for (_, answer), found in zip(turn, answers, strict=True):
+            if not answer.done():
+                answer.set_result(found)
+
+    async def _patiently(self, wants: Sequence[Want]) -> list[Found]:
+        """Read in one round trip; with a new session if the old one is lost, until patience ends."""
+        loop = asyncio.get_running_loop()
+        until, pause = loop.time() + self._patience, 0.01
+        while True:
+            try:
+                async with asyncio.timeout(max(0.1, until - loop.time())):
+                    if self._connection is None:
+                        self._connection = await connect(self._dsn)
+                    async with self._connection.pipeline() as pipeline:
+                        return await read(self._connection, self._sql, wants, pipeline)
+            except (psycopg.Error, OSError, TimeoutError) as error:
+                gone = lost(error, self._connection)
+                await discard(self._connection)
+                self._connection = None
+                if not gone or loop.time() + pause > until:
+                    raise
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 0.5)
+
+
+class Sender:
+    """Puts named statements into the pipeline of a session and keeps a cursor for the rows of each."""
+
+    def __init__(self, connection: Connection, named: Mapping[str, bytes]) -> None:
+        self._connection = connection
+        self._sql = named
+
+    async def __call__(self, name: str, *parameters: object) -> AsyncRawCursor[Any]:
+        """Send one statement; its rows come after the pipeline's next sync."""
+        cursor = AsyncRawCursor(self._connection)
+        cursor.format = Format.BINARY
+        return await cursor.execute(self._sql[name], parameters or None)
+
+
+async def first(cursor: AsyncRawCursor[Any]) -> tuple[Any, ...]:
+    """Return the only row of a statement that always has one. Raises NotInitialised where a table is empty."""
+    row = await cursor.fetchone()
+    if row is None:
+        raise NotInitialised
+    return row
+
+
+async def read(
+    connection: Connection, named: Mapping[str, bytes], wants: Sequence[Want], pipeline: AsyncPipeline
+) -> list[Found]:
+    """Answer several wants in one round trip."""
+    streams = list(dict.fromkeys(pair for want in wants for pair in want.streams))
+    commands = {want.command_id for want in wants if want.command_id}
+    keyed = {stream for want in wants for stream in want.keys_of}
+    macs = {mac for want in wants for mac in want.macs}
+    send = Sender(connection, named)
+    events = await send("read_streams", texts(s for s, _ in streams), ints(v for _, v in streams)) if streams else None
+    known = await send("known_commands", texts(commands)) if commands else None
+    keys = await send("read_keys", texts(keyed)) if keyed else None
+    subjects = await send("subjects_there", byteas(macs)) if macs else None
+    head = await send("read_head")
+    await pipeline.sync()
+    rows: list[list[StoredEntry]] = [[] for _ in streams]
+    for row in await events.fetchall() if events else ():
+        place: int = row[0] - 1
+        rows[place].append(StoredEntry(streams[place][0], *row[1:]))
+    commits = {row[0]: Known(*row) for row in await known.fetchall()} if known else {}
+    key_rows = [KeyRow(*row) for row in await keys.fetchall()] if keys else []
+    found = dict(await subjects.fetchall()) if subjects else {}
+    position, recorded_at, clock = await first(head)
+    by_stream = dict(zip(streams, rows, strict=True))
+    return [
+        Found(
+            tuple(by_stream[pair] for pair in want.streams),
+            commits.get(want.command_id),
+            [row for row in key_rows if row.stream in want.keys_of],
+            {mac: found[mac] for mac in want.macs if mac in found},
+            position,
+            max(recorded_at, clock),
+        )
+        for want in wants
+    ]
+
+
+async def discard(connection: Connection | None) -> None:
+    """Close a session that may be in any state; never raises for one that is already gone."""
+    if connection is not None:
+        with contextlib.suppress(psycopg.Error, OSError):
+            await connection.close()
+
+
+class Pages:
+    """Reads that are not on the way of a command: followers' pages, witnesses, single look-ups, from a small pool."""
+
+    def __init__(self, dsn: str, named: Mapping[str, bytes], *, sessions: int = 4) -> None:
+        self._sql = named
+        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            dsn, min_size=0, max_size=sessions, open=False, configure=configure, kwargs=session(dsn)
+        )
+
+    async def open(self) -> None:
+        """Open the pool; sessions come when they are needed."""
+        await self._pool.open()
+
+    async def close(self) -> None:
+        """Close every session of the pool."""
+        await self._pool.close()
+
+    async def rows(self, name: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """Return the rows of a named statement. Raises Unavailable where there is no database to ask."""
+        try:
+            async with self._pool.connection() as connection:
+                cursor = AsyncRawCursor(connection)
+                cursor.format = Format.BINARY
+                return await (await cursor.execute(self._sql[name], parameters or None)).fetchall()
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            raise Unavailable(type(error).__name__) from error
+
+    async def head(self) -> tuple[int, datetime]:
+        """Return the last position and the instant it was recorded at."""
+        rows = await self.rows("read_head")
+        if not rows:
+            raise NotInitialised
+        return rows[0][0], rows[0][1]
+
+    async def page(self, after: int, limit: int, upto: int | None = None) -> list[StoredEntry]:
+        """Return up to `limit` entries after a position, in the order of positions, none later than `upto`."""
+        rows = await self.rows("read_page", after, (1 << 62) if upto is None else upto, limit)
+        return [StoredEntry(*row) for row in rows]
+
+    async def witnesses(self, after: int, upto: int) -> list[Witnessed]:
+        """Return the rows of positions (after, upto] with their commits and what came before each in its stream."""
+        return [witnessed(row) for row in await self.rows("witness_page", after, upto)]
+
+    async def witnesses_of(self, stream: str) -> list[Witnessed]:
+        """Return the rows of one stream with their commits and what came before each."""
+        return [witnessed(row) for row in await self.rows("witness_stream", stream)]
+
+    async def imprint(self) -> Imprint:
+        """Return the ledger's id and hash. Raises NotInitialised."""
+        try:
+            rows = await self.rows("imprint")
+        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
+            raise NotInitialised from error
+        if not rows:
+            raise NotInitialised
+        return Imprint(rows[0][0], rows[0][1])
+
+
+def witnessed(row: Sequence[Any]) -> Witnessed:
+    """Put a row of the `witness_…` statements together."""
+    event = EventRow._make((*row[:4], row[4].encode(), *row[5:10]))
+    return Witnessed(event, CommitRow._make(row[10:25]), None if row[26] is None else (row[25], row[26]))
+
+
+# --- writing -----------------------------------------------------------------------------------------------------
+
+
+class Head(NamedTuple):
+    """The head as its holder sees it, and the database's clock at that moment."""
+
+    position: int
+    recorded_at: datetime
+    clock: datetime
+
+
+class Asked(NamedTuple):
+    """What a batch needs to know under the lock."""
+
+    streams: tuple[str, ...]
+    commands: tuple[str, ...]
+    key_ids: tuple[str, ...] = ()
+    key_places: tuple[tuple[str, str], ...] = ()  # (stream, holder) where a new key is to go
+    macs: tuple[bytes, ...] = ()
+
+
+class Locked(NamedTuple):
+    """What a batch learnt under the lock."""
+
+    head: Head
+    last: dict[str, tuple[int, bytes]]  # stream -> version and leaf
+    known: dict[str, Known]
+    keys: dict[str, tuple[str, str]]  # id -> (stream, holder)
+    subjects: dict[bytes, UUID]
+
+
+class Batch:
+    """All that one transaction writes."""
+
+    def __init__(self, recorded_at: datetime) -> None:
+        self.recorded_at = recorded_at
+        self.events: list[EventRow] = []
+        self.commits: list[CommitRow] = []
+        self.keys: list[KeyRow] = []
+        self.subjects: list[tuple[bytes, str, bytes]] = []  # mac, subject, wrapped number
+        self.drop_keys: list[str] = []
+        self.drop_streams: list[str] = []  # cases whose keys go
+        self.drop_holders: list[str] = []  # subjects whose keys go
+        self.drop_places: list[tuple[str, str]] = []  # a subject's key in one case
+        self.drop_subjects: list[str] = []  # subjects whose rows go
+
+
+async def lock(connection: Connection, named: Mapping[str, bytes], asked: Asked, pipeline: AsyncPipeline) -> Locked:
+    """Begin a transaction, take the head and read what the batch asks: the first of the two round trips."""
+    send = Sender(connection, named)
+    await send("begin")
+    head = await send("lock_head")
+    return await look(connection, named, asked, pipeline, head)
+
+
+async def look(
+    connection: Connection,
+    named: Mapping[str, bytes],
+    asked: Asked,
+    pipeline: AsyncPipeline,
+    head: AsyncRawCursor[Any] | None = None,
+) -> Locked:
+    """Read, within the transaction that holds the head, what settling needs to know."""
+    send = Sender(connection, named)
+    head = head or await send("read_head")
+    last = await send("last_of_streams", texts(asked.streams))
+    known = await send("known_commands", texts(asked.commands))
+    keys = subjects = None
+    if asked.key_ids or asked.key_places:
+        places = asked.key_places
+        keys = await send("keys_there", texts(asked.key_ids), texts(p[0] for p in places), texts(p[1] for p in places))
+    if asked.macs:
+        subjects = await send("subjects_there", byteas(asked.macs))
+    await pipeline.sync()
+    return Locked(
+        Head(*await first(head)),
+        {row[0]: (row[1], row[2]) for row in await last.fetchall()},
+        {row[0]: Known(*row) for row in await known.fetchall()},
+        {row[0]: (row[1], row[2]) for row in await keys.fetchall()} if keys else {},
+        dict(await subjects.fetchall()) if subjects else {},
+    )
+
+
+async def write(connection: Connection, named: Mapping[str, bytes], batch: Batch) -> None:
+    """Send a batch and its COMMIT: the second round trip. It is done when the pipeline ends, and not before."""
+    send = Sender(connection, named)
+    if batch.events:
+        await send("move_head", batch.events[-1].position, batch.recorded_at)
+        await send("insert_events", batch.recorded_at, *_event_columns(batch.events))
+        await send("insert_commits", batch.recorded_at, *_commit_columns(batch.commits))
+    for name, gone in (
+        ("delete_keys", batch.drop_keys),
+        ("delete_keys_of_streams", batch.drop_streams),
+        ("delete_keys_of_subjects", batch.drop_holders),
+        ("delete_subjects", batch.drop_subjects),
+    ):
+        if gone:
+            await send(name, texts(gone))
+    if batch.drop_places:
+        streams, holders = zip(*batch.drop_places, strict=True)
+        await send("delete_keys_of_places", texts(streams), texts(holders))
+    if batch.keys:
+        await send("insert_keys", *key_columns(batch.keys))
+    if batch.subjects:
+        macs, subjects, numbers = zip(*batch.subjects, strict=True)
+        await send("insert_subjects", byteas(macs), texts(subjects), byteas(numbers))
+    await send("commit")
+
+
+def _event_columns(rows: Sequence[EventRow]) -> list[Array]:
+    position, stream, version, topic, state, salt, leaf, commit, _, occurred_at = zip(*rows, strict=True)
+    return [
+        ints(position),
+        texts(stream),
+        ints(version),
+        texts(topic),
+        texts(state),
+        byteas(salt),
+        byteas(leaf),
+        ints(commit),
+        instants(occurred_at),
+    ]
+
+
+def _commit_columns(rows: Sequence[CommitRow]) -> list[Array]:
+    first_position, n, command, digest, _, occurred_at, *words, salt = zip(*rows, strict=True)
+    return [
+        ints(first_position),
+        ints(n),
+        texts(command),
+        byteas(digest),
+        instants(occurred_at),
+        *(texts(word) for word in words),
+        byteas(salt),
+    ]
