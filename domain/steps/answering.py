@@ -6,7 +6,7 @@ One reply for all organizers, by the lead (S1-13); who was told what, and how it
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date
 from typing import Any, ClassVar
 
 import msgspec
@@ -28,13 +28,11 @@ from domain.steps.handling import (
     hotline_leads,
     is_handler,
     is_late,
-    said,
     signed,
     with_assignment,
     worked,
 )
 from domain.terms import (
-    SHANGHAI,
     Act,
     AssignmentRole,
     AssignmentState,
@@ -249,7 +247,7 @@ def co_opinion(order: WorkOrder, command: CoOpinion, context: Context) -> list[S
     held = guards.holding(order, context)
     if held.role is not AssignmentRole.CO:
         raise refusals.NotCoOrganizer(f"unit: {held.unit}", unit=held.unit)
-    if command.staged and not said(command.reason):
+    if command.staged and not guards.said(command.reason):
         raise refusals.ReasonMissing
     key = f"e{guards.episode_of(order).no}.a{held.no}"
     submitted = CoOpinionSubmitted(
@@ -284,27 +282,21 @@ def _outcome_complete(command: Reply, context: Context) -> None:
     """Refuse an outcome without what the rules want said about it (S4-27, S4-28)."""
     if command.outcome is Outcome.UNRESOLVED:
         texts = {"reason": command.reason, "next_measures": command.next_measures}
-        missing = [name for name, text in texts.items() if not said(text)]
+        missing = [name for name, text in texts.items() if not guards.said(text)]
         missing += ["implement_by"] if command.implement_by is None else []
         missing += ["responsible_unit"] if not command.responsible_unit else []
         if missing:
             raise refusals.UnresolvedFieldsMissing(", ".join(missing), missing=missing)
     if command.outcome is Outcome.UNSOLVABLE and (
-        not said(command.reason)
+        not guards.said(command.reason)
         or command.research is None
-        or (command.research and not said(command.research_measures))
+        or (command.research and not guards.said(command.research_measures))
     ):
         raise refusals.UnsolvableFieldsMissing
     if command.responsible_unit:
-        context.until(context.law.next_unit_change(context.now))
-        if context.law.unit(command.responsible_unit) is None:
-            raise refusals.UnknownUnit(command.responsible_unit)
-        if not context.law.active(command.responsible_unit, context.now):
-            raise refusals.UnitInactive(command.responsible_unit)
-    if command.implement_by is not None:
-        midnight = datetime.combine(command.implement_by, datetime.min.time(), SHANGHAI) + timedelta(days=1)
-        if context.passed(midnight):
-            raise refusals.PromiseInPast(f"implement_by: {command.implement_by}")
+        guards.active_unit(command.responsible_unit, context)
+    if command.implement_by is not None and guards.day_over(context, command.implement_by):
+        raise refusals.PromiseInPast(f"implement_by: {command.implement_by}")
 
 
 def _two_hands(order: WorkOrder, command: Reply, context: Context, unit: UnitId) -> None:
@@ -343,7 +335,7 @@ def _replying(order: WorkOrder, context: Context) -> tuple[int, UnitId, list[Ste
 def reply(order: WorkOrder, command: Reply, context: Context) -> list[Step]:
     """Answer: once the applicant knows or was tried, co-organizers have spoken or are named, and the outcome is told."""
     assignment, unit, steps = _replying(order, context)
-    if not said(command.public_answer):
+    if not guards.said(command.public_answer):
         raise refusals.AnswerMissing
     _two_hands(order, command, context, unit)
     _outcome_complete(command, context)
@@ -412,7 +404,7 @@ def _told_by(order: WorkOrder, command: InformApplicant, context: Context) -> No
 
 def inform_applicant(order: WorkOrder, command: InformApplicant, context: Context) -> list[Step]:
     """Record that the applicant was told, or could not be; from the dispatch until the file is sealed."""
-    filing.unsealed(order)
+    guards.unsealed(order)
     _told_by(order, command, context)
     steps: list[Step] = []
     if order.state in guards.HANDLED and context.actor.role is Role.ORG_HANDLER:
@@ -450,7 +442,7 @@ def explain(order: WorkOrder, command: Explain, context: Context) -> list[Step]:
 
 
 def _promise(order: WorkOrder, no: int) -> FollowUp:
-    filing.unsealed(order)
+    guards.unsealed(order)
     if not 0 < no <= len(order.follow_ups):
         raise refusals.NoSuchFollowUp(f"follow_up: {no}")
     return order.follow_ups[no - 1]
@@ -483,7 +475,7 @@ def reject_follow_up(order: WorkOrder, command: RejectFollowUp, context: Context
     if promise.done is None:
         raise refusals.FollowUpNotDone(f"follow_up: {promise.no}")
     guards.another_person(context, promise.done_by)
-    if not said(command.reason):
+    if not guards.said(command.reason):
         raise refusals.ReasonMissing
     return [FollowUpRejected(follow_up=promise.no, reason=command.reason)]
 

@@ -309,10 +309,6 @@ def _reply(order: WorkOrder, no: int) -> Reply:
     return order.replies[no - 1]
 
 
-def _said(text: Private | None) -> bool:
-    return text is not None and text != ""
-
-
 # --- deciding: reviewing -----------------------------------------------------------------------------------------
 
 
@@ -324,7 +320,7 @@ def review_reply(order: WorkOrder, command: ReviewReply, context: Context) -> li
         raise refusals.AlreadyReviewed(f"reply: {reply.no}")
     judging(order, context)
     if not command.accept:
-        if not _said(command.requirements):
+        if not guards.said(command.requirements):
             raise refusals.RequirementsMissing
         for name in (ClockName.EVAL_WINDOW, ClockName.CLOSE_AFTER):
             window = guards.clock(order, context, name, f"r{reply.no}")
@@ -421,7 +417,7 @@ def _is_late(order: WorkOrder, context: Context, source: EvaluationSource, reply
 
 def evaluate(order: WorkOrder, command: Evaluate, context: Context) -> list[Step]:
     """Record a rating: one for each source of a reply, late after the window or the closure, until sealed."""
-    filing.unsealed(order)
+    guards.unsealed(order)
     guards.in_state(order, *_AFTER_REPLY, OrderState.MERGED)
     reply = filing.reply_now(order)
     if order.state is OrderState.MERGED:
@@ -485,12 +481,12 @@ def deem(order: WorkOrder, command: Deem, context: Context) -> list[Step]:
 
 def order_redo(order: WorkOrder, command: OrderRedo, context: Context) -> list[Step]:
     """Send the order out again; the hotline's management alone decides that, until the file is sealed (S1-34)."""
-    filing.unsealed(order)
+    guards.unsealed(order)
     guards.in_state(order, *_AFTER_REPLY)
     reply = filing.reply_now(order)
     if reply is None:
         raise refusals.WrongState("没有答复 no reply", state=order.state)
-    if not _said(command.requirements):
+    if not guards.said(command.requirements):
         raise refusals.RequirementsMissing
     if command.limit is None and guards.binding(order, context).options.redo_needs_limit:
         raise refusals.LimitRequired
@@ -526,7 +522,7 @@ _EXEMPTION = "satisfaction_exempt"
 
 def exempt_satisfaction(order: WorkOrder, command: ExemptSatisfaction, context: Context) -> list[Step]:
     """Leave the order out of satisfaction: one person before an evaluation counts, two afterwards (8.1)."""
-    filing.unsealed(order)
+    guards.unsealed(order)
     if order.quality.exempt:
         raise refusals.AlreadyExempt(order.quality.exempt)
     if all(effective(order, number) is None for number in range(1, order.round + 1)):
@@ -557,7 +553,7 @@ def reject_exemption(order: WorkOrder, command: RejectExemption, context: Contex
 
 def propose_reasonableness(order: WorkOrder, command: ProposeReasonableness, context: Context) -> list[Step]:
     """Show why the demand is not reasonable; an organizer of the present round, with evidence."""
-    filing.unsealed(order)
+    guards.unsealed(order)
     guards.in_state(order, *guards.HANDLED, *_AFTER_REPLY)
     units = {a.unit for e in order.episodes if e.round == order.round for a in e.assignments}
     if context.actor.unit not in units:
@@ -579,7 +575,7 @@ def propose_reasonableness(order: WorkOrder, command: ProposeReasonableness, con
 
 def judge_reasonableness(order: WorkOrder, command: JudgeReasonableness, context: Context) -> list[Step]:
     """Judge what the unit showed; what follows from it is the pack's."""
-    filing.unsealed(order)
+    guards.unsealed(order)
     waiting = pending(order, "reasonableness")
     if waiting is None or waiting.no != command.proposal:
         raise refusals.NoSuchProposal(f"proposal: {command.proposal}")

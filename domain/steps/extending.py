@@ -21,7 +21,7 @@ from domain.state import (
     put,
 )
 from domain.steps.filing import mark
-from domain.steps.handling import acted, is_late, said, signed, worked
+from domain.steps.handling import acted, is_late, signed, worked
 from domain.terms import (
     Act,
     Attachment,
@@ -174,7 +174,7 @@ def request_extension(order: WorkOrder, command: RequestExtension, context: Cont
     episode = guards.episode_of(order)
     if any(x.pending for x in episode.extensions):
         raise refusals.ExtensionPending(order.number)
-    if not said(command.reason):
+    if not guards.said(command.reason):
         raise refusals.ReasonMissing
     if options.extension_needs_legal_basis and command.legal_basis is None:
         raise refusals.LegalBasisMissing
@@ -239,7 +239,7 @@ def decide_extension(order: WorkOrder, command: DecideExtension, context: Contex
         raise refusals.NothingToExtend(order.number)
     after_due = context.passed(handle.due)
     if not command.approve:
-        if command.reason is None or not said(command.reason):
+        if command.reason is None or not guards.said(command.reason):
             raise refusals.ReasonMissing
         return [ExtensionRejected(extension=newest.no, unit=newest.unit, reason=command.reason, after_due=after_due)]
     if after_due and options.extension_decision == "before_due":

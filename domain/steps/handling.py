@@ -21,7 +21,6 @@ from domain.state import (
     latest_episode,
     put,
 )
-from domain.steps import filing
 from domain.steps.filing import mark
 from domain.terms import (
     Act,
@@ -252,11 +251,6 @@ def is_late(order: WorkOrder, context: Context, name: ClockName, key: str | None
     return found is not None and found.running and context.passed(found.due)
 
 
-def said(text: Private | None) -> bool:
-    """Tell whether there are any words."""
-    return text is not None and text != ""
-
-
 def hotline_leads(order: WorkOrder, context: Context) -> bool:
     """Tell whether the actor is the hotline's and the hotline itself leads. Raises NotYourUnit for its staff else."""
     if context.actor.role not in _HOTLINE:
@@ -381,7 +375,7 @@ def _summons(order: WorkOrder, context: Context, no: int) -> Notice:
 
 def arrive_site(order: WorkOrder, command: ArriveSite, context: Context) -> list[Step]:
     """Record the arrival at the site that the notice names."""
-    filing.unsealed(order)
+    guards.unsealed(order)
     notice = _summons(order, context, command.notice)
     if notice.arrived is not None:
         raise refusals.AlreadyArrived(f"notice: {command.notice}")
@@ -400,7 +394,7 @@ def arrive_site(order: WorkOrder, command: ArriveSite, context: Context) -> list
 
 def verify_site(order: WorkOrder, command: VerifySite, context: Context) -> list[Step]:
     """Record what was found and how responsibility was divided."""
-    filing.unsealed(order)
+    guards.unsealed(order)
     notice = _summons(order, context, command.notice)
     if notice.arrived is None:
         raise refusals.NotArrived(f"notice: {command.notice}")

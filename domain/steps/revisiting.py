@@ -189,7 +189,7 @@ class CompleteRevisit(Act, frozen=True, tag="complete_revisit"):
 
 def _visiting(order: WorkOrder, context: Context) -> Revisit:
     """Return the round's return visit as it stands, if there may be one. Raises what S4-40…42 and 4.1 forbid."""
-    filing.unsealed(order)
+    guards.unsealed(order)
     guards.in_state(order, *guards.HANDLED, *_AFTER_REPLY)
     if order.demand.anonymous:
         raise refusals.AnonymousApplicant
@@ -236,7 +236,7 @@ def record_revisit_consent(order: WorkOrder, command: RecordRevisitConsent, cont
 
 def refuse_revisit(order: WorkOrder, command: RefuseRevisit, context: Context) -> list[Step]:
     """Record that the applicant does not want a visit; they may say so before there is one."""
-    filing.unsealed(order)
+    guards.unsealed(order)
     guards.in_state(order, *guards.HANDLED, *_AFTER_REPLY)
     visit = order.revisit
     if visit is not None and visit.refused is not None:
@@ -261,9 +261,10 @@ def _often_enough(attempts: Iterable[datetime], options: Options) -> bool:
 def record_unreachable(order: WorkOrder, command: RecordUnreachable, context: Context) -> list[Step]:
     """Record that the applicant could not be reached, after the attempts that A-05 asks; none of them yet to come."""
     _visiting(order, context)
-    made = [at for at in command.attempts if context.passed(at)]
-    if len(made) < len(command.attempts) or not _often_enough(made, guards.binding(order, context).options):
-        raise refusals.AttemptsMissing(f"attempts: {len(made)}")
+    for attempt in command.attempts:
+        guards.not_ahead(context, attempt)
+    if not _often_enough(command.attempts, guards.binding(order, context).options):
+        raise refusals.AttemptsMissing(f"attempts: {len(command.attempts)}")
     return [RevisitUnreachable(round=order.round, attempts=command.attempts, words=command.words)]
 
 
