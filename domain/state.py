@@ -127,6 +127,7 @@ class Extension(Part, frozen=True):
     decided_by: UserId = ""
     informed: Mark | None = None
     ended: Mark | None = None  # a reply ends a pending request
+    slip: str = ""  # 延期告知编号
 
     @property
     def pending(self) -> bool:
@@ -546,6 +547,11 @@ class WorkOrder(Part, frozen=True):
         return self.episodes[-1] if self.episodes else None
 
     @property
+    def running(self) -> Episode | None:
+        """Return the episode that still runs."""
+        return self.episodes[-1] if self.episodes and self.episodes[-1].ended is None else None
+
+    @property
     def reply(self) -> Reply | None:
         """Return the newest reply."""
         return self.replies[-1] if self.replies else None
@@ -570,6 +576,11 @@ class WorkOrder(Part, frozen=True):
 
 
 P = TypeVar("P", bound=Part)
+
+
+def has(parts: tuple[P, ...], no: int) -> bool:
+    """Tell whether there is a part of ordinal `no`; imported history may name what it never told of."""
+    return 0 < no <= len(parts)
 
 
 def put(parts: tuple[P, ...], no: int, **changes: object) -> tuple[P, ...]:

@@ -145,7 +145,7 @@ def _within_cap(order: WorkOrder, context: Context, granted: ExtensionApproved, 
     rules = guards.binding(order, context)
     options = rules.options
     handle = guards.clock(order, context, ClockName.HANDLE)
-    later = _extended_due(order, context, granted)
+    later = _extended_due(order, context, granted) if granted.days > 0 else None
     if later is None or handle is None or later <= due:
         raise refusals.ExtensionNotLater(f"days: {granted.days}")
     approved = sum(x.approved for x in guards.episode_of(order).extensions)
@@ -316,8 +316,9 @@ def on_extension_informed(order: WorkOrder, event: ExtensionInformed, entry: Ent
     order = acted(order, entry)
     if not order.episodes or not 0 < event.extension <= len(order.episodes[-1].extensions):
         return order
-    told = order.episodes[-1].extensions[event.extension - 1].informed or mark(entry)
-    return _extension(order, event.extension, informed=told)
+    told = order.episodes[-1].extensions[event.extension - 1]
+    slip = told.slip or entry.numbered("extension_slip")
+    return _extension(order, event.extension, informed=told.informed or mark(entry), slip=slip)
 
 
 EVOLVES: Mapping[type[Fact], Callable[[WorkOrder, Any, Entry], WorkOrder]] = {
