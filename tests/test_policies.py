@@ -149,6 +149,7 @@ FIGURES: list[tuple[str, tuple[str, ...], str, Attributes, bool, str, str, str]]
     ("A-17", (S1,), "seal", COMPLAINT, False, "30 natural_days", "filed", "sealed"),
     ("A-22", (S0,), "close_after", COMPLAINT, False, "5 working_days", "reply_and_informed", "closed"),
     ("A-22", (S2,), "close_after", COMPLAINT, False, "5 working_days", "reply_and_informed", "closed"),
+    ("A-22", (S3,), "close_after", COMPLAINT, False, "5 working_days", "reply_and_informed", "closed"),
     ("A-22", (S4,), "close_after", COMPLAINT, False, "5 working_days", "reply_and_informed", "closed"),
     ("A-23", (S1,), "appeal", COMPLAINT, False, "5 working_days", "figure_published", "appealed"),
     ("8.11", (S1,), "appeal_decision", COMPLAINT, False, "5 working_days", "appeal_filed", "appeal_decided"),
@@ -324,6 +325,20 @@ def test_the_common_assumptions_hold_in_every_city(pack):
     assert (options.small_cell, options.backfill_hours, options.lead_from) == (5, 24, 2)  # A-18, A-20, R-21
     assert (options.bind_policy_at, options.day_end, options.day_mode) == ("registration", "24:00", "day_end")
     assert options.remind_before == ("3 working_days", "1 working_days", "due day 09:00")
+
+
+def test_the_common_base_states_the_defaults_and_where_it_goes_beyond_them():
+    """Two places say what holds where a text is silent: the schema, and the base that gives it a ground."""
+    common, defaults = rules(packs()["COMMON"]).options, Options()
+    beyond = {
+        "return_from_dispatched": True,  # 8.3: signing first is Chengdu's rule only
+        "close_after": True,  # A-22
+        "connect_rate_percent": 95,  # GB/T 33358
+    }
+    for option in packs()["COMMON"].options:
+        if option.name not in ("notice_reply", "oversight_reply"):
+            wanted = beyond.get(option.name, getattr(defaults, option.name))
+            assert getattr(common, option.name) == wanted, option.name
 
 
 @pytest.mark.parametrize("pack", CITIES)
