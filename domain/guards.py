@@ -8,7 +8,11 @@ from domain.clocks import Clock, clock_of
 from domain.context import Context
 from domain.policy import ClassRule, Rules
 from domain.refusals import (
+    AccusedUnit,
+    HotlineNotOrganizer,
     InstantAhead,
+    LimitRequired,
+    LimitTooLong,
     NotYourUnit,
     OrderSealed,
     SelfApproval,
@@ -17,7 +21,18 @@ from domain.refusals import (
     WrongState,
 )
 from domain.state import Assignment, Episode, WorkOrder
-from domain.terms import SHANGHAI, AssignmentRole, ClockName, OrderState, Private, Role, UnitId
+from domain.terms import (
+    SHANGHAI,
+    AssignmentRole,
+    ClockName,
+    Confidentiality,
+    DemandType,
+    Limit,
+    OrderState,
+    Private,
+    Role,
+    UnitId,
+)
 
 UNDISPATCHED = (
     OrderState.REGISTERED,
@@ -119,3 +134,42 @@ def not_ahead(context: Context, instant: datetime) -> None:
     """Refuse an instant that lies ahead: what is told of has happened. Raises InstantAhead."""
     if not context.passed(instant - timedelta.resolution):  # now > t − 1 µs is now ≥ t
         raise InstantAhead(instant.isoformat())
+
+
+def next_higher(unit: UnitId, context: Context) -> UnitId:
+    """Return the next-higher unit; above a first-level unit stands the hotline's management (R-37)."""
+    context.until(context.law.next_unit_change(context.now))
+    return context.law.parent(unit, context.now) or context.law.hotline_unit
+
+
+def accused(order: WorkOrder, context: Context, unit: UnitId) -> bool:
+    """Tell whether `unit` is one complained of, or stands below one, where that bars it from the order (8.14)."""
+    if not any(context.law.is_within(unit, against, context.now) for against in order.demand.accused):
+        return False
+    protected = order.confidentiality is Confidentiality.INFORMANT
+    report = order.attributes.demand_type is DemandType.REPORT
+    return protected or report or not binding(order, context).options.accused_may_handle
+
+
+def may_handle(order: WorkOrder, context: Context, unit: UnitId) -> None:
+    """Refuse a unit that cannot take part. Raises UnknownUnit, UnitInactive, HotlineNotOrganizer, AccusedUnit."""
+    active_unit(unit, context)
+    if unit == context.law.hotline_unit:
+        raise HotlineNotOrganizer(unit)
+    if accused(order, context, unit):
+        raise AccusedUnit(unit)
+
+
+def written_limit(limit: Limit, rules: Rules, context: Context) -> None:
+    """Refuse a written limit that says nothing, is over already, or is longer than the rules allow (S2-T4)."""
+    if (limit.until is None) is (limit.unit is None) or (limit.until is None and limit.amount < 1):
+        raise LimitRequired("时限不明 unclear")
+    if context.passed(limit.until):
+        raise LimitRequired(f"已过 over: {limit.until}")
+    longest = rules.options.max_total
+    if longest is None:
+        return
+    calendar = context.law.calendar()
+    cap = calendar.due(context.now, longest, rules.kernel).at
+    if calendar.due(context.now, limit, rules.kernel).at > cap:
+        raise LimitTooLong(cap.isoformat(), cap=cap)

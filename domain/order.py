@@ -14,22 +14,30 @@ from domain.state import WorkOrder
 from domain.steps import (
     answering,
     closing,
+    coordinating,
     correcting,
     dispatch,
     evaluation,
     extending,
     filing,
     handling,
+    linking,
     oversight,
     recourse,
     registration,
+    returning,
     revisiting,
+    triage,
 )
 from domain.terms import SHANGHAI, Act, Entry, Fact, Step
 
 STEPS = (
     registration,
+    linking,
+    triage,
     dispatch,
+    returning,
+    coordinating,
     answering,
     extending,
     handling,

@@ -1,6 +1,7 @@
-"""① 诉求登记. A demand becomes an order: registered, completed, classified, tied to others, protected.
+"""① 诉求登记. A demand becomes an order: registered, completed, classified, protected, split into its matters.
 
-What is decided about it at the desk without an organizer is `triage`; who handles it is `dispatch`.
+What ties it to others is in `linking`, what the desk does without an organizer in `triage`, who handles it in
+`dispatch`.
 """
 
 from __future__ import annotations
@@ -16,27 +17,11 @@ import msgspec
 
 from domain import guards, refusals
 from domain.context import Context
-from domain.state import (
-    ClassChange,
-    Demand,
-    Links,
-    Merge,
-    Wait,
-    WorkOrder,
-    begin_wait,
-    end_episode,
-    end_wait,
-    latest_episode,
-    pending,
-    propose,
-    settle,
-)
-from domain.steps import filing, triage
-from domain.steps.filing import OrderClosed
+from domain.state import ClassChange, Demand, Links, Wait, WorkOrder, pending, propose, settle
+from domain.steps import filing
 from domain.terms import (
     Act,
     Applicant,
-    AssignmentState,
     Attachment,
     Attributes,
     Channel,
@@ -46,7 +31,6 @@ from domain.terms import (
     Code,
     Confidentiality,
     DemandType,
-    Digest,
     Entry,
     Fact,
     Mark,
@@ -204,41 +188,6 @@ class ConfidentialityLiftRejected(Fact, frozen=True, tag="order.confidentiality_
     words: Private
 
 
-class DuplicateLinked(Fact, frozen=True, tag="order.duplicate_linked"):
-    """重复关联. The same matter is on record; without new facts the applicant is told how that one stands (R-30)."""
-
-    original: UUID
-    new_facts: bool = False
-    told: Medium | None = None
-    words: Private | None = None
-
-
-class OrdersMerged(Fact, frozen=True, tag="order.orders_merged"):
-    """并单. This order follows another about the same matter; its applicant is told that one's result (R-29)."""
-
-    master: UUID
-    reason: Private | None = None
-
-
-class ChildMerged(Fact, frozen=True, tag="order.child_merged"):
-    """并入子单. Another order follows this one."""
-
-    child: UUID
-
-
-class OrderUnmerged(Fact, frozen=True, tag="order.order_unmerged"):
-    """撤销并单. The order goes its own way again, its clocks with their original starts (8.4)."""
-
-    master: UUID
-    reason: Private
-
-
-class ChildUnmerged(Fact, frozen=True, tag="order.child_unmerged"):
-    """撤销并入. A child goes its own way again."""
-
-    child: UUID
-
-
 class OrderSplit(Fact, frozen=True, tag="order.order_split"):
     """拆单. One matter, one order: parts of the demand became orders of their own."""
 
@@ -247,36 +196,12 @@ class OrderSplit(Fact, frozen=True, tag="order.order_split"):
     remaining: Private | None = None  # what stays with this order
 
 
-class ApplicantInquired(Fact, frozen=True, tag="order.applicant_inquired"):
-    """诉求人查询. Asked how it stands; limit and count unchanged."""
-
-    channel: Channel | None = None
-    call_id: Code = ""
-    words: Private | None = None
-    answer: Private | None = None
-
-
-class ApplicantUrged(Fact, frozen=True, tag="order.applicant_urged"):
-    """催单. The applicant presses; shown on the unit's list."""
-
-    channel: Channel | None = None
-    call_id: Code = ""
-    words: Private | None = None
-
-
-class ExternalPushRecorded(Fact, frozen=True, tag="order.external_push_recorded"):
-    """数据推送. Another platform was told of a step of this order (S0-4, S3-9)."""
-
-    platform: Code
-    about: Code  # the step told of
-    reference: Code = ""
-    digest: Digest | None = None  # of what was sent
-    failed: Code = ""  # why it did not arrive; empty: it did
-
-
 # --- commands ----------------------------------------------------------------------------------------------------
 
+
 _DESK = frozenset({Role.AGENT, Role.DISPATCHER, Role.HOTLINE_MANAGER})
+
+
 _PUBLIC = frozenset({Role.AGENT, Role.CITIZEN})
 
 
@@ -423,47 +348,6 @@ class RejectLiftConfidentiality(Act, frozen=True, tag="reject_lift_confidentiali
     words: Private
 
 
-class LinkDuplicate(Act, frozen=True, tag="link_duplicate"):
-    """重复关联. With new facts only a link; without, the applicant is told and the order follows the first or closes."""
-
-    roles: ClassVar[frozenset[Role]] = frozenset({Role.AGENT, Role.DISPATCHER})
-
-    original: UUID
-    new_facts: bool
-    told: Medium | None = None
-    words: Private | None = None
-
-    def reads(self) -> tuple[str, ...]:
-        """Return the order that was first."""
-        return (f"order:{self.original}",)
-
-
-class MergeOrder(Act, frozen=True, tag="merge_order"):
-    """并单. Addressed to the order that is to follow."""
-
-    roles: ClassVar[frozenset[Role]] = frozenset({Role.DISPATCHER, Role.HOTLINE_MANAGER})
-
-    master: UUID
-    reason: Private | None = None
-
-    def reads(self) -> tuple[str, ...]:
-        """Return the order to follow."""
-        return (f"order:{self.master}",)
-
-
-class Unmerge(Act, frozen=True, tag="unmerge"):
-    """撤销并单."""
-
-    roles: ClassVar[frozenset[Role]] = frozenset({Role.DISPATCHER, Role.HOTLINE_MANAGER})
-
-    master: UUID
-    reason: Private
-
-    def reads(self) -> tuple[str, ...]:
-        """Return the order that was followed."""
-        return (f"order:{self.master}",)
-
-
 class SplitChild(Struct, frozen=True):
     """子单. One matter that becomes an order of its own."""
 
@@ -487,45 +371,15 @@ class Split(Act, frozen=True, tag="split"):
     remaining: Private | None = None
 
 
-class Inquire(Act, frozen=True, tag="inquire"):
-    """诉求人查询."""
-
-    roles: ClassVar[frozenset[Role]] = _PUBLIC
-
-    channel: Channel | None = None
-    call_id: Code = ""
-    words: Private | None = None
-    answer: Private | None = None
-
-
-class Urge(Act, frozen=True, tag="urge"):
-    """催单."""
-
-    roles: ClassVar[frozenset[Role]] = _PUBLIC
-
-    channel: Channel | None = None
-    call_id: Code = ""
-    words: Private | None = None
-
-
-class RecordExternalPush(Act, frozen=True, tag="record_external_push"):
-    """登记数据推送."""
-
-    roles: ClassVar[frozenset[Role]] = frozenset({Role.SYSTEM, Role.DISPATCHER})
-
-    platform: Code
-    about: Code
-    reference: Code = ""
-    digest: Digest | None = None
-    failed: Code = ""
-
-
 # --- what a title may not say ------------------------------------------------------------------------------------
+
 
 _SURNAMES = (
     "王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗郑梁谢宋唐许韩冯邓曹彭曾肖田董潘袁蔡蒋余于杜叶程魏苏吕丁任卢姚沈钟姜崔谭陆"
     "范汪廖石金韦贾夏付方邹熊白孟秦邱侯江尹薛闫段雷龙黎史陶贺毛郝顾龚邵万覃武钱戴严莫孔向汤"
 )
+
+
 _PERSONAL = re.compile(
     r"(?:\d[\s\-.·]?){6,}[\dXx]"  # telephone, identity, card and account numbers
     r"|[〇零一二三四五六七八九幺]{7,}"  # … spelt out
@@ -554,9 +408,7 @@ def register(order: WorkOrder | None, command: Register, context: Context) -> li
         raise refusals.InformantUnprotected
     if command.duplicates_seen is None and context.origin is Origin.LIVE:
         raise refusals.DuplicateCheckMissing
-    for unit in command.accused:
-        if context.law.unit(unit) is None:
-            raise refusals.UnknownUnit(unit)
+    _units_known(command.accused, context)
     if command.previous is not None and context.other(f"order:{command.previous}") is None:
         raise refusals.UnknownOrder(f"{command.previous}")
     _backfilled(command, context)
@@ -680,9 +532,7 @@ def request_supplement(order: WorkOrder, command: RequestSupplement, context: Co
         raise refusals.ItemsMissing
     if guards.day_over(context, command.by):
         raise refusals.DayHasPassed(f"{command.by}")
-    return [
-        SupplementRequested(items=command.items, by=command.by, medium=command.medium, words=command.words)
-    ]
+    return [SupplementRequested(items=command.items, by=command.by, medium=command.medium, words=command.words)]
 
 
 def supplement(order: WorkOrder, command: Supplement, context: Context) -> list[Step]:
@@ -750,8 +600,9 @@ def reclassify(order: WorkOrder, command: Reclassify, context: Context) -> list[
     if command.attributes == order.attributes and not said_anew:
         raise refusals.NothingChanged
     if command.lengthens:
-        dispatched = order.episode is not None and order.episode.ended is None
-        running = guards.clock(order, context, ClockName.HANDLE if dispatched else ClockName.DISPATCH)
+        dispatched = order.running is not None
+        key = f"e{order.episodes[-1].no}" if dispatched else None
+        running = guards.clock(order, context, ClockName.HANDLE if dispatched else ClockName.DISPATCH, key)
         if running is not None and running.running and context.passed(running.due):
             raise refusals.ReclassifiedAfterDue(f"due: {running.due}")
     reclassified = OrderReclassified(
@@ -766,6 +617,7 @@ def reclassify(order: WorkOrder, command: Reclassify, context: Context) -> list[
 
 
 # --- deciding: protecting ----------------------------------------------------------------------------------------
+
 
 _PROTECTION = (
     Confidentiality.NORMAL,
@@ -802,9 +654,7 @@ def propose_lift(order: WorkOrder, command: ProposeLiftConfidentiality, context:
     if not guards.said(command.reason):
         raise refusals.ReasonMissing
     return [
-        ConfidentialityLiftProposed(
-            confidentiality=command.confidentiality, reason=command.reason, basis=command.basis
-        )
+        ConfidentialityLiftProposed(confidentiality=command.confidentiality, reason=command.reason, basis=command.basis)
     ]
 
 
@@ -832,68 +682,7 @@ def reject_lift(order: WorkOrder, command: RejectLiftConfidentiality, context: C
     return [ConfidentialityLiftRejected(words=command.words)]
 
 
-# --- deciding: tying orders together -----------------------------------------------------------------------------
-
-
-def _other(stream_of: UUID, context: Context) -> WorkOrder:
-    found: WorkOrder | None = context.other(f"order:{stream_of}")
-    if found is None:
-        raise refusals.UnknownOrder(f"{stream_of}")
-    return found
-
-
-def link_duplicate(order: WorkOrder, command: LinkDuplicate, context: Context) -> list[Step]:
-    """Tie a repeated demand to the first; without new facts it follows that one, or is closed once told its end."""
-    guards.in_state(order, *guards.UNDISPATCHED)
-    original = _other(command.original, context)
-    if original.id == order.id:
-        raise refusals.MergeWithItself
-    linked = DuplicateLinked(
-        original=original.id, new_facts=command.new_facts, told=command.told, words=command.words
-    )
-    if command.new_facts:
-        return [linked]
-    if command.told is None:
-        raise refusals.DuplicateNotTold
-    if original.is_open:
-        return [linked, *_merged(order, original, None)]
-    _mergeable(order, original)
-    return [linked, triage.close(order, context, ClosureKind.MERGED)]
-
-
-def _mergeable(child: WorkOrder, master: WorkOrder) -> None:
-    if Confidentiality.INFORMANT in (child.confidentiality, master.confidentiality):
-        raise refusals.InformantNeverMerged
-
-
-def _merged(child: WorkOrder, master: WorkOrder, reason: Private | None) -> list[Step]:
-    if child.id == master.id:
-        raise refusals.MergeWithItself
-    _mergeable(child, master)
-    if not master.is_open or master.state is OrderState.MERGED:
-        raise refusals.MasterNotOpen(f"{master.state}")
-    return [OrdersMerged(master=master.id, reason=reason), To(f"order:{master.id}", ChildMerged(child=child.id))]
-
-
-def merge_order(order: WorkOrder, command: MergeOrder, context: Context) -> list[Step]:
-    """Let an order that nobody works on yet follow another about the same matter."""
-    guards.in_state(order, *guards.UNDISPATCHED, OrderState.DISPATCHED)
-    return _merged(order, _other(command.master, context), command.reason)
-
-
-def unmerge(order: WorkOrder, command: Unmerge, context: Context) -> list[Step]:
-    """Let a merged order go its own way again."""
-    guards.in_state(order, OrderState.MERGED)
-    merge = order.links.merge
-    if merge is None or merge.undone is not None or merge.master != command.master:
-        raise refusals.NotTheMaster
-    if not guards.said(command.reason):
-        raise refusals.ReasonMissing
-    undone = OrderUnmerged(master=command.master, reason=command.reason)
-    master = _other(command.master, context)
-    if master.filing.sealed is not None:  # a sealed file takes no more events; the child's own says it all
-        return [undone]
-    return [undone, To(f"order:{command.master}", ChildUnmerged(child=order.id))]
+# --- deciding: splitting -----------------------------------------------------------------------------------------
 
 
 def split(order: WorkOrder, command: Split, context: Context) -> list[Step]:
@@ -941,39 +730,6 @@ def _child(parent: WorkOrder, child: SplitChild, ordinal: int) -> OrderRegistere
         peak=demand.peak,
         assumed_policy=parent.assumed_policy,
     )
-
-
-# --- deciding: the applicant asks --------------------------------------------------------------------------------
-
-
-def inquire(order: WorkOrder, command: Inquire, context: Context) -> list[Step]:
-    """Record that the applicant asked how it stands."""
-    guards.in_state(order, *guards.OPEN, OrderState.MERGED)
-    return [
-        ApplicantInquired(
-            channel=command.channel, call_id=command.call_id, words=command.words, answer=command.answer
-        )
-    ]
-
-
-def urge(order: WorkOrder, command: Urge, context: Context) -> list[Step]:
-    """Record that the applicant pressed."""
-    guards.in_state(order, *guards.OPEN, OrderState.MERGED)
-    return [ApplicantUrged(channel=command.channel, call_id=command.call_id, words=command.words)]
-
-
-def record_external_push(order: WorkOrder, command: RecordExternalPush, context: Context) -> list[Step]:
-    """Record what another platform was told."""
-    guards.unsealed(order)
-    return [
-        ExternalPushRecorded(
-            platform=command.platform,
-            about=command.about,
-            reference=command.reference,
-            digest=command.digest,
-            failed=command.failed,
-        )
-    ]
 
 
 # --- folding -----------------------------------------------------------------------------------------------------
@@ -1094,9 +850,7 @@ def on_classified(order: WorkOrder, event: OrderClassified | OrderReclassified, 
     changes = order.changes
     if event.attributes != order.attributes:
         lengthens = isinstance(event, OrderReclassified) and event.lengthens
-        change = ClassChange(
-            at=_mark(entry), before=order.attributes, after=event.attributes, lengthens=lengthens
-        )
+        change = ClassChange(at=_mark(entry), before=order.attributes, after=event.attributes, lengthens=lengthens)
         changes = (*changes, change)
     return msgspec.structs.replace(order, demand=demand, attributes=event.attributes, changes=changes)
 
@@ -1122,81 +876,15 @@ def on_lift_rejected(order: WorkOrder, event: ConfidentialityLiftRejected, entry
     return settle(order, entry, "lift_confidentiality", approved=False)
 
 
-def _links(order: WorkOrder, **changes: object) -> WorkOrder:
-    return msgspec.structs.replace(order, links=msgspec.structs.replace(order.links, **changes))
-
-
-def on_duplicate_linked(order: WorkOrder, event: DuplicateLinked, entry: Entry) -> WorkOrder:
-    """Fold the link."""
-    return _links(order, duplicate_of=event.original)
-
-
-def on_orders_merged(order: WorkOrder, event: OrdersMerged, entry: Entry) -> WorkOrder:
-    """Fold that the order follows another: what ran for it is cancelled, and kept so that it can run again."""
-    at = _mark(entry)
-    merge = Merge(master=event.master, at=at, state_before=order.state)
-    order = end_wait(order, "merged", at)
-    last = order.episode
-    if last is not None and last.ended is None:
-        held = tuple(
-            a if a.ended is not None else msgspec.structs.replace(a, ended=at) for a in last.assignments
-        )
-        order = latest_episode(order, ended=at, ended_as="merged", assignments=held)
-    return msgspec.structs.replace(_links(order, merge=merge), state=OrderState.MERGED)
-
-
-def on_child_merged(order: WorkOrder, event: ChildMerged, entry: Entry) -> WorkOrder:
-    """Fold one more order that follows."""
-    if event.child in order.links.merged_children:
-        return order
-    return _links(order, merged_children=(*order.links.merged_children, event.child))
-
-
-def on_order_unmerged(order: WorkOrder, event: OrderUnmerged, entry: Entry) -> WorkOrder:
-    """Fold that the order goes its own way again, as it was: waiting and episode run from their original starts."""
-    merge = order.links.merge
-    if merge is None or merge.undone is not None:
-        return order
-    waits = tuple(
-        msgspec.structs.replace(w, until=None, by="") if w.by == "merged" and w.until == merge.at else w
-        for w in order.waits
-    )
-    order = _links(order, merge=msgspec.structs.replace(merge, undone=_mark(entry)))
-    order = msgspec.structs.replace(order, waits=waits, state=merge.state_before)
-    last = order.episode
-    if last is None or last.ended_as != "merged" or last.ended != merge.at:
-        return order
-    held = tuple(
-        msgspec.structs.replace(a, ended=None) if a.ended == merge.at else a for a in last.assignments
-    )
-    return latest_episode(order, ended=None, ended_as="", assignments=held)
-
-
-def on_child_unmerged(order: WorkOrder, event: ChildUnmerged, entry: Entry) -> WorkOrder:
-    """Fold that one order less follows."""
-    return _links(order, merged_children=tuple(c for c in order.links.merged_children if c != event.child))
-
-
 def on_order_split(order: WorkOrder, event: OrderSplit, entry: Entry) -> WorkOrder:
     """Fold the orders that came of it."""
-    return _links(order, children=(*order.links.children, *event.children))
-
-
-def on_applicant_inquired(order: WorkOrder, event: ApplicantInquired, entry: Entry) -> WorkOrder:
-    """Fold one more inquiry."""
-    seen = msgspec.structs.replace(order.oversight, inquired=order.oversight.inquired + 1)
-    return msgspec.structs.replace(order, oversight=seen)
-
-
-def on_applicant_urged(order: WorkOrder, event: ApplicantUrged, entry: Entry) -> WorkOrder:
-    """Fold one more urging."""
-    seen = msgspec.structs.replace(order.oversight, urged=order.oversight.urged + 1)
-    return msgspec.structs.replace(order, oversight=seen)
+    children = (*order.links.children, *event.children)
+    return msgspec.structs.replace(order, links=msgspec.structs.replace(order.links, children=children))
 
 
 # --- the tables --------------------------------------------------------------------------------------------------
 
-BIRTHS: tuple[type[Act] | type[Fact], ...] = (Register, RegisterSecretStub, OrderRegistered, SecretStubRegistered)
+BIRTHS: tuple[type[Act | Fact], ...] = (Register, RegisterSecretStub, OrderRegistered, SecretStubRegistered)
 """Commands and events that need no order before them."""
 
 DECIDES: Mapping[type[Act], Callable[[Any, Any, Context], Sequence[Step]]] = {
@@ -1210,14 +898,7 @@ DECIDES: Mapping[type[Act], Callable[[Any, Any, Context], Sequence[Step]]] = {
     ProposeLiftConfidentiality: propose_lift,
     LiftConfidentiality: lift_confidentiality,
     RejectLiftConfidentiality: reject_lift,
-    LinkDuplicate: link_duplicate,
-    MergeOrder: merge_order,
-    Unmerge: unmerge,
     Split: split,
-    Inquire: inquire,
-    Urge: urge,
-    RecordExternalPush: record_external_push,
-    **triage.DECIDES,
 }
 
 EVOLVES: Mapping[type[Fact], Callable[[Any, Any, Entry], WorkOrder]] = {
@@ -1231,14 +912,5 @@ EVOLVES: Mapping[type[Fact], Callable[[Any, Any, Entry], WorkOrder]] = {
     ConfidentialityLiftProposed: on_lift_proposed,
     ConfidentialityLifted: on_confidentiality_lifted,
     ConfidentialityLiftRejected: on_lift_rejected,
-    DuplicateLinked: on_duplicate_linked,
-    OrdersMerged: on_orders_merged,
-    ChildMerged: on_child_merged,
-    OrderUnmerged: on_order_unmerged,
-    ChildUnmerged: on_child_unmerged,
     OrderSplit: on_order_split,
-    ApplicantInquired: on_applicant_inquired,
-    ApplicantUrged: on_applicant_urged,
-    ExternalPushRecorded: triage.unchanged,
-    **triage.EVOLVES,
 }
