@@ -12,6 +12,7 @@ from domain import guards, refusals
 from domain.context import Context
 from domain.state import Assignment, WorkOrder, has, latest_episode, put
 from domain.state import Whistle as Called
+from domain.steps.filing import mark
 from domain.steps.handling import implied_signature
 from domain.terms import (
     Act,
@@ -22,7 +23,6 @@ from domain.terms import (
     Entry,
     Fact,
     Limit,
-    Mark,
     Number,
     OrderState,
     Private,
@@ -243,7 +243,7 @@ def whistle(order: WorkOrder, command: Whistle, context: Context) -> list[Step]:
         raise refusals.OnlyStreetsWhistle(held.unit)
     if not command.departments:
         raise refusals.DepartmentsMissing
-    if len(set(command.departments)) < len(command.departments):
+    if len({held.unit, *command.departments}) <= len(command.departments):
         raise refusals.UnitNamedTwice(", ".join(command.departments))
     for department in command.departments:
         guards.may_handle(order, context, department)
@@ -294,13 +294,9 @@ def expedite(order: WorkOrder, command: Expedite, context: Context) -> list[Step
 # --- folding -----------------------------------------------------------------------------------------------------
 
 
-def _mark(entry: Entry) -> Mark:
-    return Mark(entry.at, entry.position)
-
-
 def on_meeting_held(order: WorkOrder, event: CoordinationMeetingHeld, entry: Entry) -> WorkOrder:
     """Fold the meeting; an order that waits for its supplement goes on waiting, to be coordinated afterwards."""
-    seen = msgspec.structs.replace(order.oversight, meetings=(*order.oversight.meetings, _mark(entry)))
+    seen = msgspec.structs.replace(order.oversight, meetings=(*order.oversight.meetings, mark(entry)))
     order = msgspec.structs.replace(order, oversight=seen)
     if order.state is OrderState.AWAITING_SUPPLEMENT:
         return msgspec.structs.replace(order, resume=OrderState.COORDINATING)
@@ -318,7 +314,7 @@ def on_co_added(order: WorkOrder, event: CoOrganizerAdded, entry: Entry) -> Work
         no=len(episode.assignments) + 1,
         unit=event.unit,
         role=AssignmentRole.CO,
-        given=_mark(entry),
+        given=mark(entry),
         limit=event.limit,
     )
     return latest_episode(order, assignments=(*episode.assignments, new))
@@ -326,7 +322,7 @@ def on_co_added(order: WorkOrder, event: CoOrganizerAdded, entry: Entry) -> Work
 
 def on_co_removed(order: WorkOrder, event: CoOrganizerRemoved, entry: Entry) -> WorkOrder:
     """Fold one co-organizer less; an objection of its own is settled by it."""
-    episode, at = order.running, _mark(entry)
+    episode, at = order.running, mark(entry)
     if episode is None or not has(episode.assignments, event.assignment):
         return order
     assignments = put(episode.assignments, event.assignment, state=AssignmentState.RECALLED, ended=at)
@@ -343,7 +339,7 @@ def on_whistle_blown(order: WorkOrder, event: WhistleBlown, entry: Entry) -> Wor
         no=len(order.oversight.whistles) + 1,
         by_unit=event.by_unit,
         unit=event.unit,
-        blown=_mark(entry),
+        blown=mark(entry),
         arrive_by=event.arrive_by,
         episode=len(order.episodes),
     )
@@ -355,13 +351,13 @@ def on_whistle_responded(order: WorkOrder, event: WhistleResponded, entry: Entry
     """Fold that the department came."""
     if not has(order.oversight.whistles, event.whistle):
         return order
-    answered = put(order.oversight.whistles, event.whistle, answered=_mark(entry))
+    answered = put(order.oversight.whistles, event.whistle, answered=mark(entry))
     return msgspec.structs.replace(order, oversight=msgspec.structs.replace(order.oversight, whistles=answered))
 
 
 def on_expedited(order: WorkOrder, event: ExpediteAssigned, entry: Entry) -> WorkOrder:
     """Fold the task force."""
-    return msgspec.structs.replace(order, oversight=msgspec.structs.replace(order.oversight, expedited=_mark(entry)))
+    return msgspec.structs.replace(order, oversight=msgspec.structs.replace(order.oversight, expedited=mark(entry)))
 
 
 # --- the tables --------------------------------------------------------------------------------------------------

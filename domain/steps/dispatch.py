@@ -14,6 +14,7 @@ from domain import guards, refusals
 from domain.context import Context
 from domain.policy import ClassRule, Rules
 from domain.state import Assignment, Episode, WorkOrder, begin_wait, end_episode, end_wait, has, latest_episode, put
+from domain.steps.filing import mark
 from domain.steps.returning import handed, no_escalation
 from domain.terms import (
     Act,
@@ -28,7 +29,6 @@ from domain.terms import (
     Entry,
     Fact,
     Limit,
-    Mark,
     Medium,
     Number,
     OrderState,
@@ -183,7 +183,7 @@ def dispatch(order: WorkOrder, command: Dispatch, context: Context) -> list[Step
         raise refusals.UnitNamedTwice(", ".join(units))
     ruling = _ruling(order, command, context)
     _grounded(order, command, rules, context)
-    _limited(command, rules, of_class, context)
+    limits = _limits(order, command, rules, of_class, context)
     if not command.reply_required and not rules.options.reply_optional:
         raise refusals.ReplyNotOptional
     dispatched = OrderDispatched(
@@ -197,7 +197,7 @@ def dispatch(order: WorkOrder, command: Dispatch, context: Context) -> list[Step
         supervising=command.supervising,
         basis=command.basis,
         directory=command.directory,
-        limits=command.limits,
+        limits=limits,
         reply_required=None if command.reply_required else False,
         instruction=command.instruction,
         meeting=command.meeting,
@@ -235,7 +235,11 @@ def _ruling(order: WorkOrder, command: Dispatch, context: Context) -> int | None
     ruled = next((d for d in reversed(last.disputes) if d.ruled is not None), None) if last is not None else None
     if ruled is None or last is None or last.ended_as not in ("ruled", "returned"):
         return None
+    if last.ended_as == "returned" and last.ruled is not None:  # ruled to stay, reopened, and then returned after all
+        return None
     heir = context.law.successor(ruled.ruled_unit, context.now)
+    if not context.law.active(heir, context.now) or guards.accused(order, context, heir):
+        return None  # who was ruled to handle it no longer can
     if command.lead != heir:
         raise refusals.RuledElsewhere(heir, unit=heir)
     return ruled.no
@@ -260,8 +264,18 @@ def _grounded(order: WorkOrder, command: Dispatch, rules: Rules, context: Contex
         raise refusals.MeetingMissing
 
 
-def _limited(command: Dispatch, rules: Rules, of_class: ClassRule, context: Context) -> None:
-    """Refuse limits that may not be written, are over already or too long, and their lack where no text has one."""
+def _limits(
+    order: WorkOrder, command: Dispatch, rules: Rules, of_class: ClassRule, context: Context
+) -> dict[ClockName, Limit]:
+    """Return the limits on the slip: those written, and the redo's. Raises LimitNotWritable, LimitRequired …
+
+    Who orders a redo writes its limit (S2-T6); a dispatcher does not write another over it.
+    """
+    limits, redo = dict(command.limits), _redo_limit(order, context)
+    if redo is not None and (ClockName.HANDLE not in limits or context.actor.role is Role.DISPATCHER):
+        if ClockName.HANDLE in limits:
+            raise refusals.LimitNotWritable("重办时限 the redo's limit")
+        limits[ClockName.HANDLE] = redo
     for name, limit in command.limits.items():
         if name not in WRITABLE:
             raise refusals.LimitNotWritable(name)
@@ -269,10 +283,19 @@ def _limited(command: Dispatch, rules: Rules, of_class: ClassRule, context: Cont
     for co in command.co:
         if co.limit is not None:
             guards.written_limit(co.limit, rules, context)
-    figure = command.limits.get(ClockName.HANDLE) or rules.limit(ClockName.HANDLE, of_class)
+    figure = limits.get(ClockName.HANDLE) or rules.limit(ClockName.HANDLE, of_class)
     covered = command.lead_by_hotline and all(co.limit is not None for co in command.co)
     if command.reply_required and figure is None and not covered and rules.needs_limit(of_class):
         raise refusals.LimitRequired(of_class.title)
+    return limits
+
+
+def _redo_limit(order: WorkOrder, context: Context) -> Limit | None:
+    """Return the limit written on the redo that this dispatch carries out."""
+    limit, redo, reopened = order.quality.redo_limit, order.quality.redo, order.filing.reopened
+    if limit is None or not redo or (reopened and reopened[-1] > redo[-1]):
+        return None
+    return None if context.passed(limit.until) else limit
 
 
 def recall_dispatch(order: WorkOrder, command: RecallDispatch, context: Context) -> list[Step]:
@@ -313,13 +336,9 @@ def transfer(order: WorkOrder, command: Transfer, context: Context) -> list[Step
 # --- folding -----------------------------------------------------------------------------------------------------
 
 
-def _mark(entry: Entry) -> Mark:
-    return Mark(entry.at, entry.position)
-
-
 def on_order_dispatched(order: WorkOrder, event: OrderDispatched, entry: Entry) -> WorkOrder:
     """Fold a new episode: whoever is named holds an assignment, the lead's first."""
-    at = _mark(entry)
+    at = mark(entry)
     order = end_episode(end_wait(order, "dispatched", at), "superseded", AssignmentState.DONE, at)
     named: list[tuple[UnitId, AssignmentRole, Limit | None]] = []
     if event.lead:
@@ -358,7 +377,7 @@ def on_order_dispatched(order: WorkOrder, event: OrderDispatched, entry: Entry) 
 
 def on_dispatch_recalled(order: WorkOrder, event: DispatchRecalled, entry: Entry) -> WorkOrder:
     """Fold the recall: the order waits again, since when it waited before (8.4)."""
-    at = _mark(entry)
+    at = mark(entry)
     order = end_episode(order, "recalled", AssignmentState.RECALLED, at)
     last = order.waits[-1] if order.waits else None
     if last is None or last.by != "dispatched":
@@ -369,7 +388,7 @@ def on_dispatch_recalled(order: WorkOrder, event: DispatchRecalled, entry: Entry
 
 def on_assignment_transferred(order: WorkOrder, event: AssignmentTransferred, entry: Entry) -> WorkOrder:
     """Fold the hand-over to a unit below: its signing begins, the handling limit runs on."""
-    episode, at = order.running, _mark(entry)
+    episode, at = order.running, mark(entry)
     if episode is None:
         return order
     old = episode.assignment(event.assignment) if has(episode.assignments, event.assignment) else None

@@ -13,6 +13,7 @@ from domain.context import Context
 from domain.state import Merge as Following
 from domain.state import WorkOrder, end_wait, latest_episode
 from domain.steps import triage
+from domain.steps.filing import mark
 from domain.terms import (
     Act,
     Channel,
@@ -22,7 +23,6 @@ from domain.terms import (
     Digest,
     Entry,
     Fact,
-    Mark,
     Medium,
     OrderState,
     Private,
@@ -269,10 +269,6 @@ def record_external_push(order: WorkOrder, command: RecordExternalPush, context:
 # --- folding -----------------------------------------------------------------------------------------------------
 
 
-def _mark(entry: Entry) -> Mark:
-    return Mark(entry.at, entry.position)
-
-
 def _links(order: WorkOrder, **changes: object) -> WorkOrder:
     return msgspec.structs.replace(order, links=msgspec.structs.replace(order.links, **changes))
 
@@ -284,7 +280,7 @@ def on_duplicate_linked(order: WorkOrder, event: DuplicateLinked, entry: Entry) 
 
 def on_orders_merged(order: WorkOrder, event: OrdersMerged, entry: Entry) -> WorkOrder:
     """Fold that the order follows another: what ran for it is cancelled, and kept so that it can run again."""
-    at = _mark(entry)
+    at = mark(entry)
     merge = Following(master=event.master, at=at, state_before=order.state)
     order = end_wait(order, "merged", at)
     last = order.episode
@@ -310,7 +306,7 @@ def on_order_unmerged(order: WorkOrder, event: OrderUnmerged, entry: Entry) -> W
         msgspec.structs.replace(w, until=None, by="") if w.by == "merged" and w.until == merge.at else w
         for w in order.waits
     )
-    order = _links(order, merge=msgspec.structs.replace(merge, undone=_mark(entry)))
+    order = _links(order, merge=msgspec.structs.replace(merge, undone=mark(entry)))
     order = msgspec.structs.replace(order, waits=waits, state=merge.state_before)
     last = order.episode
     if last is None or last.ended_as != "merged" or last.ended != merge.at:

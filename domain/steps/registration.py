@@ -19,6 +19,7 @@ from domain import guards, refusals
 from domain.context import Context
 from domain.state import ClassChange, Demand, Links, Wait, WorkOrder, pending, propose, settle
 from domain.steps import filing
+from domain.steps.filing import mark
 from domain.terms import (
     Act,
     Applicant,
@@ -413,9 +414,6 @@ def register(order: WorkOrder | None, command: Register, context: Context) -> li
         raise refusals.UnknownOrder(f"{command.previous}")
     _backfilled(command, context)
     context.until(context.law.next_peak_change(context.now))
-    applicant = command.applicant
-    if applicant is not None:
-        applicant = msgspec.structs.replace(applicant, subject=context.subject)
     registered = OrderRegistered(
         title=command.title,
         category=command.category,
@@ -423,7 +421,7 @@ def register(order: WorkOrder | None, command: Register, context: Context) -> li
         attributes=command.attributes,
         policy=_policy(command, context),
         content=command.content,
-        applicant=applicant,
+        applicant=_found(command.applicant, context),
         anonymous=command.anonymous,
         confidentiality=command.confidentiality,
         place=command.place,
@@ -452,6 +450,11 @@ def register(order: WorkOrder | None, command: Register, context: Context) -> li
         assumed_policy=command.assume_policy is not None,
     )
     return [registered] if command.reserved is not None else [registered, _order_number(context)]
+
+
+def _found(applicant: Applicant | None, context: Context) -> Applicant | None:
+    """Return the applicant as the subject the door found or drew."""
+    return None if applicant is None else msgspec.structs.replace(applicant, subject=context.subject)
 
 
 def _order_number(context: Context, count: int = 1) -> Number:
@@ -544,14 +547,11 @@ def supplement(order: WorkOrder, command: Supplement, context: Context) -> list[
     given = (command.content, command.applicant, command.place, command.address, command.attachments)
     if not any(given):
         raise refusals.NothingChanged
-    applicant = command.applicant
-    if applicant is not None:
-        applicant = msgspec.structs.replace(applicant, subject=context.subject)
     return [
         OrderSupplemented(
             items=command.items,
             content=command.content,
-            applicant=applicant,
+            applicant=_found(command.applicant, context),
             place=command.place,
             address=command.address,
             attachments=command.attachments,
@@ -735,10 +735,6 @@ def _child(parent: WorkOrder, child: SplitChild, ordinal: int) -> OrderRegistere
 # --- folding -----------------------------------------------------------------------------------------------------
 
 
-def _mark(entry: Entry) -> Mark:
-    return Mark(entry.at, entry.position)
-
-
 def _number(entry: Entry, ordinal: int | None, reserved: ReservedNumber | None, old: str) -> str:
     """Return the order's number: a reserved one, the commit's, or the old system's."""
     if reserved is not None:
@@ -801,15 +797,9 @@ def on_secret_stub_registered(order: WorkOrder | None, event: SecretStubRegister
         policy=event.policy,
         anonymous=True,
     )
-    return refused_as_secret(on_order_registered(order, stub, entry), entry)
-
-
-def refused_as_secret(order: WorkOrder, entry: Entry) -> WorkOrder:
-    """Return the order refused as a state secret."""
-    order = filing.closed(order, ClosureKind.NOT_ACCEPTED, entry)
-    return msgspec.structs.replace(
-        order, filing=msgspec.structs.replace(order.filing, refusal=str(RefusalReason.STATE_SECRET))
-    )
+    order = filing.closed(on_order_registered(order, stub, entry), ClosureKind.NOT_ACCEPTED, entry)
+    refused = msgspec.structs.replace(order.filing, refusal=str(RefusalReason.STATE_SECRET))
+    return msgspec.structs.replace(order, filing=refused)
 
 
 def on_supplement_requested(order: WorkOrder, event: SupplementRequested, entry: Entry) -> WorkOrder:
@@ -850,7 +840,7 @@ def on_classified(order: WorkOrder, event: OrderClassified | OrderReclassified, 
     changes = order.changes
     if event.attributes != order.attributes:
         lengthens = isinstance(event, OrderReclassified) and event.lengthens
-        change = ClassChange(at=_mark(entry), before=order.attributes, after=event.attributes, lengthens=lengthens)
+        change = ClassChange(at=mark(entry), before=order.attributes, after=event.attributes, lengthens=lengthens)
         changes = (*changes, change)
     return msgspec.structs.replace(order, demand=demand, attributes=event.attributes, changes=changes)
 

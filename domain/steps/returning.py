@@ -24,6 +24,7 @@ from domain.state import (
     put,
 )
 from domain.steps.coordinating import co_of
+from domain.steps.filing import mark
 from domain.steps.handling import implied_signature
 from domain.terms import (
     Act,
@@ -36,7 +37,6 @@ from domain.terms import (
     DispatchType,
     Entry,
     Fact,
-    Mark,
     OrderState,
     Private,
     RefusalReason,
@@ -570,10 +570,6 @@ def reopen_ruling(order: WorkOrder, command: ReopenRuling, context: Context) -> 
 # --- folding: reporting upwards ----------------------------------------------------------------------------------
 
 
-def _mark(entry: Entry) -> Mark:
-    return Mark(entry.at, entry.position)
-
-
 def on_return_escalated(order: WorkOrder, event: ReturnEscalated, entry: Entry) -> WorkOrder:
     """Fold the request to the unit above."""
     episode = order.running
@@ -585,7 +581,7 @@ def on_return_escalated(order: WorkOrder, event: ReturnEscalated, entry: Entry) 
         unit=event.from_unit,
         to=event.unit,
         by=entry.actor.user,
-        raised=_mark(entry),
+        raised=mark(entry),
     )
     return latest_episode(_acts(order, event.assignment), escalations=(*episode.escalations, asked))
 
@@ -607,12 +603,14 @@ def handed(order: WorkOrder, episode: Episode, new: Assignment, parent: UnitId) 
     order = latest_episode(order, lead=new.unit, lead_parent=parent)
     if order.state is OrderState.RETURN_REVIEW:
         return order
-    return msgspec.structs.replace(order, state=OrderState.DISPATCHED)
+    if new.signed is not None and order.episodes[-1].first_signed is None:
+        order = latest_episode(order, first_signed=new.signed)
+    return msgspec.structs.replace(order, state=_handled_state(order.episodes[-1]))
 
 
 def on_escalation_accepted(order: WorkOrder, event: ReturnEscalationAccepted, entry: Entry) -> WorkOrder:
     """Fold that the unit above holds the assignment again, as first-level as it was when it held it before."""
-    episode, at = order.running, _mark(entry)
+    episode, at = order.running, mark(entry)
     if episode is None or not has(episode.escalations, event.escalation):
         return order
     asked = episode.escalations[event.escalation - 1]
@@ -624,11 +622,15 @@ def on_escalation_accepted(order: WorkOrder, event: ReturnEscalationAccepted, en
     old = episode.assignment(asked.assignment)
     before = next((a for a in reversed(episode.assignments) if a.unit == event.unit and a.no < old.no), None)
     ended = put(episode.assignments, old.no, state=AssignmentState.RETURNED, ended=old.ended or at)
-    again = Assignment(
+    again = Assignment(  # taking it back is taking it over: there is nothing more to sign for
         no=len(ended) + 1,
         unit=event.unit,
         role=old.role,
         given=at,
+        state=AssignmentState.SIGNED,
+        signed=at,
+        signed_by=entry.actor.user,
+        implied=True,
         transferred_from=before.transferred_from if before is not None else old.transferred_from,
         limit=old.limit,
     )
@@ -640,7 +642,7 @@ def on_escalation_rejected(order: WorkOrder, event: ReturnEscalationRejected, en
     episode = order.running
     if episode is None or not has(episode.escalations, event.escalation):
         return order
-    return latest_episode(order, escalations=put(episode.escalations, event.escalation, decided=_mark(entry)))
+    return latest_episode(order, escalations=put(episode.escalations, event.escalation, decided=mark(entry)))
 
 
 # --- folding: returning ------------------------------------------------------------------------------------------
@@ -666,7 +668,7 @@ def _asked(order: WorkOrder, event: ReturnRequested | CoObjectionRaised, entry: 
         unit=event.unit,
         by=entry.actor.user,
         ground=event.ground,
-        requested=_mark(entry),
+        requested=mark(entry),
         late=isinstance(event, ReturnRequested) and event.late,
         co=co,
     )
@@ -684,7 +686,7 @@ def on_return_requested(order: WorkOrder, event: ReturnRequested, entry: Entry) 
     if episode is None:
         return order
     order = _asked(order, event, entry, co=False)
-    order = latest_episode(order, passed_on=episode.passed_on or _mark(entry))
+    order = latest_episode(order, passed_on=episode.passed_on or mark(entry))
     return msgspec.structs.replace(order, state=OrderState.RETURN_REVIEW)
 
 
@@ -698,7 +700,7 @@ def on_late_return_consented(order: WorkOrder, event: LateReturnConsented, entry
     episode = order.episode
     if episode is None or not has(episode.returns, event.return_no):
         return order
-    return latest_episode(order, returns=put(episode.returns, event.return_no, consent=_mark(entry)))
+    return latest_episode(order, returns=put(episode.returns, event.return_no, consent=mark(entry)))
 
 
 def _stays(order: WorkOrder, no: int, **changes: object) -> WorkOrder:
@@ -719,17 +721,17 @@ def _stays(order: WorkOrder, no: int, **changes: object) -> WorkOrder:
 
 def on_return_withdrawn(order: WorkOrder, event: ReturnWithdrawn, entry: Entry) -> WorkOrder:
     """Fold the withdrawal."""
-    return _stays(order, event.return_no, withdrawn=_mark(entry))
+    return _stays(order, event.return_no, withdrawn=mark(entry))
 
 
 def on_return_rejected(order: WorkOrder, event: ReturnRejected, entry: Entry) -> WorkOrder:
     """Fold the rejection."""
-    return _stays(order, event.return_no, decided=_mark(entry), approved=False)
+    return _stays(order, event.return_no, decided=mark(entry), approved=False)
 
 
 def on_return_approved(order: WorkOrder, event: ReturnApproved, entry: Entry) -> WorkOrder:
     """Fold the approval: the lead's ends the episode, a co-organizer's only its own part."""
-    episode, at = order.running, _mark(entry)
+    episode, at = order.running, mark(entry)
     if episode is None or not has(episode.returns, event.return_no):
         return order
     asked = episode.returns[event.return_no - 1]
@@ -751,13 +753,13 @@ def on_dispute_raised(order: WorkOrder, event: DisputeRaised, entry: Entry) -> W
     episode = order.running
     if episode is None:
         return order
-    dispute = Dispute(no=len(episode.disputes) + 1, unit=event.unit, by=entry.actor.user, raised=_mark(entry))
+    dispute = Dispute(no=len(episode.disputes) + 1, unit=event.unit, by=entry.actor.user, raised=mark(entry))
     return latest_episode(order, disputes=(*episode.disputes, dispute))
 
 
 def on_dispute_ruled(order: WorkOrder, event: DisputeRuled, entry: Entry) -> WorkOrder:
     """Fold the ruling: the lead keeps the order for good, or it waits for the dispatch to the unit ruled."""
-    episode, at = order.episode, _mark(entry)
+    episode, at = order.episode, mark(entry)
     if episode is None:
         return order
     if has(episode.disputes, event.dispute):

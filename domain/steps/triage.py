@@ -16,7 +16,7 @@ from domain import guards, refusals
 from domain.context import Context
 from domain.state import Referral, WorkOrder, pending, propose, put, settle
 from domain.steps import filing
-from domain.steps.filing import OrderClosed
+from domain.steps.filing import OrderClosed, mark
 from domain.terms import (
     Act,
     Citation,
@@ -26,7 +26,6 @@ from domain.terms import (
     EmergencyService,
     Entry,
     Fact,
-    Mark,
     Medium,
     Number,
     OrderState,
@@ -565,10 +564,6 @@ def withdraw(order: WorkOrder, command: Withdraw, context: Context) -> list[Step
 # --- folding -----------------------------------------------------------------------------------------------------
 
 
-def _mark(entry: Entry) -> Mark:
-    return Mark(entry.at, entry.position)
-
-
 def _oversight(order: WorkOrder, **changes: object) -> WorkOrder:
     return msgspec.structs.replace(order, oversight=msgspec.structs.replace(order.oversight, **changes))
 
@@ -599,7 +594,7 @@ def on_caller_referred(order: WorkOrder, event: CallerReferred, entry: Entry) ->
     if not event.follow_up:
         return order
     referral = Referral(
-        no=len(order.referrals) + 1, unit=event.unit, referred=_mark(entry), follow_up_by=event.follow_up_by
+        no=len(order.referrals) + 1, unit=event.unit, referred=mark(entry), follow_up_by=event.follow_up_by
     )
     return msgspec.structs.replace(order, referrals=(*order.referrals, referral))
 
@@ -608,7 +603,7 @@ def on_referral_followed_up(order: WorkOrder, event: ReferralFollowedUp, entry: 
     """Fold the follow-up done."""
     if not 0 < event.referral <= len(order.referrals):
         return order
-    done = put(order.referrals, event.referral, followed_up=_mark(entry), settled=event.settled)
+    done = put(order.referrals, event.referral, followed_up=mark(entry), settled=event.settled)
     return msgspec.structs.replace(order, referrals=done)
 
 
@@ -626,7 +621,7 @@ def on_emergency_handed_over(order: WorkOrder, event: EmergencyHandedOver, entry
 
 def on_incident_verified(order: WorkOrder, event: IncidentVerified, entry: Entry) -> WorkOrder:
     """Fold the verification."""
-    return _oversight(order, incident_verified=_mark(entry))
+    return _oversight(order, incident_verified=mark(entry))
 
 
 def on_cross_region_transferred(order: WorkOrder, event: CrossRegionTransferred, entry: Entry) -> WorkOrder:
@@ -636,7 +631,7 @@ def on_cross_region_transferred(order: WorkOrder, event: CrossRegionTransferred,
 
 def on_transfer_receipt_recorded(order: WorkOrder, event: TransferReceiptRecorded, entry: Entry) -> WorkOrder:
     """Fold the other platform's answer."""
-    received = _mark(entry) if event.taken else None
+    received = mark(entry) if event.taken else None
     return msgspec.structs.replace(order, links=msgspec.structs.replace(order.links, region_received=received))
 
 
@@ -645,7 +640,7 @@ def on_order_withdrawn(order: WorkOrder, event: OrderWithdrawn, entry: Entry) ->
     merge = order.links.merge
     if merge is None or merge.undone is not None:
         return order
-    undone = msgspec.structs.replace(merge, undone=_mark(entry))
+    undone = msgspec.structs.replace(merge, undone=mark(entry))
     return msgspec.structs.replace(order, links=msgspec.structs.replace(order.links, merge=undone))
 
 
