@@ -259,7 +259,9 @@ def test_a_room_or_package_the_contracts_forgot_is_found():
     ],
 )
 def test_a_file_without_a_place_or_an_arrow_upwards_breaks_the_contract(tmp_path, file, source, complaint):
-    packages = [*pyproject()["tool"]["importlinter"]["root_packages"], "domain/steps"]
+    linting = pyproject()["tool"]["importlinter"]
+    boxes = {box for contract in linting["contracts"] for box in contract.get("containers", [])}
+    packages = sorted({*linting["root_packages"], *(box.replace(".", "/") for box in boxes)})
     for name in [*packages, "domain/terms", "domain/steps/registration"]:
         inside = tmp_path / (f"{name}/__init__.py" if name in packages else f"{name}.py")
         inside.parent.mkdir(exist_ok=True)
