@@ -25,7 +25,7 @@ from domain.clocks import Clock, clock_of
 from domain.context import Context
 from domain.journals import series
 from domain.law import Law
-from domain.policy import Pack, complete, load_pack, ref
+from domain.policy import Option, Pack, complete, load_pack, ref
 from domain.refusals import Refusal, RoleNotAllowed
 from domain.state import Assignment, Demand, Episode, Wait, WorkOrder
 from domain.terms import (
@@ -336,6 +336,27 @@ class Case:
         """The same with fields of the order changed by hand."""
         same = self.at(self.now)
         same.order = msgspec.structs.replace(self.order, **changes)
+        return same
+
+    def under(self, **options: Any) -> Case:
+        """The same, bound to its pack with these options changed."""
+        bound = self.law.rules(self.order.policy).pack
+        kept = [option for option in bound.options if option.name not in options]
+        changed = [Option(name=name, value=value, basis=BASIS) for name, value in options.items()]
+        made = msgspec.structs.replace(bound, options=(*kept, *changed))
+        published = institution.PolicyPackPublished(pack=made, digest=ref(made).digest, valid_from=None)
+        same = self.having(policy=ref(made))
+        same.law = institution.evolve(
+            self.law,
+            Entry(
+                event=published,
+                stream="institution",
+                version=self.law.version + 1,
+                position=1,
+                recorded_at=at("2010-01-02 00:00"),
+                actor=SYSTEM,
+            ),
+        )
         return same
 
     def when(self, command: Act, *, by: Actor) -> When:

@@ -553,7 +553,8 @@ def on_applicant_informed(order: WorkOrder, event: ApplicantInformed, entry: Ent
         order = latest_episode(order, informed_acceptance=order.episodes[-1].informed_acceptance or at)
     if event.about is not InformAbout.RESULT:
         return order
-    order = latest_episode(order, informed_result=at)
+    if order.episodes:
+        order = latest_episode(order, informed_result=at)
     if not 0 < event.reply <= len(order.replies):
         return order
     about = order.replies[event.reply - 1]

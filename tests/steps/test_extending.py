@@ -126,8 +126,9 @@ class TestAsking:
         case = given(working("S4-BEIJING", urgency=Urgency.LIVELIHOOD)).at("2025-06-16 12:00")
         lawful = RequestExtension(days=1, reason="需鉴定", legal_basis=BASIS)
         case = case.does(lawful, by=APPROVER).does(GRANT, by=COLLEAGUE)
-        assert case.clock(ClockName.HANDLE).due is not None
-        assert case.clock(ClockName.HANDLE).due > at("2025-06-17 09:00")
+        due = case.clock(ClockName.HANDLE).due
+        assert due is not None
+        assert due > at("2025-06-17 09:00")
 
 
 class TestDeciding:
