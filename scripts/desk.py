@@ -11,7 +11,6 @@ from typing import Any, TypeVar, Union, get_type_hints
 
 import click
 import msgspec
-from projections.engine import Projections
 from rich.markup import escape
 from rich.table import Table
 
@@ -22,6 +21,7 @@ from domain.ledger import Ledger, Receipt
 from domain.order import fold, history
 from domain.refusals import UnknownOrder
 from domain.terms import Act, Actor, Entry, Origin, Role
+from projections.engine import Projections
 from scripts import embedded, printing, wiring
 from scripts.lawbook import answer
 from scripts.wiring import SettingError

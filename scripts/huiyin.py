@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 import msgspec
 import psycopg
-from projections.engine import Projections
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from domain.calendar import CalendarError, load_calendar
@@ -26,6 +25,7 @@ from domain.ledger import Ledger, Receipt
 from domain.policy import PolicyError
 from domain.refusals import Refusal
 from domain.terms import Act, Actor
+from projections.engine import Projections
 from scripts import desk, embedded, importing, lawbook, printing, wiring
 from scripts.desk import as_option, city_option, json_option, with_city
 from scripts.lawbook import answer

@@ -259,6 +259,7 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     column: str | None = None
     constant: Any = None
+    same: str | None = None  # what the row's first event has in this field
     table: str | None = None
     patterns: list[tuple[str, Any]] = []  # the first pattern found in the column decides
     extract: str | None = None  # the first group of this pattern in the column
@@ -269,6 +270,8 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def derived(self) -> bool:
         """Tell whether the value is not simply what the source says (8.15)."""
+        if self.same is not None:
+            return False  # said so where it was derived
         return self.column is None or bool(self.patterns) or self.extract is not None
 
 
@@ -293,7 +296,7 @@ class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     encoding: str = "utf-8-sig"
     delimiter: str = ","
     zone: str = "Asia/Shanghai"
-    times: list[str] = ["%Y-%m-%d %H:%M:%S"]
+    times: tuple[str, ...] = ("%Y-%m-%d %H:%M:%S",)
     tables: dict[str, dict[str, Any]] = {}
     required: list[str] = []
 
@@ -369,23 +372,24 @@ class Table:
     def facts(self, row: dict[str, str]) -> list[tuple[Step, datetime]]:
         """Return the events that a row states, with when each occurred. Raises ValidationError or TimeDisorder."""
         found: list[tuple[Step, datetime]] = []
+        first: dict[str, Any] = {}
         for event in self.mapping.event:
             if event.when is not None and not row.get(event.when):
                 continue
             at = self.instant(row.get(event.at, ""))
             if found and at < found[-1][1]:
                 raise TimeDisorder(f"{event.at} {at:%Y-%m-%d %H:%M:%S} < {found[-1][1]:%Y-%m-%d %H:%M:%S}")
-            found.append((self._fact(event, row), at))
+            found.append((self._fact(event, row, first), at))
             if event.number:
                 found.append((Number(journal="order", prefix=event.number, per=Period.DAY), at))
         return found
 
-    def _fact(self, event: Event, row: dict[str, str]) -> Fact:
+    def _fact(self, event: Event, row: dict[str, str], first: dict[str, Any]) -> Fact:
         plain: dict[str, Any] = {}
         derived = [event.derived] if event.derived else []
         subject = ""
         for path, source in event.fields.items():
-            value = self.value(source, row)
+            value = first.get(source.same) if source.same is not None else self.value(source, row)
             if source.title:
                 subject = str(value or "")
                 continue
@@ -400,6 +404,8 @@ class Table:
             plain["policy"] = msgspec.to_builtins(self.policy)
             plain["old_number"] = row[self.mapping.key]
             plain["assumed_policy"] = self.assumed
+        if not first:
+            first.update(plain)
         if derived:
             plain["derived"] = [f"{self.mapping.name}: {said}" for said in derived]
         return msgspec.convert({"type": event.fact, **plain}, FACTS[event.fact])
