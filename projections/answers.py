@@ -1,0 +1,325 @@
+"""问答. What the tables are asked: worklists, counts, what is overdue; every answer with the position it is true at.
+
+An answer is read in one snapshot with the checkpoint of its table. A unit bears what its predecessors were given:
+succession is looked up in the law when a question is asked, and never written into rows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Generic, NamedTuple, TypeVar
+from uuid import UUID
+
+import msgspec
+import psycopg
+from psycopg import IsolationLevel
+
+from domain.clocks import Clock, Status, clocks
+from domain.law import Law
+from domain.refusals import Refusal, UnknownOrder
+from domain.terms import ClockName, OrderState, UnitId
+from projections import clocks as clock_table
+from projections import notices as notice_table
+from projections import orders as order_table
+from projections.case import reach
+from projections.clocks import ClockRow
+from projections.engine import BATCH, Connection, Engine, ProjectionOutdated, pool, rows, session
+from projections.notices import NoticeRow
+from projections.orders import OrderRow
+
+PROJECTIONS = (order_table.PROJECTION, clock_table.PROJECTION, notice_table.PROJECTION)
+
+ASKING = {"timezone": "UTC", "jit": "off", "plan_cache_mode": "force_custom_plan", "statement_timeout": "30s"}
+"""What a session that asks sets for itself."""
+
+SHORTEST_PREFIX = 6
+"""Hexadecimal digits of an id that are taken for its beginning."""
+
+R = TypeVar("R")
+
+
+class NumberAmbiguous(Refusal):
+    """有多件工单符合，请写全。Several orders fit: write more of the number."""
+
+
+class Listing(msgspec.Struct, Generic[R], frozen=True):
+    """Rows, the position they are true at, and whether there are more after them."""
+
+    position: int
+    rows: tuple[R, ...]
+    more: bool = False
+
+
+class UnitOrders(msgspec.Struct, frozen=True):
+    """How many orders a unit leads or led last; empty `unit`: the hotline itself."""
+
+    unit: str
+    orders: int
+    open: int
+    overdue: int
+
+
+class UnitClocks(msgspec.Struct, frozen=True):
+    """A unit's clocks as seen at an instant, by the words of `domain.clocks.Status`; windows are not counted."""
+
+    unit: str
+    running: int = 0
+    pending_extension: int = 0
+    overdue: int = 0
+    on_time: int = 0
+    late: int = 0
+    cancelled: int = 0
+    cancelled_late: int = 0
+    lapsed: int = 0
+    measured: int = 0
+
+
+class DueChange(msgspec.Struct, frozen=True):
+    """A clock that runs and falls due otherwise under another law."""
+
+    order_id: UUID
+    number: str
+    clock: str
+    key: str
+    unit: str
+    old_due: datetime | None
+    new_due: datetime | None
+    provisional: bool  # the new one
+
+
+class _Snapshot(NamedTuple):
+    """A table's rows at one moment."""
+
+    connection: Connection
+    sql: Mapping[str, bytes]
+    position: int
+
+    async def ask(self, name: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """Return the rows of a named statement."""
+        return await rows(self.connection, self.sql[name], *parameters)
+
+
+class Projections(Engine):
+    """The tables of one city: followed, made again, and asked."""
+
+    def __init__(self, dsn: str, city: str, *, page: int = 2000, sessions: int = 4) -> None:
+        super().__init__(dsn, city, PROJECTIONS, page=page)
+        self._asking = pool(dsn, ASKING, sessions)
+
+    async def open(self) -> None:
+        """Open the sessions; make the tables that are missing. Raises NotInitialised where the city has no ledger."""
+        await self._asking.open()
+        await super().open()
+
+    async def close(self) -> None:
+        """Close every session."""
+        await self._asking.close()
+        await super().close()
+
+    @contextlib.asynccontextmanager
+    async def _snapshot(self, name: str) -> AsyncIterator[_Snapshot]:
+        """Lend the active table of a projection. Raises ProjectionOutdated for one of another release."""
+        async with session(self._asking) as connection:
+            await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
+            await connection.set_read_only(True)
+            async with connection.transaction():
+                version, form, position = (await rows(connection, self._sql["active"], name))[0]
+                if form != self.projections[name].form:
+                    raise ProjectionOutdated(name)
+                yield _Snapshot(connection, self.sql_of(name, version), position)
+
+    async def _ask(self, projection: str, name: str, *parameters: object) -> tuple[int, list[tuple[Any, ...]]]:
+        """Return a table's position and the rows of one statement about it."""
+        for last in (False, True):
+            try:
+                async with self._snapshot(projection) as snapshot:
+                    return snapshot.position, await snapshot.ask(name, *parameters)
+            except psycopg.errors.UndefinedTable:  # switched away from and dropped after this snapshot began
+                if last:
+                    raise
+        raise AssertionError
+
+    # --- orders --------------------------------------------------------------------------------------------------
+
+    async def list_orders(
+        self,
+        *,
+        states: Iterable[OrderState] | None = None,
+        unit: UnitId | None = None,
+        overdue: datetime | None = None,
+        limit: int = 50,
+        after: UUID | None = None,
+    ) -> Listing[OrderRow]:
+        """Return orders in the order of their ids, which is that of registration.
+
+        `unit` leads or led last (empty: the hotline itself); `overdue` is the instant at which some duty is late;
+        `after` is the last id of the page before.
+        """
+        wanted = None if states is None else [str(state) for state in states]
+        units = await self._heirs_of(unit, overdue)
+        position, found = await self._ask("orders", "list", wanted, units, overdue, after, limit + 1)
+        return _listing(OrderRow, position, found, limit)
+
+    async def orders_by_due(
+        self, *, unit: UnitId | None = None, limit: int = 50, after: tuple[datetime, UUID] | None = None
+    ) -> Listing[OrderRow]:
+        """Return orders with a running duty, the next due first; `unit` has that duty, `after` is (due, id)."""
+        units = await self._heirs_of(unit, None)
+        due, last = after or (None, None)
+        position, found = await self._ask("orders", "list_by_due", units, due, last, limit + 1)
+        return _listing(OrderRow, position, found, limit)
+
+    async def find_orders(self, text: str, limit: int = 10) -> Listing[OrderRow]:
+        """Return the orders of a printed number, of an old system's number, or of an id or its beginning."""
+        text = text.strip()
+        position, found = await self._ask("orders", "by_number", text, limit + 1)
+        if not found and (span := _id_span(text)) is not None:
+            position, found = await self._ask("orders", "by_id", *span, limit + 1)
+        return _listing(OrderRow, position, found, limit)
+
+    async def order_by_number(self, text: str) -> OrderRow:
+        """Return the one order that a number or the beginning of an id means. Raises UnknownOrder, NumberAmbiguous."""
+        found = await self.find_orders(text)
+        if not found.rows:
+            raise UnknownOrder(text)
+        first, *others = found.rows
+        if others:
+            numbers = ", ".join(row.number or str(row.id) for row in found.rows)
+            raise NumberAmbiguous(numbers + (" …" if found.more else ""))
+        return first
+
+    async def counts_by_state(self) -> tuple[int, dict[str, int]]:
+        """Return the position, and how many orders are in each state, in the order of the flow."""
+        position, found = await self._ask("orders", "count_by_state")
+        counts = dict(found)
+        return position, {str(state): counts[state] for state in OrderState if state in counts}
+
+    async def counts_by_unit(self, now: datetime) -> Listing[UnitOrders]:
+        """Return how many orders each unit leads or led last, those of its predecessors with them."""
+        position, found = await self._ask("orders", "count_by_unit", now)
+        totals: dict[str, Counter[str]] = {}
+        law = await self.law_at(position)
+        for unit, *numbers in found:
+            counts = dict(zip(("orders", "open", "overdue"), numbers, strict=True))
+            totals.setdefault(law.successor(unit, now), Counter()).update(counts)
+        return Listing(
+            position, tuple(UnitOrders(unit, *(of[name] for name in _OF_ORDERS)) for unit, of in _sorted(totals))
+        )
+
+    # --- clocks --------------------------------------------------------------------------------------------------
+
+    async def clocks_of(self, order: UUID) -> Listing[ClockRow]:
+        """Return the clocks of an order, in the order of its life."""
+        position, found = await self._ask("clocks", "of_order", order)
+        return _listing(ClockRow, position, found)
+
+    async def clock_counts_by_unit(self, now: datetime) -> Listing[UnitClocks]:
+        """Return how each unit's clocks stand at an instant, those of its predecessors with them."""
+        position, found = await self._ask("clocks", "count_by_unit", now)
+        law = await self.law_at(position)
+        totals: dict[str, Counter[str]] = {}
+        for unit, status, count in found:
+            totals.setdefault(law.successor(unit, now), Counter())[Status(status).value] += count
+        return Listing(position, tuple(UnitClocks(unit, **of) for unit, of in _sorted(totals)))
+
+    async def overdue(
+        self,
+        now: datetime,
+        *,
+        unit: UnitId | None = None,
+        limit: int = 50,
+        after: ClockRow | None = None,
+    ) -> Listing[ClockRow]:
+        """Return the running clocks that are late at an instant, the longest first; `after` ended the page before."""
+        units = await self._heirs_of(unit, now)
+        last = (None, None, None) if after is None else (after.late_after, after.order_id, after.no)
+        position, found = await self._ask("clocks", "overdue", now, units, *last, limit + 1)
+        return _listing(ClockRow, position, found, limit)
+
+    async def due_changes(self, before: Law, after: Law) -> Listing[DueChange]:
+        """Return the running clocks that fall due otherwise under a second law: what a revised calendar moves.
+
+        Cases are taken as they are where the table of clocks stands. Nothing is written.
+        """
+        async with self._turn, session(self._work) as connection:
+            active = next(v for v in await self._versions(connection) if v.name == "clocks" and v.active)
+            streams = await self._reached(connection, [active], reach(before, after), active.position)
+            changes: list[DueChange] = []
+            ordered = sorted(streams)
+            for start in range(0, len(ordered), BATCH):
+                some = ordered[start : start + BATCH]
+                for case in await self._cases(connection, some, active.position, after):
+                    old = {(clock.name, clock.key): clock for clock in clocks(case.order, before)}
+                    changes += _changes(case.order.id, case.order.number, old, case.clocks)
+        return Listing(active.position, tuple(changes))
+
+    async def due_changes_at(self, position: int) -> Listing[DueChange]:
+        """Return what the institution's entry at a position moved, among the clocks that run now."""
+        return await self.due_changes(await self.law_at(position - 1), await self.law_at(position))
+
+    # --- notices -------------------------------------------------------------------------------------------------
+
+    async def list_notices(
+        self,
+        *,
+        unit: UnitId | None = None,
+        states: Iterable[str] | None = None,
+        only_open: bool = False,
+        limit: int = 50,
+        after: tuple[UUID, int] | None = None,
+    ) -> Listing[NoticeRow]:
+        """Return notices in the order of the orders they are about; `after` is the last (order_id, no) before."""
+        units = await self._heirs_of(unit, None)
+        wanted = None if states is None else [str(state) for state in states]
+        last = after or (None, None)
+        position, found = await self._ask("notices", "list", units, wanted, only_open, *last, limit + 1)
+        return _listing(NoticeRow, position, found, limit)
+
+    async def notices_of(self, order: UUID) -> Listing[NoticeRow]:
+        """Return the notices of an order."""
+        position, found = await self._ask("notices", "of_order", order)
+        return _listing(NoticeRow, position, found)
+
+    # --- units ---------------------------------------------------------------------------------------------------
+
+    async def _heirs_of(self, unit: UnitId | None, now: datetime | None) -> list[str] | None:
+        """Return the unit and those whose duties it bears; None for a question about all."""
+        if not unit:
+            return None if unit is None else [""]
+        async with session(self._work) as connection:
+            head, until = await self._head(connection)
+        law = await self.law_at(head)
+        at = now or until
+        return [unit, *(u for u in law.units.by_id if u != unit and law.successor(u, at) == unit)]
+
+
+_OF_ORDERS = ("orders", "open", "overdue")
+
+
+def _sorted(totals: Mapping[str, Counter[str]]) -> list[tuple[str, Counter[str]]]:
+    return sorted(totals.items())
+
+
+def _listing(kind: type[R], position: int, found: Sequence[tuple[Any, ...]], limit: int | None = None) -> Listing[R]:
+    shown = found if limit is None else found[:limit]
+    return Listing(position, tuple(kind(*row) for row in shown), len(found) > len(shown))
+
+
+def _id_span(text: str) -> tuple[UUID, UUID] | None:
+    """Return the first and last id that begin with a text; None where it is not the beginning of an id."""
+    digits = text.lower().replace("-", "")
+    if not SHORTEST_PREFIX <= len(digits) <= 32 or not set(digits) <= set("0123456789abcdef"):
+        return None
+    return UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
+
+
+def _changes(
+    order: UUID, number: str, old: Mapping[tuple[ClockName, str], Clock], new: Iterable[Clock]
+) -> Iterable[DueChange]:
+    for clock in new:
+        before = old.get((clock.name, clock.key))
+        if clock.running and before is not None and before.due != clock.due:
+            yield DueChange(order, number, clock.name, clock.key, clock.unit, before.due, clock.due, clock.provisional)

@@ -1,0 +1,117 @@
+"""一案. What every projection derives its rows from, and how far a change of the law reaches.
+
+A row is a function of one case's entries and of the law, both up to the same position. So a page of events touches
+the cases it names; and where it changes the law, those whose rows could come out differently: `Reach`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from domain.calendar import CalendarYear
+from domain.clocks import WINDOWS, Clock, clocks
+from domain.law import Law
+from domain.state import WorkOrder
+from domain.terms import ClockName
+from domain.units import day_start
+
+
+class Row(msgspec.Struct, frozen=True):
+    """The base of a table's rows: its fields are the table's columns, in their order."""
+
+
+class Case:
+    """One order as its entries up to a position make it, with its clocks under the law of a position."""
+
+    __slots__ = ("_clocks", "law", "order", "position")
+
+    def __init__(self, order: WorkOrder, position: int, law: Law) -> None:
+        self.order = order
+        self.position = position  # of its last entry: what the rows are true at, until an entry follows
+        self.law = law
+        self._clocks: tuple[Clock, ...] | None = None
+
+    @property
+    def clocks(self) -> tuple[Clock, ...]:
+        """Every clock of the case, derived once however many projections ask."""
+        if self._clocks is None:
+            self._clocks = clocks(self.order, self.law)
+        return self._clocks
+
+
+class Projection(NamedTuple):
+    """A table and the pure function that says what stands in it about one case.
+
+    `form` is raised whenever columns or meaning change: a table of another form is made again, never followed.
+    """
+
+    name: str
+    form: int
+    row: type[Row]
+    derive: Callable[[Case], Sequence[Row]]
+    sql: Path
+
+
+def late_after(clock: Clock) -> datetime | None:
+    """Return the instant after which a duty still undone counts as late; None for what nobody is ever late with."""
+    if clock.due is None or clock.name in WINDOWS or clock.name is ClockName.RETURN:
+        return None
+    return clock.due if clock.grace is None else max(clock.due, clock.grace)
+
+
+# --- law that changed --------------------------------------------------------------------------------------------
+
+
+class Reach(msgspec.Struct, frozen=True, kw_only=True):
+    """Which cases may have other rows since the law changed: never too few of them."""
+
+    due_from: datetime | None = None  # those with a due instant from here on: a calendar changed no day before
+    outages: tuple[tuple[datetime, datetime], ...] = ()  # those whose evaluation would end inside [from, until)
+    everything: bool = False
+
+    def __bool__(self) -> bool:
+        """Tell whether any case is reached."""
+        return self.everything or self.due_from is not None or bool(self.outages)
+
+
+def reach(before: Law, after: Law) -> Reach:
+    """Return how far the difference between two laws reaches.
+
+    Packs reach nothing: a case is bound to one by its digest. Overlays bind beside it, closed cases included; they
+    change once in years, so that all is derived again. Peaks, units and roles stand in the events themselves.
+    """
+    if before is after:
+        return Reach()
+    held = before.calendars.versions
+    changed = [
+        _first_difference(new.calendar, [v.calendar for v in held if v.calendar.year == new.calendar.year])
+        for new in after.calendars.versions
+        if new not in held
+    ]
+    since = min((day for day in changed if day is not None), default=None)
+    return Reach(
+        due_from=None if since is None else day_start(since),
+        outages=tuple((o.from_at, o.until) for o in after.outages if o not in before.outages),
+        everything=_overlays(before) != _overlays(after),
+    )
+
+
+def _overlays(law: Law) -> list[tuple[str, date | None, date | None, bool]]:
+    return [(p.ref.digest, p.first, p.last, p.assumed) for p in law.policies.publications if p.pack.overlay]
+
+
+def _first_difference(new: CalendarYear, held: Sequence[CalendarYear]) -> date | None:
+    """Return the first day on which a year differs from any version of it known before; None where on none."""
+    if not held:
+        return date(new.year, 1, 1)  # presumed until now, and dues that looked at it said so
+    return min((day for old in held for day, _ in _days(new) ^ _days(old)), default=None)
+
+
+def _days(year: CalendarYear) -> set[tuple[date, str]]:
+    off = {(day, "off") for span in year.off for day in span.days()}
+    return off | {(makeup.day, "makeup") for makeup in year.makeup}

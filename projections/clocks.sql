@@ -1,0 +1,93 @@
+-- The clocks of a city: one row a clock. `_N` stands for the version of the table.
+
+-- name: create
+CREATE TABLE projections.clocks_N (
+    order_id uuid NOT NULL,
+    no bigint NOT NULL,
+    number text COLLATE "C" NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    unit text COLLATE "C" NOT NULL,
+    of_class text COLLATE "C" NOT NULL,
+    pack text COLLATE "C" NOT NULL,
+    starts_at timestamptz NOT NULL,
+    start_position bigint NOT NULL,
+    limit_words text NOT NULL,
+    due timestamptz,
+    provisional boolean NOT NULL,
+    grace timestamptz,
+    late_after timestamptz,
+    duty boolean NOT NULL,
+    moves bigint NOT NULL,
+    stopped_at timestamptz,
+    stop_position bigint,
+    cancelled_at timestamptz,
+    cancel_position bigint,
+    cancelled_by text NOT NULL,
+    note text NOT NULL,
+    position bigint NOT NULL
+)
+
+-- name: index
+ALTER TABLE projections.clocks_N ADD PRIMARY KEY (order_id, no);
+CREATE INDEX ON projections.clocks_N (late_after, order_id, no)
+    WHERE late_after IS NOT NULL AND stopped_at IS NULL AND cancelled_at IS NULL;
+CREATE INDEX ON projections.clocks_N (unit, late_after)
+    WHERE late_after IS NOT NULL AND stopped_at IS NULL AND cancelled_at IS NULL;
+CREATE INDEX ON projections.clocks_N (greatest(due, grace))
+
+-- name: drop
+DROP TABLE IF EXISTS projections.clocks_N
+
+-- name: delete
+DELETE FROM projections.clocks_N WHERE order_id = ANY ($1::uuid[])
+
+-- name: copy
+COPY projections.clocks_N FROM STDIN (FORMAT BINARY)
+
+-- name: reached
+-- Another calendar day moves no due instant before it.
+SELECT order_id FROM projections.clocks_N WHERE greatest(due, grace) >= $1::timestamptz
+
+-- name: reached_by_outages
+-- An outage moves what would end inside it: the evaluation window, also one that is over.
+SELECT c.order_id
+FROM unnest($1::timestamptz[], $2::timestamptz[]) AS o(from_at, until)
+JOIN projections.clocks_N AS c ON greatest(c.due, c.grace) >= o.from_at AND greatest(c.due, c.grace) < o.until
+WHERE c.name = 'eval_window'
+
+-- name: differences
+SELECT count(*) FROM (
+    (SELECT * FROM projections.clocks_N EXCEPT ALL SELECT * FROM projections.clocks_M)
+    UNION ALL
+    (SELECT * FROM projections.clocks_M EXCEPT ALL SELECT * FROM projections.clocks_N)
+) AS d
+
+-- name: of_order
+SELECT * FROM projections.clocks_N WHERE order_id = $1::uuid ORDER BY no
+
+-- name: count_by_unit
+-- The words are those of domain.clocks.Status, found in the same order; windows are not counted.
+SELECT unit, status, count(*) FROM (
+    SELECT unit, CASE
+        WHEN due IS NULL THEN CASE WHEN cancelled_at IS NULL THEN 'measured' ELSE 'cancelled' END
+        WHEN stopped_at > due THEN 'late'
+        WHEN stopped_at IS NOT NULL THEN 'on_time'
+        WHEN cancelled_at > due AND late_after IS NOT NULL THEN 'cancelled_late'
+        WHEN cancelled_at IS NOT NULL THEN 'cancelled'
+        WHEN due >= $1::timestamptz THEN 'running'
+        WHEN late_after IS NULL THEN 'lapsed'
+        WHEN late_after >= $1::timestamptz THEN 'pending_extension'
+        ELSE 'overdue'
+    END AS status
+    FROM projections.clocks_N WHERE duty
+) AS c
+GROUP BY unit, status
+
+-- name: overdue
+SELECT * FROM projections.clocks_N
+WHERE late_after IS NOT NULL AND stopped_at IS NULL AND cancelled_at IS NULL
+    AND late_after < $1::timestamptz
+    AND ($2::text[] IS NULL OR unit = ANY ($2::text[]))
+    AND ($3::timestamptz IS NULL OR (late_after, order_id, no) > ($3::timestamptz, $4::uuid, $5::bigint))
+ORDER BY late_after, order_id, no LIMIT $6::bigint
