@@ -1217,7 +1217,6 @@ class ApplicantNotVerified(Refusal):
     field = "identity_checked"
 
 
-
 class AnswerMissing(Refusal):
     """答复须有给诉求人的内容。A reply must say something to the applicant."""
 
@@ -1595,3 +1594,112 @@ class ExclusionMissing(Refusal):
 
     basis = "DOMAIN 8.11"
     field = "exclusion"
+
+
+# --- beside the orders -------------------------------------------------------------------------------------------
+
+
+class AlreadyLogged(Refusal):
+    """该通话已登记。The call is in the duty record book already."""
+
+    field = "call_id"
+
+
+class OrderOfCallMissing(Refusal):
+    """形成工单的来电须写明工单。A call that became an order names it."""
+
+    basis = "DOMAIN 8.13"
+    field = "order"
+
+
+class NoSuchComplaint(Refusal):
+    """没有此项服务质量投诉。There is no such complaint about the service."""
+
+    field = "complaint"
+
+
+class OwnService(Refusal):
+    """不得认定对本人服务的投诉。Nobody judges a complaint about their own service."""
+
+    basis = "DOMAIN 8.1"
+
+
+class DiffersFromProposed(Refusal):
+    """与提请的内容不一致。It differs from what was proposed."""
+
+    basis = "DOMAIN 8.12"
+
+
+class AlreadyFiled(Refusal):
+    """该监督事项已登记。This inquiry has been filed already."""
+
+
+class NothingAsked(Refusal):
+    """没有待答复的监督询问。Nothing was asked here."""
+
+
+class AlreadyAnswered(Refusal):
+    """该监督询问已答复。The inquiry has been answered already."""
+
+
+class PeriodNotOver(Refusal):
+    """统计期尚未结束。The period is not over."""
+
+    field = "period_until"
+
+
+class PeriodMissing(Refusal):
+    """须写明统计期。Name the period the figures are of."""
+
+    field = "period_from"
+
+
+class CutOffAhead(Refusal):
+    """数据截止位置超出账本。The cut-off lies beyond what the ledger holds."""
+
+    basis = "S0-38"
+    field = "cut_off"
+
+
+class RecipientsMissing(Refusal):
+    """须写明主送、抄送。Name who receives it."""
+
+    field = "recipients"
+
+
+class AlreadyPublished(Refusal):
+    """已公布；此后的更正列入下一期。It has been published: what changes later is an adjustment in the next one."""
+
+    basis = "DOMAIN 8.14"
+
+
+class CountsDisagree(Refusal):
+    """话务数据互相矛盾。The counts contradict each other."""
+
+
+class AlreadyImported(Refusal):
+    """该时段数据已导入。The counts of this interval have been taken in."""
+
+    field = "from_at"
+
+
+class IntervalsOverlap(Refusal):
+    """时段与已导入的重叠。The interval overlaps one taken in before."""
+
+    field = "from_at"
+
+
+class MatterOpen(Refusal):
+    """此处已有督办事项。This stream holds a matter already."""
+
+
+class UnitsMissing(Refusal):
+    """须写明单位。Name the units."""
+
+    field = "units"
+
+
+class NoSuchDuty(Refusal):
+    """没有此项待办的整改。There is no such duty to put right."""
+
+    field = "duty"

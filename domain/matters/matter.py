@@ -1,0 +1,120 @@
+"""督办事项的状态. What one matter about a unit or several orders is now, and what every command on one asks."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from enum import StrEnum
+from uuid import UUID
+
+import msgspec
+
+from domain import refusals
+from domain.context import Context
+from domain.matters.folding import Folded, mark
+from domain.terms import (
+    Act,
+    Entry,
+    Fact,
+    Limit,
+    Mark,
+    NoticeGround,
+    NoticeKind,
+    NoticeState,
+    Private,
+    Struct,
+    UnitId,
+    UserId,
+)
+
+
+class CircularKind(StrEnum):
+    """通报种类 (R-24)."""
+
+    PERIODIC = "periodic"  # 情况通报
+    CRITICISM = "criticism"  # 通报批评
+
+
+class Decision(Struct, frozen=True):
+    """议定事项. What a meeting decided a unit does, and by which day."""
+
+    unit: UnitId
+    what: Private
+    by: date | None = None
+
+
+class Duty(msgspec.Struct, frozen=True, kw_only=True):
+    """整改事项. What a unit has to do after a circular, an inspection or a meeting, and how far it is."""
+
+    no: int
+    unit: UnitId
+    by: date | None
+    reported: Mark | None = None
+    reported_by: UserId = ""
+    accepted: Mark | None = None
+
+
+class UnitNotice(msgspec.Struct, frozen=True, kw_only=True):
+    """致单位的督办."""
+
+    kind: NoticeKind
+    ground: NoticeGround
+    limit: Limit | None = None
+    arrive_by: datetime | None = None
+    state: NoticeState = NoticeState.ISSUED
+    turn: int = 1
+    served: Mark | None = None
+    arrived: Mark | None = None
+    replied: Mark | None = None
+    replied_by: UserId = ""
+    accepted: Mark | None = None
+    earlier: tuple[tuple[Mark | None, Mark | None], ...] = ()  # served and replied of earlier turns
+
+
+class Matter(Folded, frozen=True, kw_only=True):
+    """督办事项."""
+
+    opened: Mark
+    opened_by: UserId
+    units: tuple[UnitId, ...] = ()
+    orders: tuple[UUID, ...] = ()
+    number: str = ""
+    circular: CircularKind | None = None
+    approved: Mark | None = None
+    rejected: Mark | None = None
+    published: Mark | None = None
+    notice: UnitNotice | None = None
+    duties: tuple[Duty, ...] = ()
+    closed: Mark | None = None
+    referred: Mark | None = None
+
+
+def opened(matter: Matter | None, entry: Entry, number: str = "", **changes: object) -> Matter:
+    """Return the matter that an event opens, or the one there is, with its number and what else the event says."""
+    fresh = Matter(stream=entry.stream, opened=mark(entry), opened_by=entry.actor.user)
+    return msgspec.structs.replace(matter or fresh, number=number, **changes)
+
+
+def copied(fact: type[Fact], command: Act, **more: object) -> Fact:
+    """Return the event with the fields that the command names alike."""
+    told = {n: getattr(command, n) for n in fact.__struct_fields__ if n in command.__struct_fields__}
+    return fact(**told, **more)
+
+
+def new(matter: Matter | None) -> None:
+    """Refuse to open a matter in a stream that has one."""
+    if matter is not None:
+        raise refusals.MatterOpen
+
+
+def ahead(limit: Limit | None, context: Context) -> None:
+    """Refuse a written instant that has passed. Raises LimitInPast."""
+    if limit is not None and context.passed(limit.until):
+        raise refusals.LimitInPast(f"{limit.until}")
+
+
+def of_unit(unit: UnitId, context: Context) -> None:
+    """Refuse who does not answer for the unit the matter is about, or for the heir of it."""
+    law, own = context.law, context.actor.unit
+    context.until(law.next_unit_change(context.now))
+    if not own or own not in (unit, law.successor(unit, context.now)):
+        raise refusals.NotYourUnit(f"unit: {own or '-'}", unit=own)
