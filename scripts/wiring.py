@@ -291,7 +291,7 @@ async def found_city(
         if await ledger.law() is not None:
             raise LedgerExists(city)
         act = founding_act(
-            UUID(ledger.imprint.ledger),
+            UUID(ledger.imprint.ledger_id),
             city_code=code,
             city_name=name,
             packs=packs,
