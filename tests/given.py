@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -398,7 +399,7 @@ class When:
             law=self.case.law,
             stream=self.case.order.stream,
             others=self.case.others,
-            draw=lambda: UUID(int=7),
+            draw=lambda drawn=count(7): UUID(int=next(drawn)),
             position=self.case.position,
         )
         return list(_step(type(self.command)).DECIDES[type(self.command)](self.case.order, self.command, context))
@@ -416,7 +417,9 @@ class When:
                     assert step == wanted
         own = [step for step in decided if isinstance(step, Fact)]
         numbers: dict[str, tuple[int, ...]] = {
-            f"{step.journal}/{series(step, self.case.now)}": (1,) for step in decided if isinstance(step, Number)
+            f"{step.journal}/{series(step, self.case.now)}": tuple(range(1, step.count + 1))
+            for step in decided
+            if isinstance(step, Number)
         }
         return self.case.after(*own, by=self.by, numbers=numbers)
 
