@@ -216,6 +216,20 @@ def test_a_clock_without_figure_says_where_it_comes_from(pack, clock, of, source
     assert made.limit(ClockName(clock), of_class) is None
 
 
+def test_only_chengdu_counts_a_return_from_the_signature():
+    starts = {pack: rules(whole(pack)).clocks[ClockName.RETURN].starts for pack in (S0, S1, S3, S4, "SD-2020")}
+    assert starts == {**dict.fromkeys(starts, "dispatch"), S1: "first_signature"}
+
+
+@pytest.mark.parametrize("pack", CITIES)
+def test_the_hotlines_own_duties_are_marked_and_only_handling_is_ever_extended(pack):
+    clocks = whole(pack).clocks
+    own = {"dispatch", "return_review", "close_after", "revisit", "oversight_reply", "seal", "appeal_decision"}
+    assert {rule.name for rule in clocks if rule.hotline} == own - {w.clock for w in whole(pack).without}
+    extended = pack not in (S1, S3)  # no text of theirs knows an extension
+    assert {rule.name for rule in clocks if rule.extendable} == ({"handle"} if extended else set())
+
+
 ABSENT = [
     (S0, "sign", COMPLAINT),  # signing is not in the notice
     (S0, "init_response", EMERGENCY),
@@ -245,6 +259,7 @@ OPTIONS: list[tuple[str, str, Any]] = [
     (S0, "extension_cap", None),
     (S0, "extension_max_count", None),
     (S0, "extension_decision", "may_follow_due"),
+    (S0, "extension_alert_from", 2),
     (S0, "late_return", "consent"),
     (S0, "return_scope", "per_episode_chain"),
     (S0, "return_needs_signature", False),
@@ -262,6 +277,8 @@ OPTIONS: list[tuple[str, str, Any]] = [
     (S1, "deem_requires_informed", True),
     (S1, "close_after", False),
     (S1, "auto_file", True),
+    (S1, "redo_revisit", True),
+    (S1, "redo_needs_limit", False),
     (S1, "solicit", True),
     (S1, "emergency_recipients", ("territory", "department", "city_ops", "police_110")),
     (S1, "emergency_classes", ("special", "special_urgent")),
@@ -292,6 +309,7 @@ OPTIONS: list[tuple[str, str, Any]] = [
     (S4, "revisit_consent", True),
     (S4, "revisit_refusal_final", True),
     (S4, "headline", "revisit"),
+    (S4, "first_accepting_leads", True),
     (S4, "service_ratings_per_call", 1),
     (S4, "valid_complaints_per_10000", 3),
     (S4, "return_needs_signature", False),
