@@ -72,11 +72,21 @@ def episode_of(order: WorkOrder) -> Episode:
     return order.episodes[-1]
 
 
+def acts_for(context: Context, unit: UnitId) -> bool:
+    """Tell whether the actor's unit is this one, or has succeeded it (8.11)."""
+    context.until(context.law.next_unit_change(context.now))
+    return bool(unit) and context.actor.unit in (unit, context.law.successor(unit, context.now))
+
+
 def holding(order: WorkOrder, context: Context) -> Assignment:
-    """Return the open assignment of the actor's unit. Raises NotYourUnit."""
-    held = episode_of(order).holder(context.actor.unit)
+    """Return the open assignment of the actor's unit, or of one it succeeded; the lead's first. Raises NotYourUnit."""
+    episode, unit = episode_of(order), context.actor.unit
+    held = episode.holder(unit)
+    if held is None:
+        inherited = [a for a in episode.assignments if a.ended is None and acts_for(context, a.unit)]
+        held = min(inherited, key=lambda a: a.role is not AssignmentRole.LEAD, default=None)
     if held is None or held.role is AssignmentRole.SUPERVISING:
-        raise NotYourUnit(f"unit: {context.actor.unit or '-'}", unit=context.actor.unit)
+        raise NotYourUnit(f"unit: {unit or '-'}", unit=unit)
     return held
 
 

@@ -346,18 +346,21 @@ class Case:
         changed = [Option(name=name, value=value, basis=BASIS) for name, value in options.items()]
         made = msgspec.structs.replace(bound, options=(*kept, *changed))
         published = institution.PolicyPackPublished(pack=made, digest=ref(made).digest, valid_from=None)
-        same = self.having(policy=ref(made))
-        same.law = institution.evolve(
-            self.law,
-            Entry(
-                event=published,
+        return self.having(policy=ref(made)).decreed(published)
+
+    def decreed(self, *events: Fact) -> Case:
+        """The same under a law changed by these events of the institution, as if recorded long ago."""
+        same = self.at(self.now)
+        for event in events:
+            entry = Entry(
+                event=event,
                 stream="institution",
-                version=self.law.version + 1,
+                version=same.law.version + 1,
                 position=1,
                 recorded_at=at("2010-01-02 00:00"),
                 actor=SYSTEM,
-            ),
-        )
+            )
+            same.law = institution.evolve(same.law, entry)
         return same
 
     def when(self, command: Act, *, by: Actor) -> When:
@@ -393,13 +396,14 @@ class When:
             raise RoleNotAllowed(self.by.role)
         for stream in getattr(self.command, "reads", tuple)():
             self.case.others.setdefault(stream, None)
+        drawn = count(7)
         context = Context(
             actor=self.by,
             now=self.case.now,
             law=self.case.law,
             stream=self.case.order.stream,
             others=self.case.others,
-            draw=lambda drawn=count(7): UUID(int=next(drawn)),
+            draw=lambda: UUID(int=next(drawn)),
             position=self.case.position,
         )
         return list(_step(type(self.command)).DECIDES[type(self.command)](self.case.order, self.command, context))

@@ -279,9 +279,11 @@ def _informing(order: WorkOrder, command: Reply, context: Context) -> Informing:
 
 
 def _outcome_complete(command: Reply, context: Context) -> None:
-    """Refuse an outcome without what the rules want said about it (S4-27, S4-28)."""
-    if command.outcome is Outcome.UNRESOLVED:
-        texts = {"reason": command.reason, "next_measures": command.next_measures}
+    """Refuse an outcome without what the rules want said about it (S4-27, S4-28); half a promise is none."""
+    if command.outcome is Outcome.UNRESOLVED or command.implement_by is not None or command.responsible_unit:
+        texts = {"next_measures": command.next_measures}
+        if command.outcome is Outcome.UNRESOLVED:
+            texts["reason"] = command.reason
         missing = [name for name, text in texts.items() if not guards.said(text)]
         missing += ["implement_by"] if command.implement_by is None else []
         missing += ["responsible_unit"] if not command.responsible_unit else []
@@ -398,7 +400,8 @@ def _told_by(order: WorkOrder, command: InformApplicant, context: Context) -> No
         if not order.episodes:
             raise refusals.WrongState("尚未派单 not dispatched", state=order.state)
         parts = order.episodes[-1].assignments
-    if handler and context.actor.unit not in {a.unit for a in parts if a.role is not AssignmentRole.SUPERVISING}:
+    took_part = (a.unit for a in parts if a.role is not AssignmentRole.SUPERVISING)
+    if handler and not any(guards.acts_for(context, unit) for unit in took_part):
         raise refusals.NotYourUnit(f"unit: {context.actor.unit or '-'}", unit=context.actor.unit)
 
 
@@ -407,8 +410,9 @@ def inform_applicant(order: WorkOrder, command: InformApplicant, context: Contex
     guards.unsealed(order)
     _told_by(order, command, context)
     steps: list[Step] = []
-    if order.state in guards.HANDLED and context.actor.role is Role.ORG_HANDLER:
-        steps = signed(order, context, guards.holding(order, context))
+    held = order.episodes[-1].holder(context.actor.unit) if order.state in guards.HANDLED else None
+    if held is not None and context.actor.role is Role.ORG_HANDLER:
+        steps = signed(order, context, held)
     answered = order.state in _AFTER_REPLY and order.reply is not None and not order.reply.sent_back
     about_reply = answered and command.about is InformAbout.RESULT
     told = ApplicantInformed(
@@ -451,8 +455,7 @@ def _promise(order: WorkOrder, no: int) -> FollowUp:
 def complete_follow_up(order: WorkOrder, command: CompleteFollowUp, context: Context) -> list[Step]:
     """Report a promise kept, with evidence; by the unit that promised, or its successor."""
     promise = _promise(order, command.follow_up)
-    context.until(context.law.next_unit_change(context.now))
-    if context.actor.unit not in (promise.unit, context.law.successor(promise.unit, context.now)):
+    if not guards.acts_for(context, promise.unit):
         raise refusals.NotYourUnit(f"unit: {promise.unit}", unit=promise.unit)
     if promise.done is not None:
         raise refusals.FollowUpAlreadyDone(f"follow_up: {promise.no}")

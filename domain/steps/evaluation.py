@@ -7,7 +7,6 @@ An evaluation belongs to a round and a reply; sending the reply back voids it (8
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, ClassVar
 
 import msgspec
@@ -48,6 +47,7 @@ from domain.terms import (
     Limit,
     Medium,
     OrderState,
+    Outcome,
     Private,
     Rating,
     Reasonableness,
@@ -59,6 +59,7 @@ from domain.terms import (
     UnitId,
     UserId,
 )
+from domain.units import Instant
 
 _AFTER_REPLY = (*guards.ANSWERED, OrderState.CLOSED, OrderState.ARCHIVED)
 _ORGANIZERS = (Role.ORG_HANDLER, Role.ORG_APPROVER)
@@ -129,7 +130,7 @@ class EvaluationDeemed(Fact, frozen=True, tag="order.evaluation_deemed"):
     round: int
     reply: int
     rating: Rating
-    effective_at: datetime
+    effective_at: Instant
 
 
 class RedoOrdered(Fact, frozen=True, tag="order.redo_ordered"):
@@ -375,7 +376,7 @@ def not_from_handling(order: WorkOrder, context: Context) -> None:
         for a in e.assignments
         if a.role is not AssignmentRole.SUPERVISING
     }
-    if context.actor.unit in units:
+    if any(guards.acts_for(context, unit) for unit in units):
         raise refusals.RevisitorFromHandlingUnit(f"unit: {context.actor.unit}", unit=context.actor.unit)
 
 
@@ -398,7 +399,7 @@ def _source(order: WorkOrder, context: Context, reply: Reply | None) -> Evaluati
         case Role.ORG_HANDLER:
             if not guards.binding(order, context).options.solicit:
                 raise refusals.SolicitingNotAllowed(order.policy.pack)
-            if reply is None or context.actor.unit != reply.unit:
+            if reply is None or not guards.acts_for(context, reply.unit):
                 raise refusals.NotYourUnit(f"unit: {context.actor.unit or '-'}", unit=context.actor.unit)
             return EvaluationSource.ORGANIZER_SOLICITED
         case _:
@@ -469,7 +470,9 @@ def deem(order: WorkOrder, command: Deem, context: Context) -> list[Step]:
     steps: list[Step] = []
     if reply.accepted is None:
         steps.append(ReplyReviewed(reply=reply.no, accepted=True))
-    kind = ClosureKind.DEEMED_BASICALLY_SATISFIED
+    # An unresolved demand closes only with its promise tracked, however it is evaluated (3.5).
+    unresolved = reply.outcome is Outcome.UNRESOLVED
+    kind = ClosureKind.UNRESOLVED_FOLLOW_UP if unresolved else ClosureKind.DEEMED_BASICALLY_SATISFIED
     steps += [
         EvaluationDeemed(round=order.round, reply=reply.no, rating=Rating.BASICALLY_SATISFIED, effective_at=window.due),
         OrderClosed(kind=kind),
@@ -556,7 +559,7 @@ def propose_reasonableness(order: WorkOrder, command: ProposeReasonableness, con
     guards.unsealed(order)
     guards.in_state(order, *guards.HANDLED, *_AFTER_REPLY)
     units = {a.unit for e in order.episodes if e.round == order.round for a in e.assignments}
-    if context.actor.unit not in units:
+    if not any(guards.acts_for(context, unit) for unit in units):
         raise refusals.NotYourUnit(f"unit: {context.actor.unit or '-'}", unit=context.actor.unit)
     if not command.evidence:
         raise refusals.EvidenceMissing

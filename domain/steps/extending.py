@@ -38,6 +38,7 @@ from domain.terms import (
     Step,
     UnitId,
 )
+from domain.units import Instant
 
 Days = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 
@@ -52,7 +53,7 @@ class ExtensionRequested(Fact, frozen=True, tag="order.extension_requested"):
     unit: UnitId
     days: int  # counted from the due day at the decision, in the pack's kind of days
     reason: Private
-    due: datetime  # the limit that was running when it was asked for
+    due: Instant  # the limit that was running when it was asked for
     legal_basis: Citation | None = None
     evidence: tuple[Attachment, ...] = ()
 
@@ -214,7 +215,7 @@ def _may_decide(order: WorkOrder, context: Context, extension: Extension) -> Non
             if actor.role is not Role.HOTLINE_MANAGER:
                 raise refusals.NotHotlineManager(f"role: {actor.role}")
         case "own_approver":
-            if actor.role is not Role.ORG_APPROVER or actor.unit != extension.unit:
+            if actor.role is not Role.ORG_APPROVER or not guards.acts_for(context, extension.unit):
                 raise refusals.NotYourUnit(f"unit: {actor.unit or '-'}", unit=actor.unit)
         case "parent_unit":
             parent = _next_higher(order, context, extension.unit)

@@ -368,7 +368,7 @@ def _summons(order: WorkOrder, context: Context, no: int) -> Notice:
     if not 0 < no <= len(notices) or notices[no - 1].kind is not NoticeKind.ONSITE or not notices[no - 1].open:
         raise refusals.NoSuchNotice(f"notice: {no}")
     notice = notices[no - 1]
-    if context.actor.role is not Role.SUPERVISOR and context.actor.unit != notice.unit:
+    if context.actor.role is not Role.SUPERVISOR and not guards.acts_for(context, notice.unit):
         raise refusals.NotYourUnit(f"unit: {context.actor.unit or '-'}", unit=context.actor.unit)
     return notice
 

@@ -43,6 +43,7 @@ from domain.terms import (
     Step,
     UnitId,
 )
+from domain.units import Instant
 
 _AFTER_REPLY = (*guards.ANSWERED, OrderState.CLOSED, OrderState.ARCHIVED)
 
@@ -64,7 +65,7 @@ class RevisitScheduled(Fact, frozen=True, tag="order.revisit_scheduled"):
     """回访安排."""
 
     round: int
-    planned_at: datetime
+    planned_at: Instant
     method: RevisitMethod
 
 
@@ -90,7 +91,7 @@ class RevisitUnreachable(Fact, frozen=True, tag="order.revisit_unreachable"):
     """回访未接通. The applicant was tried as often as the rules ask, at these instants."""
 
     round: int
-    attempts: tuple[datetime, ...]
+    attempts: tuple[Instant, ...]
     words: Private | None = None
 
 
@@ -133,7 +134,7 @@ class ScheduleRevisit(Act, frozen=True, tag="schedule_revisit"):
 
     roles: ClassVar[frozenset[Role]] = _REVISITOR
 
-    planned_at: datetime
+    planned_at: Instant
     method: RevisitMethod
 
 
@@ -162,7 +163,7 @@ class RecordUnreachable(Act, frozen=True, tag="record_unreachable"):
 
     roles: ClassVar[frozenset[Role]] = _REVISITOR
 
-    attempts: tuple[datetime, ...]
+    attempts: tuple[Instant, ...]
     words: Private | None = None
 
 

@@ -29,6 +29,7 @@ from domain.steps.extending import ExtensionRequested
 from domain.steps.handling import ApplicantContacted, AssignmentSigned, Contact
 from domain.terms import (
     Actor,
+    AssignmentState,
     ClockName,
     InformAbout,
     Informing,
@@ -260,6 +261,12 @@ class TestOutcomes:
         nobody = msgspec.structs.replace(self.UNRESOLVED, responsible_unit="X")
         told().when(nobody, by=APPROVER).refused(refusals.UnknownUnit)
 
+    def test_half_a_promise_is_none(self):
+        half = msgspec.structs.replace(DONE, implement_by=at("2025-07-15 00:00").date())
+        told().when(half, by=APPROVER).refused(refusals.UnresolvedFieldsMissing)
+        whole = msgspec.structs.replace(half, outcome=Outcome.PARTIAL, next_measures="更换", responsible_unit="B")
+        told().when(whole, by=APPROVER).then(ReplySubmitted, FollowUpCommitted)
+
     def test_an_unsolvable_demand_says_why_and_whether_it_is_being_studied(self):
         told().when(self.UNSOLVABLE, by=APPROVER).then(ReplySubmitted)
         no_study = msgspec.structs.replace(self.UNSOLVABLE, research=False, research_measures=None)
@@ -339,6 +346,14 @@ class TestTellingTheApplicant:
 
     def test_a_unit_without_part_in_it_does_not_tell(self):
         given(working()).when(TOLD, by=handler("B2")).refused(refusals.NotYourUnit)
+
+    def test_a_unit_that_passed_it_on_may_still_tell(self):
+        case = given(dispatched("S1-CHENGDU", co=["B2"]))
+        case.when(TOLD, by=HANDLER).refused(refusals.NotSigned)
+        held = case.order.episodes[0].assignments
+        passed = msgspec.structs.replace(held[0], ended=Mark(case.now, 3), state=AssignmentState.TRANSFERRED)
+        episode = msgspec.structs.replace(case.order.episodes[0], assignments=(passed, held[1]))
+        case.having(episodes=(episode,)).when(TOLD, by=HANDLER).then(ApplicantInformed)
 
     def test_there_is_something_to_tell_from_the_dispatch_on(self):
         given(registered()).when(TOLD, by=AGENT).refused(refusals.WrongState)

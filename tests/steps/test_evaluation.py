@@ -322,6 +322,12 @@ class TestDeeming:
         case = overdue().after(promise).when(Deem(), by=SYSTEM)
         assert case.then(ReplyReviewed, EvaluationDeemed, OrderClosed).order.state is OrderState.CLOSED
 
+    def test_an_unresolved_demand_closes_with_its_promise_tracked(self):
+        case = overdue()
+        unresolved = msgspec.structs.replace(case.order.replies[0], outcome=Outcome.UNRESOLVED)
+        case = case.having(replies=(unresolved,)).does(Deem(), by=SYSTEM)
+        assert case.order.filing.kind is ClosureKind.UNRESOLVED_FOLLOW_UP
+
     def test_not_before_the_window_has_passed(self):
         answered().at("2025-10-15 00:00").when(Deem(), by=SYSTEM).refused(refusals.WindowOpen)
 

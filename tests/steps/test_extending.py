@@ -241,6 +241,11 @@ class TestOtherBounds:
         over = RequestExtension(days=options.extension_max_days + 1, reason="需开挖路面")
         case.when(over, by=APPROVER).refused(refusals.ExtensionOverCap)
 
+    def test_a_city_may_bound_the_count(self):
+        case = given(working()).under(extension_max_count=1)
+        case = case.does(ASK, by=APPROVER).does(GRANT, by=PARENT)
+        case.when(ASK, by=APPROVER).refused(refusals.ExtensionOverCap)
+
 
 class TestTelling:
     def test_the_applicant_is_told_and_the_slip_is_numbered(self):

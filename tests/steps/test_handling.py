@@ -36,9 +36,11 @@ from domain.terms import (
     OrderState,
     Urgency,
 )
+from domain.units import UnitSucceeded
 from tests.given import (
     AGENT,
     APPROVER,
+    BASIS,
     HANDLER,
     MANAGER,
     PROOF,
@@ -268,6 +270,29 @@ class TestAtTheSite:
         sealed = msgspec.structs.replace(case.order.filing, sealed=Mark(case.now, 9))
         case.having(filing=sealed).when(ARRIVE, by=HANDLER).refused(refusals.OrderSealed)
         case.having(filing=sealed).when(RECORD, by=HANDLER).refused(refusals.OrderSealed)
+
+
+class TestSuccession:
+    """8.11: open assignments and notices pass on with the unit's duties."""
+
+    def merged_away(self, case: Case, heir: str = "B2") -> Case:
+        gone = UnitSucceeded(from_units=("B",), to_units=(heir,), at=at("2025-06-16 12:00"), basis=BASIS)
+        return case.decreed(gone)
+
+    def test_the_heir_acts_from_the_succession_on(self):
+        case = self.merged_away(given(working()))
+        case.at("2025-06-16 11:00").when(CALL, by=handler("B2")).refused(refusals.NotYourUnit)
+        case.at("2025-06-16 13:00").when(CALL, by=handler("B2")).then(ApplicantContacted)
+
+    def test_of_two_assignments_it_inherited_the_leads_comes_first(self):
+        case = self.merged_away(given(working(lead="B", co=["E1"])), heir="S").at("2025-06-16 13:00")
+        gone = UnitSucceeded(from_units=("E1",), to_units=("S",), at=at("2025-06-16 12:00"), basis=BASIS)
+        made = case.decreed(gone).when(CALL, by=handler("S")).decide()[0]
+        assert isinstance(made, ApplicantContacted)
+        assert made.assignment == 1
+
+    def test_it_answers_a_summons_to_the_site(self):
+        self.merged_away(called_to_site()).when(ARRIVE, by=handler("B2")).then(SiteArrived)
 
 
 class TestHistoryThatLacksSteps:
