@@ -15,7 +15,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain import policy, units
+from domain import packs, policy, units
 from domain.calendar import CalendarYear, faults
 from domain.law import Calendars, KnownYear, Law, NumberBlock, Outage, Peak, Proposal, Publication
 from domain.policy import Pack, PolicyError
@@ -613,7 +613,7 @@ def _check_policy(law: Law, event: PolicyPackProposed) -> None:
     """Refuse a pack that does not hold together, or that meets another on any day it would be in force."""
     pack, last = event.pack, event.pack.effective_until
     try:
-        policy.check(pack, pack.id)
+        packs.check(pack, pack.id)
     except PolicyError as error:
         raise PolicyInvalid(str(error), pack=pack.id) from error
     if pack.base:

@@ -14,7 +14,7 @@ import json
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -72,6 +72,7 @@ class Rejects:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: list[Reject] = []
+        self.unreadable: list[int] = []  # lines that are not even lines of a script
 
     def add(self, line: int, error: Exception, content: Any = None) -> None:
         """Note a line that was not imported."""
@@ -189,32 +190,83 @@ class Script:
 
 
 async def import_script(
-    ledger: Ledger, path: Path, *, rejects: Path, dry_run: bool = False, progress: Progress | None = None
+    ledger: Ledger,
+    path: Path,
+    *,
+    rejects: Path,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+    at_once: int = 32,
 ) -> Summary:
     """Carry out a case script (JSON Lines). A refused line goes to the rejects file; a line that states its refusal
     (`refused`) is expected to be refused for just that reason.
 
-    A dry run decides each line against the ledger as it is, so lines that build on earlier ones are reported as such.
+    Lines of one stream are carried out in their order; different streams go on together, `at_once` of them, but
+    never past a line of the institution or one that names another's label. A dry run decides each line against the
+    ledger as it is, so lines that build on earlier ones are reported as such.
     """
     content = await asyncio.to_thread(path.read_bytes)
     digest = hashlib.sha256(content).hexdigest()[:16]
     script, noted, done = Script(ledger, digest), Rejects(rejects), Summary(file=str(path), dry_run=dry_run)
     rows = content.splitlines()
+    told = 0
+    turn = asyncio.Semaphore(at_once)
+
+    async def in_order(lines: list[tuple[int, bytes, Line]]) -> None:
+        nonlocal told
+        async with turn:
+            for number, raw, line in lines:
+                try:
+                    await _one_line(script, number, line, done, dry_run=dry_run)
+                except (Refusal, msgspec.ValidationError, wiring.SettingError) as error:
+                    noted.add(number, error, _readable(raw))
+                told += 1
+                if progress is not None:
+                    progress(told, len(rows))
+
+    for together in _batches(_lines(rows, noted)):
+        done.lines += sum(len(lines) for lines in together)
+        await asyncio.gather(*(in_order(lines) for lines in together))
+    done.lines += len(noted.unreadable)
+    return await _finish(ledger, script.labels, noted, done)
+
+
+def _lines(rows: Sequence[bytes], noted: Rejects) -> Iterator[tuple[int, bytes, Line]]:
+    """Return the readable lines with their numbers; note the others."""
     for number, raw in enumerate(rows, 1):
         if not raw.strip() or raw.lstrip().startswith((b"#", b"//")):
             continue
-        done.lines += 1
         try:
-            line = _LINES.decode(raw)
-            await _one_line(script, number, line, done, dry_run=dry_run)
-        except (Refusal, msgspec.ValidationError, msgspec.DecodeError, wiring.SettingError) as error:
-            with suppress(ValueError):
-                noted.add(number, error, json.loads(raw))
-                continue
-            noted.add(number, error, raw.decode("utf-8", "replace"))
-        if progress is not None:
-            progress(number, len(rows))
-    return await _finish(ledger, script.labels, noted, done)
+            yield number, raw, _LINES.decode(raw)
+        except msgspec.DecodeError as error:  # a ValidationError is one
+            noted.unreadable.append(number)
+            noted.add(number, error, _readable(raw))
+
+
+def _batches(lines: Iterable[tuple[int, bytes, Line]]) -> Iterator[list[list[tuple[int, bytes, Line]]]]:
+    """Return what may go on together: a list of streams, each with its lines in order."""
+    streams: dict[str, list[tuple[int, bytes, Line]]] = {}
+    held = 0
+    for number, raw, line in lines:
+        label = line.order or line.stream or ""
+        alone = label == "institution" or b'"@' in raw
+        if (alone or held >= 4096) and streams:
+            yield list(streams.values())
+            streams, held = {}, 0
+        if alone:
+            yield [[(number, raw, line)]]
+            continue
+        streams.setdefault(label, []).append((number, raw, line))
+        held += 1
+    if streams:
+        yield list(streams.values())
+
+
+def _readable(raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except ValueError:
+        return raw.decode("utf-8", "replace")
 
 
 async def _one_line(script: Script, number: int, line: Line, done: Summary, *, dry_run: bool) -> None:

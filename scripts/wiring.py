@@ -17,11 +17,13 @@ import msgspec
 
 from domain import institution, recorder
 from domain.calendar import CalendarYear, load_calendar
+from domain.completion import complete
 from domain.institution import Found, HashAlgorithm
 from domain.kinds import KINDS
 from domain.law import Law
 from domain.ledger import Ledger, Receipt, create
-from domain.policy import Pack, PolicyError, complete, load_pack
+from domain.packs import load_pack
+from domain.policy import Pack, PolicyError
 from domain.refusals import LedgerExists, Refusal
 from domain.sealing import Keyring
 from domain.terms import SHANGHAI, Actor, Entry, Origin, Role, UnitKind, UnitLevel

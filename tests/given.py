@@ -23,10 +23,12 @@ import msgspec
 from domain import institution
 from domain.calendar import CalendarYear, load_calendar
 from domain.clocks import Clock, clock_of
+from domain.completion import complete
 from domain.context import Context
 from domain.journals import series
 from domain.law import Law
-from domain.policy import Option, Pack, complete, load_pack, ref
+from domain.packs import load_pack
+from domain.policy import Option, Pack, ref
 from domain.refusals import Refusal, RoleNotAllowed
 from domain.state import Assignment, Demand, Episode, Wait, WorkOrder
 from domain.terms import (

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from domain import institution, units
 from domain import law as law_module
 from domain.calendar import CalendarYear, known, load_calendar
+from domain.completion import complete
 from domain.institution import (
     COMMANDS,
     EVENTS,
@@ -50,7 +51,8 @@ from domain.institution import (
     evolve,
 )
 from domain.law import Law, Timeline
-from domain.policy import Option, Pack, complete, digest, load_pack, ref
+from domain.packs import load_pack
+from domain.policy import Option, Pack, digest, ref
 from domain.refusals import (
     AlreadyFounded,
     BeforeEffect,

@@ -16,21 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain import packs as packs_module
 from domain import policy, refusals
-from domain.policy import (
-    CLOCK_WORDS,
-    LimitSource,
-    Options,
-    Pack,
-    PolicyError,
-    check_set,
-    complete,
-    demands,
-    digest,
-    load_pack,
-    parse_limit,
-    rules,
-)
+from domain.completion import complete
+from domain.packs import CLOCK_WORDS, check_set, demands, load_pack, parse_limit
+from domain.policy import LimitSource, Options, Pack, PolicyError, digest, rules
 from domain.terms import (
     Attributes,
     Citation,
@@ -669,7 +659,7 @@ def spoilt(draw: st.DrawFn) -> dict[str, Any]:
 @given(spoilt())
 def test_a_spoilt_pack_loads_or_is_refused_with_a_place(raw):
     try:
-        assert policy._read(raw, "spoilt.toml").basis
+        assert packs_module._read(raw, "spoilt.toml").basis
     except PolicyError as refused:
         place, what = refused.where, refused.what
     else:
