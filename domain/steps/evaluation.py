@@ -491,10 +491,11 @@ def order_redo(order: WorkOrder, command: OrderRedo, context: Context) -> list[S
         raise refusals.WrongState("没有答复 no reply", state=order.state)
     if not guards.said(command.requirements):
         raise refusals.RequirementsMissing
-    if command.limit is None and guards.binding(order, context).options.redo_needs_limit:
+    rules = guards.binding(order, context)
+    if command.limit is not None:
+        guards.written_limit(command.limit, rules, context)
+    elif rules.options.redo_needs_limit:
         raise refusals.LimitRequired
-    if command.limit is not None and context.passed(command.limit.until):
-        raise refusals.LimitRequired(f"until: {command.limit.until}")
     if command.ground is RedoGround.REASONABLE_DISSATISFACTION:
         _dissatisfied(order)
     return [

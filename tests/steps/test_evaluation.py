@@ -426,6 +426,10 @@ class TestRedoing:
         past = msgspec.structs.replace(REDO, limit=Limit(until=at("2025-09-30 15:00")))
         answered().when(past, by=MANAGER).refused(refusals.LimitRequired)
 
+    def test_nor_beyond_what_the_rules_allow_in_all(self):
+        far = msgspec.structs.replace(REDO, limit=Limit(amount=31, unit=LimitUnit.WORKING_DAYS))
+        answered("S2-CHONGQING-MPT").when(far, by=MANAGER).refused(refusals.LimitTooLong)
+
     def test_dissatisfaction_is_a_ground_where_there_is_some_late_or_not(self):
         unhappy = msgspec.structs.replace(REDO, ground=RedoGround.REASONABLE_DISSATISFACTION)
         answered().does(RATE, by=CITIZEN).when(unhappy, by=MANAGER).refused(refusals.NoDissatisfaction)
