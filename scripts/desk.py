@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from datetime import datetime
 from typing import Any, TypeVar, Union, get_type_hints
 
@@ -20,8 +20,9 @@ from domain.kinds import COMMANDS
 from domain.ledger import Ledger, Receipt
 from domain.order import fold, history
 from domain.refusals import UnknownOrder
-from domain.terms import Act, Actor, Entry, Origin, Role
-from projections.engine import Projections
+from domain.terms import Act, Actor, Entry, OrderState, Origin, Role
+from projections.answers import Projections
+from projections.orders import OrderRow
 from scripts import embedded, printing, wiring
 from scripts.lawbook import answer
 from scripts.wiring import SettingError
@@ -66,12 +67,9 @@ def with_city(said: str | None, work: Callable[[Ledger, Projections], Awaitable[
     async def run() -> T:
         database = wiring.database()
         city = await the_city(database, said)
-        async with (
-            await wiring.open_city(database, city) as ledger,
-            await Projections.open(database.app, ledger) as shown,
-        ):
+        async with await wiring.open_city(database, city) as ledger, Projections(database.app, city) as shown:
             if follow:
-                await shown.follow()
+                await caught_up(shown)
             return await work(ledger, shown)
 
     return run_async(run())
@@ -82,14 +80,18 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(work)
 
 
+async def caught_up(shown: Projections) -> None:
+    """Let the tables catch up with the ledger; one that is blocked says so and keeps its last good rows."""
+    followed = await shown.follow_until()
+    for sentence in followed.blocked:
+        click.echo(f"! {sentence}", err=True)
+
+
 async def stream_of(shown: Projections, said: str) -> str:
     """Return the stream that a person means: an order by number, old number or id, or a stream by its own name."""
     if said == "institution" or (":" in said and not said.startswith("order:")):
         return said
-    found = await shown.find_order(said.removeprefix("order:"))
-    if found is None:
-        raise UnknownOrder(said)
-    return found
+    return (await shown.order_by_number(said.removeprefix("order:"))).stream
 
 
 # --- show --------------------------------------------------------------------------------------------------------
@@ -176,45 +178,66 @@ def history_command(stream: str, city: str | None, as_json: bool) -> None:
 
 
 @click.command("list")
-@click.option("--state", help="状态 working, replied, closed, …")
-@click.option("--unit", help="主办单位 the unit that leads.")
-@click.option("--overdue", is_flag=True, help="只列超期 only those late now.")
+@click.option(
+    "--state", "states", multiple=True, type=click.Choice([str(s) for s in OrderState]), help="状态 (repeatable)."
+)
+@click.option("--unit", help="主办单位 the unit that leads, or led last.")
+@click.option("--overdue", is_flag=True, help="只列超期 only those with a duty that is late.")
+@click.option("--by-due", is_flag=True, help="最先到期在前 those with a running duty, the next due first.")
 @click.option("--limit", default=50, show_default=True, help="最多 at most so many.")
 @click.option("--at", "at", metavar="T", help="以此时刻计超期 the instant lateness is judged at; without: now.")
 @city_option
 @json_option
 def list_command(
-    state: str | None, unit: str | None, overdue: bool, limit: int, at: str | None, city: str | None, as_json: bool
+    states: tuple[str, ...],
+    unit: str | None,
+    overdue: bool,
+    by_due: bool,
+    limit: int,
+    at: str | None,
+    city: str | None,
+    as_json: bool,
 ) -> None:
-    """列出工单, 最先到期的在前."""
+    """列出工单, in the order of registration."""
     now = wiring.parse_instant(at) if at else wiring.process_now()
 
     async def work(_: Ledger, shown: Projections) -> None:
-        rows = await shown.list_orders(state=state, unit=unit, overdue=overdue, now=now, limit=limit)
+        if by_due:
+            found = await shown.orders_by_due(unit=unit, limit=limit)
+        else:
+            wanted = [OrderState(state) for state in states] or None
+            found = await shown.list_orders(states=wanted, unit=unit, overdue=now if overdue else None, limit=limit)
         if as_json:
-            for row in rows:
-                answer(row)
+            answer(found)
             return
-        if not rows:
+        if not found.rows:
             click.echo("没有符合条件的工单 no orders")
             return
-        table = Table(box=None, pad_edge=False)
-        for column in ("工单 order", "标题 title", "状态 state", "主办 lead", "登记 registered", "到期 due", ""):
-            table.add_column(column, no_wrap=column != "标题 title")
-        for row in rows:
-            late = row.due is not None and row.due < now
-            table.add_row(
-                row.number,
-                escape(row.title),
-                str(row.state),
-                row.lead or "—",
-                printing.show_instant(row.registered_at),
-                printing.show_instant(row.due),
-                "[red]超期[/]" if late else "",
-            )
-        printing.console().print(table)
+        printing.console().print(_orders(found.rows, now))
+        more = ", 还有更多 and more (--limit)" if found.more else ""
+        click.echo(f"{len(found.rows)} 件 orders{more}, 截至位置 true at position {found.position}")
 
     with_city(city, work)
+
+
+def _orders(rows: Iterable[OrderRow], now: datetime) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in ("工单 order", "标题 title", "状态 state", "主办 lead", "登记 registered", "到期 due", ""):
+        table.add_column(column, no_wrap=column != "标题 title")
+    for row in rows:
+        late = row.overdue_from is not None and row.overdue_from < now
+        due = f"{printing.show_instant(row.due)} {row.due_clock}" if row.due else "—"
+        state = row.state + (f"/{row.closure_kind}" if row.closure_kind else "")
+        table.add_row(
+            row.number or row.old_number or str(row.id)[:13],
+            escape(row.title),
+            state,
+            row.unit or "—",
+            printing.show_instant(row.registered_at),
+            due + (" 暂定" if row.provisional else ""),
+            "[red]超期 late[/]" if late else "",
+        )
+    return table
 
 
 # --- do ----------------------------------------------------------------------------------------------------------

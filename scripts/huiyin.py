@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -25,8 +26,8 @@ from domain.ledger import Ledger, Receipt
 from domain.policy import PolicyError
 from domain.refusals import Refusal
 from domain.terms import Act, Actor
-from projections.engine import Projections
-from scripts import desk, embedded, importing, lawbook, printing, wiring
+from projections.answers import PROJECTIONS, DueChange, Projections
+from scripts import demo, desk, embedded, importing, lawbook, printing, wiring
 from scripts.desk import as_option, city_option, json_option, with_city
 from scripts.lawbook import answer
 from scripts.wiring import SettingError
@@ -155,7 +156,7 @@ def import_command(
                     dry_run=dry_run,
                     progress=progress,
                 )
-        await shown.follow()
+        await desk.caught_up(shown)
         return summary
 
     summary = with_city(city, work, follow=False)
@@ -302,12 +303,11 @@ def approve_command(number: int, words: str | None, actor: str, city: str | None
             act = reject(proposal=number, reason=words)
         else:
             act = (ApproveCalendar if about_calendar else ApprovePolicy)(proposal=number)
-        before = await shown.open_dues() if about_calendar else {}
         receipt = await ledger.execute(act, stream="institution", actor=by, command_id=command_id("approve"))
-        await shown.follow()
         _decided(receipt)
-        if about_calendar:
-            _print_changes(await shown.changed_dues(before))
+        if about_calendar and words is None:
+            _print_changes((await shown.due_changes_at(receipt.first_position)).rows)
+        await desk.caught_up(shown)
 
     with_city(city, work)
 
@@ -317,27 +317,28 @@ def _decided(receipt: Receipt) -> None:
         click.echo(f"✓ {printing.event_title(entry.event)} (位置 {entry.position})")
 
 
-def _print_changes(changes: list[tuple[str, str, str, object, object]]) -> None:
+def _print_changes(changes: Sequence[DueChange]) -> None:
     if not changes:
         click.echo("没有工单的到期时刻因此改变 no order's due instant changed")
         return
     rows = [
-        (number, unit, clock, printing.show_instant(old), printing.show_instant(new))
-        for number, unit, clock, old, new in changes
-    ]  # type: ignore[arg-type]
-    printing.console().print(
-        printing.counts("到期改变 changed dues", rows, ("工单 order", "责任 unit", "时限 clock", "原 before", "现 now"))
-    )
+        (c.number, c.unit or "热线", c.clock, printing.show_instant(c.old_due), printing.show_instant(c.new_due))
+        for c in changes
+    ]
+    columns = ("工单 order", "责任 unit", "时限 clock", "原 before", "现 now")
+    printing.console().print(printing.counts("到期改变 changed dues", rows, columns))
 
 
 # --- running -----------------------------------------------------------------------------------------------------
 
 
 @huiyin.command("rebuild")
-@click.argument("name", required=False)
+@click.argument("names", nargs=-1, type=click.Choice([p.name for p in PROJECTIONS]))
+@click.option("--compare", is_flag=True, help="比对 count the rows that the old table had otherwise.")
 @city_option
-def rebuild_command(name: str | None, city: str | None) -> None:
-    """重建投影 from the first event: all of them, or NAME (orders, clocks, notices)."""
+@json_option
+def rebuild_command(names: tuple[str, ...], compare: bool, city: str | None, as_json: bool) -> None:
+    """重建投影 from the first event, then switch to it: all of them, or those named. The old one serves meanwhile."""
 
     async def work(_: Ledger, shown: Projections) -> None:
         with _bar("重建 rebuilding") as bar:
@@ -346,28 +347,34 @@ def rebuild_command(name: str | None, city: str | None) -> None:
             def progress(done: int, total: int) -> None:
                 bar.update(task, completed=done, total=total)
 
-            await shown.rebuild(name, progress=progress)
-        for row in await shown.status():
-            click.echo(f"✓ {row.name}: 位置 position {row.position}")
+            made = await shown.rebuild(*names, progress=progress, compare=compare)
+        if as_json:
+            answer(made)
+            return
+        for one in made:
+            other = "" if one.differences is None else f", 与原表不同 differing from the old table: {one.differences}"
+            click.echo(f"✓ {one.name}: {one.rows} 行 rows, 位置 position {one.position}{other}")
 
-    with_city(city, work, follow=False)
+    with_city(city, work)
 
 
 @huiyin.command("status")
 @city_option
 @json_option
 def status_command(city: str | None, as_json: bool) -> None:
-    """状态: where the ledger stands and how far each projection has followed."""
+    """状态: where the ledger stands and how far each table has followed."""
 
     async def work(ledger: Ledger, shown: Projections) -> None:
         position, at = await ledger.head()
         rows = await shown.status()
         if as_json:
-            answer({"position": position, "recorded_at": at, "projections": rows})
+            answer({"city": ledger.city, "position": position, "recorded_at": at, "projections": rows})
             return
         click.echo(f"账本 ledger {ledger.city}: 位置 position {position}, {printing.show_instant(at)}")
         for row in rows:
-            click.echo(f"  {row.name}: {row.position}" + (f" ✗ {row.error}" if row.error else ""))
+            word = "在用 serving" if row.active else row.state
+            said = f" ✗ {row.error}" if row.error else ""
+            click.echo(f"  {row.name} v{row.version} {word}: 位置 {row.position}, 落后 behind {row.lag}{said}")
 
     with_city(city, work, follow=False)
 
@@ -400,6 +407,7 @@ def stop_command() -> None:
     click.echo("✓ 已停止 stopped" if stopped else "没有在运行 it was not running")
 
 
+huiyin.add_command(demo.demo_command)
 huiyin.add_command(lawbook.due_command)
 lawbook.policy_group.add_command(policy_publish)
 huiyin.add_command(lawbook.policy_group)
