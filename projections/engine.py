@@ -504,7 +504,7 @@ class Engine:
         async with connection.transaction():
             for (version,) in await rows(connection, self._sql["leftovers"], name):
                 await run(connection, self.sql_of(name, version)["drop"])
-                await run(connection, self._sql["forget"], name, version)
+                await run(connection, self._sql["dropped"], name, version)
 
     async def _begin(self, connection: Connection, projection: Projection) -> int:
         async with connection.transaction():
@@ -548,11 +548,14 @@ class Engine:
         while True:
             versions = {v.version: v for v in await self._versions(connection) if v.name == name}
             new, old = versions[version], next(v for v in versions.values() if v.active)
+            compare = compare and old.blocked_at is None and self._current(old)
             if new.blocked_at is not None and new.position < old.position:
                 raise ProjectionBlocked(_sentence(new), position=new.blocked_at)
             if new.position < old.position or (compare and new.position != old.position):
                 behind = min(new, old, key=lambda v: v.position)
-                await self._advance(connection, [behind], behind.position, max(new.position, old.position))
+                upto = min(behind.position + self._page, max(new.position, old.position))
+                if not await self._advance(connection, [behind], behind.position, upto):
+                    await asyncio.sleep(0.02)  # another follower holds it
                 continue
             async with connection.transaction():
                 standing = [(await rows(connection, self._sql["lock"], name, v))[0][0] for v in (old.version, version)]

@@ -9,7 +9,7 @@ CREATE TABLE IF NOT EXISTS projections.versions (
     version bigint NOT NULL,
     form bigint NOT NULL,
     position bigint NOT NULL,
-    state text COLLATE "C" NOT NULL CHECK (state IN ('building', 'following', 'retired')),
+    state text COLLATE "C" NOT NULL CHECK (state IN ('building', 'following', 'retired', 'dropped')),
     blocked_at bigint,
     error text NOT NULL DEFAULT '',
     moved_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -38,6 +38,7 @@ ON CONFLICT (name) DO UPDATE SET version = excluded.version
 SELECT v.name, v.version, v.form, v.position, v.state, a.version IS NOT NULL, v.blocked_at, v.error, v.moved_at
 FROM projections.versions AS v
 LEFT JOIN projections.active AS a ON a.name = v.name AND a.version = v.version
+WHERE v.state <> 'dropped'
 
 -- name: active
 SELECT v.version, v.form, v.position FROM projections.active AS a
@@ -74,10 +75,12 @@ UPDATE projections.versions SET state = 'retired' WHERE name = $1::text AND vers
 
 -- name: leftovers
 -- What an interrupted rebuild left, and what was switched away from.
-SELECT version FROM projections.versions WHERE name = $1::text AND state <> 'following' FOR UPDATE SKIP LOCKED
+SELECT version FROM projections.versions WHERE name = $1::text AND state IN ('building', 'retired')
+FOR UPDATE SKIP LOCKED
 
--- name: forget
-DELETE FROM projections.versions WHERE name = $1::text AND version = $2::bigint
+-- name: dropped
+-- The row stays: a version's number is never given again, or a rebuild that was overtaken would write into its heir's.
+UPDATE projections.versions SET state = 'dropped' WHERE name = $1::text AND version = $2::bigint
 
 -- name: no_time_limit
 SET LOCAL statement_timeout = 0

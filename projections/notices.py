@@ -16,6 +16,7 @@ class NoticeRow(Row, frozen=True):
     order_id: UUID
     no: int
     number: str  # of the order
+    paper_number: str  # its own, as printed
     kind: str
     ground: str
     unit: str
@@ -34,7 +35,9 @@ class NoticeRow(Row, frozen=True):
     arrived_at: datetime | None
     site_recorded_at: datetime | None
     closed_at: datetime | None
+    reminder: str  # which reminder of its clock this is
     instruction: int | None
+    special_report: int | None
     escalated_to: int | None
     version: int
     position: int
@@ -51,6 +54,7 @@ def derive(case: Case) -> tuple[NoticeRow, ...]:
             order_id=order.id,
             no=notice.no,
             number=order.number,
+            paper_number=notice.number,
             kind=notice.kind,
             ground=notice.ground,
             unit=notice.unit,
@@ -69,7 +73,9 @@ def derive(case: Case) -> tuple[NoticeRow, ...]:
             arrived_at=None if notice.arrived is None else notice.arrived.at,
             site_recorded_at=None if notice.site_recorded is None else notice.site_recorded.at,
             closed_at=None if notice.closed is None else notice.closed.at,
+            reminder=notice.reminder,
             instruction=notice.instruction,
+            special_report=notice.special_report,
             escalated_to=notice.escalated_to,
             version=order.version,
             position=case.position,

@@ -5,6 +5,7 @@ CREATE TABLE projections.notices_N (
     order_id uuid NOT NULL,
     no bigint NOT NULL,
     number text COLLATE "C" NOT NULL,
+    paper_number text COLLATE "C" NOT NULL,
     kind text COLLATE "C" NOT NULL,
     ground text COLLATE "C" NOT NULL,
     unit text COLLATE "C" NOT NULL,
@@ -23,7 +24,9 @@ CREATE TABLE projections.notices_N (
     arrived_at timestamptz,
     site_recorded_at timestamptz,
     closed_at timestamptz,
+    reminder text COLLATE "C" NOT NULL,
     instruction bigint,
+    special_report bigint,
     escalated_to bigint,
     version bigint NOT NULL,
     position bigint NOT NULL

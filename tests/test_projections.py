@@ -7,8 +7,8 @@ import contextlib
 import random
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
-from datetime import datetime, timedelta
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -18,12 +18,11 @@ import pytest
 
 from domain import clocks as clock_rules
 from domain import institution, order
-from domain.calendar import CalendarYear, MakeupDay, OffSpan
+from domain.calendar import MakeupDay, OffSpan
 from domain.context import StreamKind
 from domain.ledger import Ledger, Receipt
 from domain.policy import Pack, ref
-from domain.refusals import NotInitialised, UnknownOrder
-from domain.stored import Codec
+from domain.refusals import NotInitialised, Unavailable, UnknownOrder
 from domain.steps.answering import ApplicantInformed, ReplySubmitted
 from domain.steps.correcting import CorrectionRecorded
 from domain.steps.dispatch import OrderDispatched
@@ -32,9 +31,12 @@ from domain.steps.extending import ExtensionApproved, ExtensionRequested
 from domain.steps.filing import OrderClosed
 from domain.steps.handling import AssignmentSigned
 from domain.steps.oversight import SupervisionNoticeIssued
-from domain.steps.registration import OrderRegistered, OrderReclassified
+from domain.steps.registration import OrderReclassified, OrderRegistered
+from domain.stored import Codec
 from domain.terms import (
     Actor,
+    Applicant,
+    ApplicantKind,
     Attributes,
     Channel,
     Citation,
@@ -53,7 +55,6 @@ from domain.terms import (
     NoticeKind,
     Number,
     OrderState,
-    Origin,
     Outcome,
     Period,
     Role,
@@ -69,6 +70,7 @@ from tests.conftest import City
 from tests.given import at
 
 PACK = "S0-CHUANYU"
+EVALUATED = "S1-CHENGDU"  # has an evaluation window
 OVERLAY = "CONSUMER-COMPLAINT"
 TABLES = ("orders", "clocks", "notices")
 CLERK = Actor(user="import", role=Role.SYSTEM)
@@ -84,9 +86,7 @@ def _never(*_: object) -> Any:
     raise NotImplementedError
 
 
-CASES = StreamKind(
-    name="order", events=(*order.EVENTS, Strange), commands=(), evolve=order.evolve, decide=_never
-)
+CASES = StreamKind(name="order", events=(*order.EVENTS, Strange), commands=(), evolve=order.evolve, decide=_never)
 INSTITUTION = StreamKind(
     name="institution", events=institution.EVENTS, commands=(), evolve=institution.evolve, decide=_never
 )
@@ -126,7 +126,7 @@ async def world(city: City, *packs: str) -> AsyncIterator[World]:
     )
     async with ledger:
         made = World(ledger, city)
-        await made.record("institution", "2010-01-01 00:00", *founding(*(packs or (PACK,))))
+        await made.record("institution", "2010-01-01 00:00", *founding(*(packs or (PACK, EVALUATED))))
         yield made
 
 
@@ -142,24 +142,35 @@ def published(pack: Pack) -> Fact:
     return institution.PolicyPackPublished(pack=pack, digest=ref(pack).digest, valid_from=None)
 
 
-def revised(year: int, *, makeup: str | None = None, off: str | None = None, known: str = "2025-09-01") -> Fact:
-    """A year's calendar as a later notice has it, with one more day to work or to rest."""
+def revised(
+    year: int, *, makeup: str | None = None, off: str | None = None, known: str = "2025-09-01", proposal: int = 1
+) -> Fact:
+    """A year's calendar as a later notice has it, with one more day to work or to rest.
+
+    Proposed, it is known from its publication here; in a founding act (0) from its notice, before clocks that ended.
+    """
     versions = [calendar for calendar in given.calendars() if calendar.year == year]
     newest = versions[-1]
-    changed = msgspec.structs.replace(newest, version=newest.version + 1, known_from=datetime.fromisoformat(known).date())
+    changed = msgspec.structs.replace(
+        newest, version=newest.version + 1, known_from=datetime.fromisoformat(known).date()
+    )
     if makeup is not None:
         day = MakeupDay(day=datetime.fromisoformat(makeup).date(), holiday=newest.off[-1].holiday)
-        changed = msgspec.structs.replace(changed, makeup=(*newest.makeup, day))
+        changed = msgspec.structs.replace(changed, makeup=tuple(sorted((*newest.makeup, day), key=lambda one: one.day)))
     if off is not None:
         day = datetime.fromisoformat(off).date()
         span = OffSpan(holiday=newest.off[-1].holiday, first=day, last=day)
-        changed = msgspec.structs.replace(changed, off=(*newest.off, span))
-    return institution.CalendarRevised(calendar=changed)
+        changed = msgspec.structs.replace(changed, off=tuple(sorted((*newest.off, span), key=lambda one: one.first)))
+    return institution.CalendarRevised(calendar=changed, proposal=proposal)
 
 
 def stream(number: int) -> str:
     """A case's stream; ids begin with the time, as the door draws them."""
     return f"order:{UUID(int=(0x0197_7000_0000 + number) << 80 | 7 << 76 | 2 << 62 | number)}"
+
+
+def order_id(number: int) -> UUID:
+    return UUID(stream(number).removeprefix("order:"))
 
 
 def registered(pack: str = PACK, **said: Any) -> OrderRegistered:
@@ -195,9 +206,7 @@ SIGNED = AssignmentSigned(assignment=1, unit="B")
 REPLIED = ReplySubmitted(
     assignment=1, unit="B", outcome=Outcome.RESOLVED, public_answer=WORDS, informing=Informing.TOLD
 )
-INFORMED = ApplicantInformed(
-    about=InformAbout.RESULT, medium=Medium.PHONE, unit="B", reached=True, reply=1
-)
+INFORMED = ApplicantInformed(about=InformAbout.RESULT, medium=Medium.PHONE, unit="B", reached=True, reply=1)
 ACCEPTED = ReplyReviewed(reply=1, accepted=True)
 CLOSED = OrderClosed(kind=ClosureKind.SATISFIED)
 NUMBER = Number("order", "CD", Period.DAY, 1)
@@ -235,7 +244,7 @@ def a_life(dice: random.Random, begun: datetime) -> Iterator[tuple[datetime, Fac
     urgency = dice.choice([Urgency.GENERAL, Urgency.GENERAL, Urgency.LIVELIHOOD])
     due = begun + timedelta(days=5)
     life: list[Fact] = [
-        registered(tags=tags, urgency=urgency, old_number=f"旧{dice.randrange(10**6)}"),
+        registered(dice.choice([PACK, EVALUATED]), tags=tags, urgency=urgency, old_number=f"旧{dice.randrange(10**6)}"),
         dispatched(dice.choice(["B", "B2", "S"]), urgency, tags=tags),
         SIGNED,
         notice(),
@@ -268,7 +277,7 @@ def a_life(dice: random.Random, begun: datetime) -> Iterator[tuple[datetime, Fac
 def turns_of_law(dice: random.Random) -> list[Fact]:
     """What changes in the law while cases run."""
     turns = [
-        revised(2025, makeup="2025-10-12"),
+        revised(2025, makeup="2025-10-12", proposal=dice.choice([0, 1])),
         institution.OutageDeclared(
             proposal=0,
             from_at=at("2025-09-25 00:00"),
@@ -277,7 +286,7 @@ def turns_of_law(dice: random.Random) -> list[Fact]:
             basis=BASIS,
         ),
         published(given.pack(OVERLAY)),
-        UnitSucceeded(units=("B2",), successor="B", valid_from=at("2025-09-20 00:00").date(), basis=BASIS),
+        UnitSucceeded(from_units=("B2",), to_units=("B",), at=at("2025-09-20 00:00"), basis=BASIS),
     ]
     return dice.sample(turns, len(turns))
 
@@ -329,8 +338,6 @@ async def from_scratch(here: World, p: Projections) -> dict[str, list[tuple[Any,
 
 
 def _as_stored(found: dict[str, list[tuple[Any, ...]]]) -> dict[str, list[tuple[Any, ...]]]:
-    from datetime import UTC
-
     def stored(value: Any) -> Any:
         if isinstance(value, datetime):
             return value.astimezone(UTC)
@@ -356,7 +363,7 @@ async def test_what_is_followed_is_what_a_fold_from_scratch_says(city: City):
         assert len(clock_rules.clocks(state, await here.ledger.law())) > 3
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(6))
 async def test_followed_and_made_again_are_the_same_through_corrections_and_changes_of_law(city: City, seed: int):
     told = a_history(seed, 30)
     dice = random.Random(seed)
@@ -370,3 +377,489 @@ async def test_followed_and_made_again_are_the_same_through_corrections_and_chan
         made = await p.rebuild(compare=True)
         assert [(one.name, one.differences) for one in made] == [(name, 0) for name in TABLES]
         assert await tables(p) == await from_scratch(here, p)
+
+
+async def test_a_revised_calendar_moves_what_runs_leaves_what_ended_and_lists_what_it_moved(city: City):
+    async with world(city) as here, here.projections() as p:
+        await one_case(here, 1, dispatched(), since="2025-09-29 09:00")
+        ended = (dispatched(), SIGNED, REPLIED, INFORMED, ACCEPTED, CLOSED)
+        await one_case(here, 2, *ended, since="2025-09-29 09:00")
+        await one_case(here, 3, dispatched(), since="2025-06-16 09:00")
+        await p.follow_until()
+        before = await tables(p)
+        receipt = await here.record("institution", "2025-09-30 12:00", revised(2025, makeup="2025-10-12"))
+        expected = await p.due_changes_at(receipt.first_position)
+        await p.follow_until()
+        assert (await p.due_changes_at(receipt.first_position)).rows == expected.rows
+        after = await tables(p)
+        assert after == await from_scratch(here, p)
+        moved = [new for old, new in zip(before["clocks"], after["clocks"], strict=True) if old != new]
+        assert {row[0] for row in moved} == {order_id(1)}
+        assert {(row[0], row[3], row[11]) for row in moved} == {
+            (change.order_id, change.clock, change.new_due) for change in expected.rows
+        }
+        assert all(change.old_due > change.new_due for change in expected.rows if change.old_due and change.new_due)
+        handle = next(change for change in expected.rows if change.clock == "handle")
+        assert handle.number == "CD20250929-000001"
+        assert (await p.order_by_number(handle.number)).handle_due == handle.new_due
+
+
+async def test_an_outage_declared_afterwards_moves_the_evaluation_window_that_ended_inside_it(city: City):
+    async with world(city, EVALUATED) as here, here.projections() as p:
+        facts = (registered(EVALUATED), dispatched(), SIGNED, REPLIED, INFORMED, ACCEPTED, CLOSED)
+        when = at("2025-06-16 09:00")
+        for fact in facts:
+            await here.record(stream(1), when, fact)
+            when += timedelta(minutes=15)
+        await p.follow_until()
+        window = next(row for row in (await p.clocks_of(order_id(1))).rows if row.name == "eval_window")
+        assert window.due is not None
+        assert window.stopped_at or window.cancelled_at
+        outage = institution.OutageDeclared(
+            proposal=0,
+            from_at=window.due - timedelta(hours=1),
+            until=window.due + timedelta(hours=5),
+            scope=institution.OutageScope.ALL,
+            basis=BASIS,
+        )
+        await here.record("institution", "2025-07-16 09:00", outage)
+        await p.follow_until()
+        moved = next(row for row in (await p.clocks_of(order_id(1))).rows if row.name == "eval_window")
+        assert moved.due is not None
+        assert moved.due > window.due
+        assert await tables(p) == await from_scratch(here, p)
+
+
+async def test_an_overlay_published_later_binds_the_cases_it_names_also_closed_ones(city: City):
+    async with world(city) as here, here.projections() as p:
+        told = [registered(tags=("consumer_complaint",)), dispatched(tags=("consumer_complaint",)), SIGNED, REPLIED]
+        for number, fact in enumerate([*told, CLOSED]):
+            await here.record(stream(1), at("2025-06-16 09:00") + timedelta(hours=number), fact)
+        await p.follow_until()
+        assert "statutory" not in [row.name for row in (await p.clocks_of(order_id(1))).rows]
+        await here.record("institution", "2025-07-01 09:00", published(given.pack(OVERLAY)))
+        await p.follow_until()
+        assert "statutory" in [row.name for row in (await p.clocks_of(order_id(1))).rows]
+        assert await tables(p) == await from_scratch(here, p)
+
+
+# --- exactly once, and in the open -------------------------------------------------------------------------------
+
+
+async def test_a_follower_killed_between_its_rows_and_its_checkpoint_has_written_neither(city: City):
+    async with world(city) as here, here.projections() as p:
+        await one_case(here, 1, dispatched(), SIGNED)
+        written = asyncio.Event()
+        copy = p._copy
+
+        async def slowly(connection: engine.Connection, *said: Any) -> int:
+            count = await copy(connection, *said)
+            written.set()
+            await asyncio.sleep(60)
+            return count
+
+        p._copy = slowly
+        dying = asyncio.create_task(p.follow_once())
+        await written.wait()
+        dying.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await dying
+        assert [status.position for status in await p.status()] == [0, 0, 0]
+        assert await tables(p) == {name: [] for name in TABLES}
+        p._copy = copy
+        await p.follow_until()
+        assert await tables(p) == await from_scratch(here, p)
+
+
+async def test_a_session_ended_by_the_database_leaves_nothing_half_done(city: City):
+    async with world(city) as here, here.projections() as p, here.projections() as other:
+        await one_case(here, 1, dispatched(), SIGNED)
+        copy = p._copy
+
+        async def cut(connection: engine.Connection, *said: Any) -> int:
+            await copy(connection, *said)
+            async with await psycopg.AsyncConnection.connect(city.database.superuser, autocommit=True) as killer:
+                await killer.execute("SELECT pg_terminate_backend(%s)", [connection.info.backend_pid])
+            return await copy(connection, *said)
+
+        p._copy = cut
+        with pytest.raises(Unavailable):
+            await p.follow_once()
+        assert [status.position for status in await other.status()] == [0, 0, 0]
+        assert (await other.follow_until()).blocked == ()
+        assert await tables(other) == await from_scratch(here, other)
+        p._copy = copy
+        await p.follow_until()
+
+
+async def test_two_followers_at_once_apply_every_event_once(city: City):
+    async with world(city) as here, contextlib.AsyncExitStack() as stack:
+        followers = [await stack.enter_async_context(here.projections(page=2)) for _ in range(3)]
+        running = [asyncio.create_task(p.follow_until(120)) for p in followers]
+        for number in range(1, 13):
+            await one_case(here, number, dispatched(), SIGNED, notice())
+        await asyncio.wait(running, timeout=1)
+        head, _ = await here.ledger.head()
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        await asyncio.gather(*(p.follow_until(head) for p in followers))
+        assert await tables(followers[0]) == await from_scratch(here, followers[0])
+        assert {status.position for status in await followers[1].status()} == {head}
+
+
+async def test_a_poison_event_blocks_in_the_open_and_a_release_that_knows_it_goes_on(city: City):
+    async with world(city) as here:
+        async with here.projections(page=500) as p:
+            await one_case(here, 1, dispatched())
+            receipt = await here.record(stream(1), "2025-06-16 12:00", Strange())
+            await one_case(here, 2, dispatched())
+            with pytest.raises(
+                ProjectionBlocked, match=f"blocked at position {receipt.first_position}: .*order.strange"
+            ):
+                await p.follow_until()
+            followed = await p.follow_once()
+            assert len(followed.blocked) == 3
+            assert followed.position == receipt.first_position - 1
+            for status in await p.status():
+                assert status.blocked_at == receipt.first_position
+                assert status.lag == status.head - receipt.first_position + 1
+                assert "UnknownTopic" in status.error
+            assert len((await p.list_orders()).rows) == 1  # what came before it is served
+            with pytest.raises(ProjectionBlocked):
+                await p.rebuild()
+            assert len((await p.list_orders()).rows) == 1
+        async with here.projections(page=500) as p:
+            p._codec = Codec([CASES, INSTITUTION])
+            followed = await p.follow_until()
+            assert followed.blocked == ()
+            assert {status.blocked_at for status in await p.status()} == {None}
+            assert len((await p.list_orders()).rows) == 2
+
+
+async def test_a_table_whose_rows_cannot_be_derived_stops_alone(city: City):
+    async with world(city) as here, here.projections() as p:
+        first = await here.record(stream(1), "2025-06-16 09:00", registered())
+        await here.record(stream(2), "2025-06-16 10:00", registered(title="噪声"))
+        third = await here.record(stream(3), "2025-06-16 11:00", registered())
+        sound = p.projections["notices"]
+
+        def sick(of: case.Case) -> tuple[()]:
+            if of.order.demand.title == "噪声":
+                raise ZeroDivisionError("噪")
+            return ()
+
+        p.projections["notices"] = sound._replace(derive=sick)
+        while not (followed := await p.follow_once()).blocked:
+            pass
+        assert followed.blocked == (f"notices: blocked at position {first.first_position + 1}: ZeroDivisionError: 噪",)
+        standing = {status.name: status.position for status in await p.status()}
+        assert standing == {
+            "orders": third.first_position,
+            "clocks": third.first_position,
+            "notices": first.first_position,
+        }
+        p.projections["notices"] = sound
+        await p.follow_until()
+        assert {status.lag for status in await p.status()} == {0}
+
+
+async def test_a_page_never_ends_inside_a_commit(city: City):
+    async with world(city) as here, here.projections(page=1) as p:
+        await p.follow_until()
+        receipt = await here.record(stream(1), "2025-06-16 09:00", registered(), dispatched(), SIGNED)
+        await p.follow_once()
+        assert {status.position for status in await p.status()} == {receipt.first_position + 2}
+
+
+# --- making again ------------------------------------------------------------------------------------------------
+
+
+async def test_a_row_changed_by_hand_is_found_and_gone_after_making_again(city: City):
+    async with world(city) as here, here.projections() as p:
+        await one_case(here, 1, dispatched(), SIGNED, notice())
+        await p.follow_until()
+        await here.sql("UPDATE p.orders_1 SET title = '改'")
+        seen: list[tuple[int, int]] = []
+        made = await p.rebuild("orders", compare=True, progress=lambda done, total: seen.append((done, total)))
+        assert [(one.name, one.version, one.cases, one.rows, one.differences) for one in made] == [
+            ("orders", 2, 1, 1, 2)
+        ]
+        assert seen[-1] == (made[0].position, made[0].position)
+        assert await tables(p) == await from_scratch(here, p)
+        assert [(s.name, s.version, s.active) for s in await p.status()] == [
+            ("clocks", 1, True),
+            ("notices", 1, True),
+            ("orders", 2, True),
+        ]
+        assert await here.sql("SELECT to_regclass('p.orders_1')") == [(None,)]
+
+
+async def test_a_rebuild_broken_off_leaves_the_old_table_and_the_next_one_clears_up(city: City):
+    async with world(city) as here, here.projections() as p:
+        await one_case(here, 1, dispatched(), SIGNED)
+        await p.follow_until()
+        held = await tables(p)
+
+        async def breaks(*_: object) -> None:
+            raise ZeroDivisionError
+
+        finish, p._finish = p._finish, breaks
+        with pytest.raises(ZeroDivisionError):
+            await p.rebuild()
+        p._finish = finish
+        assert {(s.version, s.state) for s in await p.status()} == {(1, "following"), (2, "building")}
+        assert await tables(p) == held
+        await p.follow_until()
+        await p.rebuild()
+        assert {(s.version, s.state) for s in await p.status()} == {(3, "following")}
+        assert await tables(p) == held
+
+
+async def test_a_rebuild_that_another_one_overtakes_says_so(city: City):
+    async with world(city) as here, here.projections() as p, here.projections() as other:
+        await one_case(here, 1, dispatched())
+        await p.follow_until()
+        begin = p._begin
+
+        async def then_another(connection: engine.Connection, projection: case.Projection) -> int:
+            version = await begin(connection, projection)
+            await other.rebuild("orders")
+            return version
+
+        p._begin = then_another
+        with pytest.raises(RebuildOvertaken):
+            await p.rebuild("orders")
+        assert [(s.version, s.state) for s in await p.status() if s.name == "orders"] == [(3, "following")]
+
+
+async def test_events_that_come_during_a_rebuild_are_in_the_table_it_switches_to(city: City):
+    async with world(city) as here, here.projections(page=2) as p:
+        for number in range(1, 6):
+            await one_case(here, number, dispatched(), SIGNED)
+        await p.follow_until()
+        finish = p._finish
+
+        async def meanwhile(*said: Any) -> None:
+            await one_case(here, 10 + len(await tables(p)), dispatched())
+            await here.record("institution", "2025-09-01 12:00", revised(2025, off="2025-06-18"))
+            async with here.projections() as other:
+                await other.follow_until()
+            await finish(*said)
+
+        p._finish = meanwhile
+        made = await p.rebuild("clocks", compare=True)
+        assert made[0].differences == 0
+        await p.follow_until()
+        assert await tables(p) == await from_scratch(here, p)
+
+
+async def test_a_table_of_another_release_is_neither_followed_nor_read_until_it_is_made_again(city: City):
+    async with world(city) as here, here.projections() as p:
+        await one_case(here, 1)
+        await p.follow_until()
+        p.projections["orders"] = p.projections["orders"]._replace(form=99)
+        await one_case(here, 2)
+        with pytest.raises(ProjectionOutdated):
+            await p.follow_until()
+        with pytest.raises(ProjectionOutdated):
+            await p.list_orders()
+        assert [s.outdated for s in await p.status()] == [False, False, True]
+        await p.rebuild("orders", compare=True)
+        await p.follow_until()
+        assert len((await p.list_orders()).rows) == 2
+
+
+# --- what is asked -----------------------------------------------------------------------------------------------
+
+
+async def test_an_empty_city_has_empty_lists_and_no_lag(city: City):
+    async with world(city) as here, here.projections() as p:
+        await p.rebuild()
+        followed = await p.follow_until()
+        assert followed.position == followed.head > 0
+        assert await p.counts_by_state() == (followed.head, {})
+        assert await p.list_orders() == answers.Listing(followed.head, ())
+        assert (await p.overdue(at("2025-06-16 09:00"))).rows == ()
+        assert (await p.clock_counts_by_unit(at("2025-06-16 09:00"))).rows == ()
+        assert {(s.lag, s.lag_seconds) for s in await p.status()} == {(0, 0.0)}
+
+
+async def test_a_ledger_without_events_and_a_city_without_ledger(city: City):
+    async with Projections(city.database.app, city.name) as p:
+        followed = await p.follow_until()
+        assert (followed.position, followed.head) == (0, 0)
+    nowhere = Projections(city.database.app, "nowhere")
+    with pytest.raises(NotInitialised):
+        await nowhere.open()
+
+
+async def test_lists_and_counts_say_what_they_are_asked(city: City):
+    async with world(city) as here, here.projections() as p:
+        await one_case(here, 1, dispatched("B"), since="2025-06-16 09:00")
+        await one_case(here, 2, dispatched("B2"), since="2025-06-17 09:00")
+        await one_case(here, 3, dispatched("S"), since="2025-06-18 09:00")
+        await one_case(here, 4, since="2025-06-19 09:00")
+        await one_case(here, 5, dispatched("B"), SIGNED, REPLIED, INFORMED, ACCEPTED, CLOSED, since="2025-06-19 10:00")
+        head = (await p.follow_until()).position
+        assert await p.counts_by_state() == (head, {"registered": 1, "dispatched": 3, "closed": 1})
+
+        async def numbers(**asked: Any) -> list[int]:
+            return [row.id.int & 0xFFFF for row in (await p.list_orders(**asked)).rows]
+
+        assert await numbers() == [1, 2, 3, 4, 5]
+        assert await numbers(states=[OrderState.DISPATCHED]) == [1, 2, 3]
+        assert await numbers(unit="B") == [1, 5]
+        assert await numbers(unit="") == [4]
+        dues = [row.overdue_from for row in (await p.list_orders()).rows]
+        assert None not in dues[:3]
+        assert await numbers(overdue=dues[0]) == []
+        assert await numbers(overdue=dues[0] + timedelta(milliseconds=1)) == [1]
+        assert await numbers(overdue=at("2026-01-01 00:00"), unit="B2") == [2]
+        first = await p.list_orders(limit=2)
+        assert first.more
+        second = await p.list_orders(limit=3, after=first.rows[-1].id)
+        assert [row.id.int & 0xFFFF for row in second.rows] == [3, 4, 5]
+        assert not second.more
+        by_due = (await p.orders_by_due()).rows
+        assert [row.due for row in by_due] == sorted(row.due for row in by_due if row.due)
+        assert [row.id for row in (await p.orders_by_due(after=(by_due[0].due, by_due[0].id))).rows] == [
+            row.id for row in by_due[1:]
+        ]
+        units = {row.unit: (row.orders, row.open) for row in (await p.counts_by_unit(at("2025-06-20 09:00"))).rows}
+        assert units == {"": (1, 1), "B": (2, 1), "B2": (1, 1), "S": (1, 1)}
+
+
+async def test_a_units_counts_and_lists_hold_what_its_predecessors_were_given(city: City):
+    async with world(city) as here, here.projections() as p:
+        await one_case(here, 1, dispatched("B2"))
+        await one_case(here, 2, dispatched("B"))
+        succeeded = UnitSucceeded(from_units=("B2",), to_units=("B",), at=at("2025-07-01 00:00"), basis=BASIS)
+        await here.record("institution", "2025-06-17 00:00", succeeded)
+        await p.follow_until()
+        before, after = at("2025-06-30 00:00"), at("2025-07-02 00:00")
+        assert {row.unit for row in (await p.counts_by_unit(before)).rows} == {"B", "B2"}
+        assert [(row.unit, row.orders) for row in (await p.counts_by_unit(after)).rows] == [("B", 2)]
+        assert {row.unit for row in (await p.clock_counts_by_unit(after)).rows} == {"", "B"}
+        assert {row.unit for row in (await p.overdue(after, unit="B")).rows} == {"B", "B2"}
+        assert {row.unit for row in (await p.overdue(before, unit="B")).rows} == {"B"}
+
+
+async def test_how_clocks_stand_is_counted_as_the_rules_say_at_any_instant(city: City):
+    async with world(city) as here, here.projections() as p:
+        for name, when, facts in a_history(7, 40):
+            await here.record(name, when, *facts)
+        await p.follow_until()
+        law = await here.ledger.law()
+        states = [order.fold(await here.ledger.history(stream(number))) for number in range(1, 41)]
+        found = [c for state in states if state is not None for c in clock_rules.clocks(state, law)]
+        for now in (at("2025-09-16 00:00"), at("2025-10-01 12:00"), at("2025-10-20 00:00"), at("2026-03-01 00:00")):
+            duties = [c for c in found if c.name not in clock_rules.WINDOWS]
+            expected = Counter((law.successor(c.unit, now), str(c.status(now))) for c in duties)
+            counted = Counter(
+                {
+                    (row.unit, status): getattr(row, status)
+                    for row in (await p.clock_counts_by_unit(now)).rows
+                    for status in map(str, clock_rules.Status)
+                    if getattr(row, status)
+                }
+            )
+            assert counted == expected
+            late = [c for c in found if c.running and c.breached(now)]
+            listed = await p.overdue(now, limit=1000)
+            assert len(listed.rows) == len(late)
+            assert [row.late_after for row in listed.rows] == sorted(row.late_after for row in listed.rows)
+            page = await p.overdue(now, limit=5)
+            rest = await p.overdue(now, limit=1000, after=page.rows[-1]) if page.more else page
+            assert not page.more or page.rows + rest.rows == listed.rows
+
+
+async def test_an_order_is_found_by_its_number_its_old_number_and_the_beginning_of_its_id(city: City):
+    async with world(city) as here, here.projections() as p:
+        await here.record(stream(1), "2025-06-16 09:00", registered(old_number="旧-1"), NUMBER)
+        await here.record(stream(2), "2025-06-16 10:00", registered(old_number="旧-1"), NUMBER)
+        await p.follow_until()
+        found = await p.order_by_number(" CD20250616-000001 ")
+        assert found.id == order_id(1)
+        assert (await p.order_by_number(str(order_id(2)))).id == order_id(2)
+        assert (await p.order_by_number(str(order_id(2))[:13])).id == order_id(2)
+        assert len((await p.find_orders("旧-1")).rows) == 2
+        with pytest.raises(NumberAmbiguous):
+            await p.order_by_number("旧-1")
+        with pytest.raises(NumberAmbiguous):
+            await p.order_by_number(str(order_id(2))[:8])
+        for unknown in ("CD20250616-000009", "0197", "ffffffff", "%"):
+            with pytest.raises(UnknownOrder):
+                await p.order_by_number(unknown)
+
+
+async def test_notices_are_listed_with_when_their_reply_falls_due(city: City):
+    async with world(city) as here, here.projections() as p:
+        await one_case(here, 1, dispatched(), SIGNED, notice(), notice(kind=NoticeKind.REMINDER, limit=None))
+        head = (await p.follow_until()).position
+        listed = await p.list_notices(unit="B", only_open=True)
+        assert listed.position == head
+        assert [(row.no, row.kind, row.reply_due is not None) for row in listed.rows] == [
+            (1, "system", True),
+        ]
+        assert [(row.no, row.kind, row.state) for row in (await p.notices_of(order_id(1))).rows] == [
+            (1, "system", "served"),
+            (2, "reminder", "closed"),
+        ]
+        assert (await p.list_notices(unit="S")).rows == ()
+        assert (await p.list_notices(limit=1)).more
+        assert not (await p.list_notices(limit=1, after=(order_id(1), 1))).more
+
+
+async def test_nothing_private_reaches_a_table(city: City):
+    applicant = Applicant(kind=ApplicantKind.PERSON, name="王小明", phone="13800000000")
+    async with world(city) as here, here.projections() as p:
+        informant = registered(applicant=applicant, confidentiality=Confidentiality.PRIVACY, address="东街1号")
+        await here.record(stream(1), "2025-06-16 09:00", informant)
+        await here.record(stream(1), "2025-06-16 10:00", dispatched(), SIGNED, REPLIED, INFORMED, notice(facts=WORDS))
+        await p.follow_until()
+        held = repr(await tables(p))
+        assert "路灯不亮" in held
+        for private in ("王小明", "13800000000", "东街1号", WORDS, "box"):
+            assert private not in held
+
+
+# --- the code agrees with its tables -----------------------------------------------------------------------------
+
+
+async def test_the_columns_of_a_table_are_the_fields_of_its_rows_in_their_order(city: City):
+    types = {"text": "text", "int8": "bigint", "bool": "boolean", "timestamptz": "timestamp with time zone"}
+    async with world(city) as here, here.projections() as p:
+        for name, projection in p.projections.items():
+            columns = await here.sql(
+                "SELECT attname, format_type(atttypid, atttypmod), attnotnull FROM pg_attribute"
+                f" WHERE attrelid = 'p.{name}_1'::regclass AND attnum > 0 ORDER BY attnum"
+            )
+            assert [column[0] for column in columns] == list(projection.row.__struct_fields__)
+            assert [column[1] for column in columns] == [types.get(t, t) for t in engine.column_types(projection)]
+            optional = [type(None) in getattr(f.type, "__args__", ()) for f in msgspec.structs.fields(projection.row)]
+            assert [not column[2] for column in columns] == optional
+
+
+def test_how_far_a_changed_calendar_reaches():
+    law = given.law(PACK)
+    assert not case.reach(law, law)
+
+    def after(fact: Fact) -> case.Reach:
+        entry = given.Entry(
+            event=fact,
+            stream="institution",
+            version=9999,
+            position=9999,
+            recorded_at=at("2025-01-01 00:00"),
+            actor=CLERK,
+        )
+        return case.reach(law, institution.evolve(law, entry))
+
+    assert after(revised(2025, makeup="2025-10-12")) == case.Reach(due_from=at("2025-10-12 00:00"))
+    assert after(revised(2025, off="2025-06-18")) == case.Reach(due_from=at("2025-06-18 00:00"))
+    assert not after(revised(2025))
+    presumed = msgspec.structs.replace(given.calendars()[-1], year=2031, version=1)
+    assert after(institution.CalendarPublished(calendar=presumed)) == case.Reach(due_from=at("2031-01-01 00:00"))
+    assert after(published(given.pack(OVERLAY))).everything
+    assert not after(published(given.pack("S4-BEIJING")))
