@@ -391,8 +391,10 @@ def refuse(order: WorkOrder, command: Refuse, context: Context) -> list[Step]:
         raise refusals.SecretTakesNoWords
     if not secret and not guards.said(command.words):
         raise refusals.RefusalNotExplained
-    basis = command.basis or guards.binding(order, context).refusals.get(reason)
-    if basis is None or (reason is RefusalReason.OTHER_LAW and not basis.article):
+    basis, other = command.basis, reason is RefusalReason.OTHER_LAW
+    if basis is None and not other:
+        basis = guards.binding(order, context).refusals.get(reason)
+    if basis is None or (other and not basis.article):  # which other law it is, the city's list cannot say (S0-10)
         raise refusals.RefusalBasisMissing(reason)
     if command.unit_determinable and not command.informed_unit:
         raise refusals.CompetentUnitNotNamed

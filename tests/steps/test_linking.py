@@ -118,6 +118,13 @@ def test_only_an_order_nobody_works_on_follows_and_only_one_that_is_open():
     beside(registered(), filing=closed).when(merge, by=DISPATCHER).refused(refusals.MasterNotOpen)
 
 
+def test_an_order_does_not_follow_itself_and_history_may_undo_what_it_never_told():
+    itself = given(registered()).beside({f"order:{ORDER}": registered()})
+    itself.when(Merge(master=ORDER), by=DISPATCHER).refused(refusals.MergeWithItself)
+    apart = OrderUnmerged(master=MASTER, reason="并非同一事项")
+    assert given(registered()).after(apart).order.state is OrderState.AWAITING_DISPATCH
+
+
 def test_a_protected_informants_order_is_never_merged_visibly():
     hidden = Confidentiality.INFORMANT
     beside(registered(confidentiality=hidden)).when(Merge(master=MASTER), by=DISPATCHER).refused(

@@ -11,6 +11,7 @@ import pytest
 from domain import institution, refusals
 from domain.context import Context
 from domain.institution import NumberBlockReserved
+from domain.policy import ref
 from domain.refusals import Refusal
 from domain.state import WorkOrder
 from domain.steps.registration import (
@@ -69,6 +70,7 @@ from domain.terms import (
 )
 from tests.given import (
     AGENT,
+    BASIS,
     CITIZEN,
     DISPATCHER,
     HANDLER,
@@ -83,6 +85,7 @@ from tests.given import (
     given,
     handler,
     law,
+    pack,
     registered,
     working,
 )
@@ -339,6 +342,22 @@ def test_a_secret_stub_keeps_reason_time_and_agent_and_nothing_else():
     )
 
 
+def test_a_city_that_lists_no_secrets_lets_the_agent_name_the_basis():
+    bare = msgspec.structs.replace(pack("S0-CHUANYU"), refusals=())
+    entry = Entry(
+        event=institution.PolicyPackPublished(pack=bare, digest=ref(bare).digest, valid_from=None),
+        stream="institution",
+        version=99,
+        position=99,
+        recorded_at=at("2025-06-01 08:00"),
+        actor=SUPERVISOR,
+    )
+    city = institution.evolve(law("S0-CHUANYU"), entry)
+    stub = RegisterSecretStub(channel=Channel.PHONE, informed_at=at(MONDAY), informed_unit="市国家保密局")
+    refused(stub, refusals.RefusalBasisMissing, city=city)
+    assert decided(msgspec.structs.replace(stub, basis=BASIS), city=city)
+
+
 # ── completing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 ASK = RequestSupplement(items=("address", "photo"), by=date(2025, 6, 18), medium=Medium.SMS)
@@ -535,4 +554,3 @@ def test_splitting_names_parts_and_reason_and_comes_before_the_reply():
 def test_every_command_says_who_may_give_it():
     assert all(command.roles for command in DECIDES)
     assert Role.ADMIN not in set().union(*(command.roles for command in DECIDES))
-
