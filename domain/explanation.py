@@ -109,7 +109,7 @@ def explain(clock: Clock, law: Law) -> Explanation:
         title=rule.title,
         unit=clock.unit or law.hotline_unit,
         policy=clock.rules.ref,
-        article=rule.basis,
+        article=_article(clock),
         starts=rule.starts,
         stops=rule.stops,
         start=clock.start,
@@ -129,6 +129,16 @@ def explain(clock: Clock, law: Law) -> Explanation:
         note=clock.note,
         calendars=notices,
     )
+
+
+def _article(clock: Clock) -> Citation:
+    """Return the words that the figure rests on, where the pack has some for just this class."""
+    bases = clock.rule.bases
+    if not bases:
+        return clock.rule.basis
+    keys = [key for key, figure in clock.rule.limit.items() if figure == clock.limit and key in bases]
+    keys += [f"{key}@peak" for key, figure in clock.rule.peak.items() if figure == clock.limit]
+    return next((bases[key] for key in keys if key in bases), clock.rule.basis)
 
 
 def _notice(year: CalendarYear | None) -> tuple[Citation, ...]:

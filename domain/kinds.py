@@ -11,7 +11,7 @@ from domain.refusals import RoleNotAllowed
 from domain.terms import Act, Step
 
 
-def _decide(law: Any, act: Act, context: Context) -> Sequence[Step]:  # noqa: ANN401  the ledger folds without types
+def _decide(law: Any, act: Act, context: Context) -> Sequence[Step]:
     if context.actor.role not in act.roles:
         raise RoleNotAllowed(f"{context.actor.role}; 可由 allowed: {', '.join(sorted(act.roles))}")
     return institution.decide(law, act, context.actor, context.now)  # type: ignore[arg-type]  its own commands only

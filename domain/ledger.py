@@ -400,7 +400,11 @@ class Ledger:
 
     async def fold(self, stream: str) -> Any:
         """Return the present state of a stream; None where it does not exist."""
-        return self._proposer.fold(stream, await self.history(stream))
+        return self.fold_entries(stream, await self.history(stream))
+
+    def fold_entries(self, stream: str, entries: Sequence[Entry]) -> Any:
+        """Return the state that entries of a stream make."""
+        return self._proposer.fold(stream, entries)
 
     async def law(self) -> Any:
         """Return the institution's fold as it is now."""
@@ -415,6 +419,24 @@ class Ledger:
     async def head(self) -> tuple[int, datetime]:
         """Return the last position, and when it was recorded."""
         return await self._pages.head()
+
+    async def rows(self, name: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """Return the rows of a named statement of `recorder.sql`; a list of texts is a text[]."""
+        return await self._pages.rows(name, *(recorder.texts(p) if isinstance(p, list) else p for p in parameters))
+
+    async def submit_raw(self, drafts: Sequence[Draft], *, actor: str, command_id: str | None = None) -> Outcome:
+        """Write events without a rule, at the versions they insist on: what the library's recorder suite asks for."""
+        now = (await self._reader.read(Want())).now
+        proposal = Proposal(
+            command_id=command_id or str(self._proposer.draw(now)),
+            digest=bytes(32),
+            stream=drafts[0].stream,
+            now=now,
+            actor=actor,
+            origin=Origin.LIVE.value,
+            steps=drafts,
+        )
+        return await self._submit(proposal)
 
     async def verify_stream(self, stream: str) -> list[Finding]:
         """Compute every leaf of a stream again, and return what does not add up."""

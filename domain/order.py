@@ -79,7 +79,8 @@ def evolve(order: WorkOrder | None, entry: Entry) -> WorkOrder | None:
 
     An event that comes before its order was registered (a damaged import) changes nothing.
     """
-    fold_one = EVOLVES.get(type(entry.event))
+    kind: type[Fact] = type(entry.event)
+    fold_one = EVOLVES.get(kind)
     if fold_one is None or (order is None and type(entry.event) not in _FROM_NOTHING):
         return order
     changed = fold_one(order, entry.event, entry)  # type: ignore[arg-type]  births take None
@@ -118,9 +119,10 @@ def _correct(entry: Entry, field: str, new: str) -> Entry:
     try:
         if field == "at":
             return msgspec.structs.replace(entry, corrected_at=datetime.fromisoformat(new).astimezone(SHANGHAI))
+        kind: type[Fact] = type(entry.event)
         plain = msgspec.to_builtins(entry.event)
         plain[field] = new
-        return msgspec.structs.replace(entry, event=msgspec.convert(plain, type(entry.event), strict=False))
+        return msgspec.structs.replace(entry, event=msgspec.convert(plain, kind, strict=False))
     except (ValueError, msgspec.ValidationError):
         return entry
 

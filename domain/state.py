@@ -215,7 +215,7 @@ class Reply(Part, frozen=True):
     episode: int
     unit: UnitId
     submitted: Mark
-    outcome: Outcome
+    outcome: Outcome | None  # None: not said
     approved_by: UserId = ""
     drafted_by: UserId = ""
     counted_informed: Mark | None = None  # informing that counts for HANDLE: told, tried (A-05) or published
@@ -646,9 +646,7 @@ def propose(
     return msgspec.structs.replace(order, proposals=(*order.proposals, proposal))
 
 
-def settle(
-    order: WorkOrder, entry: Entry, about: str, *, approved: bool, subject: int | None = None
-) -> WorkOrder:
+def settle(order: WorkOrder, entry: Entry, about: str, *, approved: bool, subject: int | None = None) -> WorkOrder:
     """Return the order with the newest waiting proposal decided; unchanged where none waits (imported history)."""
     found = pending(order, about, subject)
     if found is None:

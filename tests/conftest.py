@@ -138,6 +138,12 @@ def city(postgres: embedded.Database) -> City:
 
 
 @pytest.fixture
+def other_city(postgres: embedded.Database) -> City:
+    """A second fresh ledger in the same PostgreSQL."""
+    return new_city(postgres)
+
+
+@pytest.fixture
 def city_15(postgres_15: embedded.Database) -> City:
     """A fresh ledger in Debian's PostgreSQL 15."""
     return new_city(postgres_15)

@@ -15,13 +15,28 @@ import pytest
 from domain.context import Context, StreamKind
 from domain.ledger import Ledger, Receipt
 from domain.refusals import (
+    Busy,
+    ClockAhead,
+    ClosedDoor,
     CommandIdReused,
+    NotForThisStream,
+    NotInitialised,
+    OccurredAtRequired,
+    OutcomeUnknown,
+    SealedFromOutside,
+    SubjectFromOutside,
+    TextNotStorable,
+    TimeGoesBack,
+    Unavailable,
+    WrongKey,
     WrongState,
 )
+from domain.sealing import Keyring
 from domain.terms import (
     Act,
     Actor,
     Applicant,
+    ApplicantKind,
     Entry,
     Fact,
     Number,
@@ -29,6 +44,7 @@ from domain.terms import (
     Period,
     Private,
     Role,
+    Sealed,
     Shred,
     Step,
     To,
@@ -160,7 +176,7 @@ async def door(city: City, **settings: Any) -> AsyncIterator[Ledger]:
 
 
 async def opened(ledger: Ledger, **fields: Any) -> Receipt:
-    return await ledger.execute(OpenSlip(title="路灯不亮", **fields), actor=AGENT, command_id=cid())
+    return await ledger.execute(OpenSlip(**{"title": "路灯不亮"} | fields), actor=AGENT, command_id=cid())
 
 
 async def do(ledger: Ledger, stream: str, act: Act, **said: Any) -> Receipt:
@@ -306,3 +322,245 @@ async def test_the_number_of_an_imported_slip_is_of_the_period_it_occurred_in(ci
         assert receipt.numbers == {"slip/CD20250101": (1,)}
         assert receipt.events[0].at == occurred
         assert receipt.events[0].recorded_at > occurred
+
+
+# --- time --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_decision_whose_turn_comes_after_its_fence_is_decided_again_with_the_locks_time(city: City):
+    async with door(city) as ledger:
+        slip = (await opened(ledger)).stream
+        # Somebody holds the head while the due instant passes: decided before it, written after it.
+        async with await psycopg.AsyncConnection.connect(city.database.superuser) as holder:
+            row = await holder.execute(f'SELECT clock_timestamp() FROM "{city.name}".head FOR UPDATE')
+            due = (await row.fetchone())[0] + timedelta(milliseconds=400)
+            signing = asyncio.create_task(do(ledger, slip, SignSlip(due=due)))
+            await asyncio.sleep(0.8)
+        receipt = await signing
+        assert receipt.recorded_at > due
+        assert receipt.events[0].event.late
+
+
+async def test_a_decision_in_time_is_not_late(city: City):
+    async with door(city) as ledger:
+        slip = (await opened(ledger)).stream
+        receipt = await do(ledger, slip, SignSlip(due=datetime.now(UTC) + timedelta(hours=1)))
+        assert not receipt.events[0].event.late
+
+
+async def test_a_backfilled_decision_is_judged_by_when_it_occurred(city: City):
+    async with door(city) as ledger:
+        slip = (await opened(ledger)).stream
+        past = datetime(2025, 6, 16, 9, tzinfo=UTC)
+        receipt = await do(
+            ledger, slip, SignSlip(due=past + timedelta(hours=1)), origin=Origin.BACKFILL, occurred_at=past
+        )
+        assert not receipt.events[0].event.late
+        assert receipt.events[0].at == past
+
+
+async def test_what_is_not_live_needs_the_instant_it_occurred_at(city: City):
+    async with door(city) as ledger:
+        with pytest.raises(OccurredAtRequired):
+            await opened(ledger) and await do(ledger, "slip:x", NoteSlip(), origin=Origin.BACKFILL)
+
+
+async def test_imports_into_one_stream_never_go_back_in_time(city: City):
+    async with door(city) as ledger:
+        later, earlier = datetime(2025, 6, 16, tzinfo=UTC), datetime(2025, 6, 15, tzinfo=UTC)
+        opening = {"stream": "slip:old", "actor": AGENT}
+        facts = [SlipOpened(title="旧单"), SlipNoted()]
+        await ledger.record(facts, **opening, command_id="i1", occurred_at=[earlier, later])
+        with pytest.raises(TimeGoesBack):
+            await ledger.record([SlipNoted()], **opening, command_id="i2", occurred_at=earlier)
+        with pytest.raises(TimeGoesBack):
+            await ledger.record([SlipNoted()] * 2, **opening, command_id="i3", occurred_at=[later, earlier])
+        assert [entry.at for entry in await ledger.history("slip:old")] == [earlier, later]
+
+
+async def test_recorded_facts_are_written_once_and_ask_no_rule(city: City):
+    async with door(city) as ledger:
+        said = {
+            "stream": "slip:old",
+            "actor": AGENT,
+            "command_id": "i1",
+            "occurred_at": datetime(2024, 1, 1, tzinfo=UTC),
+        }
+        first = await ledger.record([SlipSigned(under="1999"), Number("slip")], **said)
+        again = await ledger.record([SlipSigned(under="1999"), Number("slip")], **said)
+        assert again == first._replace(replayed=True)
+        assert first.numbers == {"slip/2024": (1,)}
+        assert first.events[0].origin is Origin.IMPORT
+
+
+async def test_a_head_that_lies_ahead_of_the_databases_clock_stops_writes_and_says_so(city: City):
+    async with door(city) as ledger:
+        await opened(ledger)
+        with psycopg.connect(city.database.superuser, autocommit=True) as connection:
+            connection.execute(f"UPDATE \"{city.name}\".head SET recorded_at = now() + interval '7 seconds'")
+        with pytest.raises(ClockAhead):
+            await opened(ledger)
+        with psycopg.connect(city.database.superuser, autocommit=True) as connection:
+            connection.execute(f"UPDATE \"{city.name}\".head SET recorded_at = now() + interval '3 seconds'")
+        ahead = await opened(ledger)  # a little ahead: time stands still until the clock has come up
+        assert (await opened(ledger)).recorded_at == ahead.recorded_at
+
+
+async def test_what_was_known_at_an_instant_can_be_asked(city: City):
+    async with door(city) as ledger:
+        first = await opened(ledger)
+        await asyncio.sleep(0.01)
+        await do(ledger, first.stream, NoteSlip())
+        assert len(await ledger.history(first.stream)) == 2
+        assert await ledger.history(first.stream, recorded_by=first.recorded_at) == [first.events[0]]
+
+
+# --- bad input ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("title", ["a\x00b", "半个\ud83d"])
+async def test_text_that_cannot_be_stored_is_refused_and_nothing_is_written(city: City, title: str):
+    async with door(city) as ledger:
+        with pytest.raises(TextNotStorable):
+            await opened(ledger, title=title)
+        with pytest.raises(TextNotStorable):
+            await opened(ledger, words=title)
+        with pytest.raises(TextNotStorable):
+            await ledger.execute(OpenSlip(title="x"), actor=AGENT, command_id=f"c{title}")
+        assert (await ledger.head())[0] == 0
+
+
+async def test_a_backslash_before_u0000_is_only_text(city: City):
+    async with door(city) as ledger:
+        receipt = await opened(ledger, title="a\\u0000b")
+        assert (await ledger.history(receipt.stream))[0].event.title == "a\\u0000b"
+
+
+async def test_what_only_the_door_may_give_is_not_taken_from_outside(city: City):
+    async with door(city) as ledger:
+        with pytest.raises(SealedFromOutside):
+            await opened(ledger, words=Sealed(key="k", box="b"))
+        person = Applicant(kind=ApplicantKind.PERSON, name="张三", subject=UUID(int=1))
+        with pytest.raises(SubjectFromOutside):
+            await opened(ledger, applicant=person)
+        assert (await ledger.head())[0] == 0
+
+
+async def test_a_command_for_another_kind_of_stream_is_refused(city: City):
+    async with door(city) as ledger:
+        for stream in ("institution", "nothing:1", "slip:a b", "", "slip:\n", "slip"):
+            with pytest.raises((NotForThisStream, WrongState)):
+                await do(ledger, stream, NoteSlip())
+        with pytest.raises(NotForThisStream):
+            await ledger.execute(NoteSlip(), actor=AGENT, command_id=cid())
+
+
+async def test_a_city_without_a_ledger_says_so(city: City):
+    with pytest.raises(NotInitialised):
+        async with door(city._replace(name="nowhere")):
+            pass
+
+
+async def test_the_wrong_master_key_is_noticed_at_once(city: City):
+    with pytest.raises(WrongKey):
+        async with door(city._replace(keyring=Keyring(bytes(32)))):
+            pass
+
+
+async def test_a_dry_run_says_what_would_happen_and_writes_nothing(city: City):
+    async with door(city) as ledger:
+        slip = (await opened(ledger)).stream
+        before = await ledger.head()
+        supposed = await do(ledger, slip, SignSlip(), dry_run=True)
+        assert supposed.version == 2
+        assert [(e.version, e.position) for e in supposed.events] == [(2, 0)]
+        assert await ledger.head() == before
+        with pytest.raises(WrongState):
+            await do(ledger, "slip:none", SignSlip(), dry_run=True)
+
+
+# --- faults ------------------------------------------------------------------------------------------------------
+
+
+async def test_killing_the_ledgers_sessions_under_load_loses_nothing_and_doubles_nothing(city: City):
+    async with door(city) as ledger:
+        receipts: list[Receipt] = []
+
+        async def caller() -> None:
+            for _ in range(40):
+                receipts.append(await opened(ledger))
+
+        async def killer() -> None:
+            async with await psycopg.AsyncConnection.connect(city.database.superuser, autocommit=True) as connection:
+                for _ in range(20):
+                    await asyncio.sleep(0.03)
+                    await connection.execute(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                        " WHERE application_name = 'huiyin' AND query LIKE %s",
+                        [f"%{city.name}%"],
+                    )
+
+        killing = asyncio.create_task(killer())
+        await asyncio.gather(*(caller() for _ in range(16)))
+        await killing
+        assert len({r.stream for r in receipts}) == 16 * 40
+        assert await ledger.head() == (2 * 16 * 40, max(r.recorded_at for r in receipts))
+        assert sorted(n for r in receipts for given in r.numbers.values() for n in given) == list(range(1, 641))
+        assert await ledger.verify_all() == []
+
+
+async def test_a_caller_who_gives_up_harms_nobody_else(city: City):
+    async with door(city) as ledger:
+        callers = [asyncio.create_task(opened(ledger)) for _ in range(60)]
+        await asyncio.sleep(0.005)
+        for caller in callers[::3]:
+            caller.cancel()
+        outcomes = await asyncio.gather(*callers, return_exceptions=True)
+        assert all(isinstance(o, Receipt | asyncio.CancelledError) for o in outcomes)
+        assert sum(isinstance(o, Receipt) for o in outcomes) >= 40
+        await opened(ledger)
+        assert await ledger.verify_all() == []
+
+
+async def test_more_callers_than_there_is_room_for_are_told_so_at_once(city: City):
+    async with door(city) as ledger:
+        ledger._writer._room = 10
+        outcomes = await asyncio.gather(*(opened(ledger) for _ in range(100)), return_exceptions=True)
+        assert {type(o) for o in outcomes} == {Receipt, Busy}
+        assert (await ledger.head())[0] == 2 * sum(isinstance(o, Receipt) for o in outcomes)
+
+
+async def test_closing_the_door_writes_what_waits_and_takes_no_more(city: City):
+    async with door(city) as ledger:
+        callers = [asyncio.create_task(opened(ledger)) for _ in range(50)]
+        while not ledger._writer._queue:
+            await asyncio.sleep(0)
+        await ledger.close()
+        outcomes = await asyncio.gather(*callers, return_exceptions=True)
+        written = sum(isinstance(o, Receipt) for o in outcomes)
+        assert {type(o) for o in outcomes} <= {Receipt, ClosedDoor}
+        assert written > 0
+    async with door(city) as again:
+        assert (await again.head())[0] == 2 * written
+
+
+async def test_an_outcome_that_nobody_heard_of_is_unknown_and_the_same_id_asks_for_it(city: City):
+    async with door(city, patience=0.6) as ledger:
+        slip = (await opened(ledger)).stream
+        said = {"stream": slip, "actor": AGENT, "command_id": "c1"}
+        async with await psycopg.AsyncConnection.connect(city.database.superuser) as holder:
+            await holder.execute(f'SELECT 1 FROM "{city.name}".head FOR UPDATE')
+            with pytest.raises((OutcomeUnknown, Unavailable)):
+                await ledger.execute(NoteSlip(), **said)
+        receipt = await ledger.execute(NoteSlip(), **said)
+        assert receipt.version == 2
+        assert len(await ledger.history(slip)) == 2
+
+
+async def test_two_cities_of_one_process_know_nothing_of_each_other(city: City, other_city: City):
+    async with door(city) as one, door(other_city) as two:
+        await asyncio.gather(*(opened(ledger) for ledger in (one, two) for _ in range(20)))
+        assert (await one.head())[0] == (await two.head())[0] == 40
+        slip = (await opened(one)).stream
+        assert await two.history(slip) == []
+        assert await two.verify_all() == []

@@ -80,8 +80,8 @@ class ReplySubmitted(Fact, frozen=True, tag="order.reply_submitted"):
 
     assignment: int  # 0: the hotline itself led
     unit: UnitId
-    outcome: Outcome
     public_answer: Private  # to the applicant
+    outcome: Outcome | None = None  # not said: another system's reply
     handling_report: Private | None = None  # inside the administration
     informing: Informing | None = None  # how the applicant counts as told; None: not said (other systems)
     verified: Verified | None = None
@@ -98,6 +98,7 @@ class ReplySubmitted(Fact, frozen=True, tag="order.reply_submitted"):
     research_measures: Private | None = None
     evidence: tuple[Attachment, ...] = ()
     late: bool = False
+    derived: tuple[Code, ...] = ()  # what a mapping set because the source lacks it (8.15)
 
 
 class ApplicantInformed(Fact, frozen=True, tag="order.applicant_informed"):

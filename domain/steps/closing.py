@@ -328,7 +328,7 @@ def _bears(order: WorkOrder, reply: Reply, command: Close, context: Context) -> 
             _promised(order, reply)
         case ClosureKind.UNSOLVABLE_EXPLAINED:
             if reply.outcome is not Outcome.UNSOLVABLE:
-                raise refusals.OutcomeDiffers(reply.outcome)
+                raise refusals.OutcomeDiffers(str(reply.outcome))
             if not explained(order):
                 raise refusals.ExplanationMissing
         case ClosureKind.UNREACHABLE:
@@ -347,7 +347,7 @@ def _bears(order: WorkOrder, reply: Reply, command: Close, context: Context) -> 
 
 def _promised(order: WorkOrder, reply: Reply) -> None:
     if reply.outcome is not Outcome.UNRESOLVED:
-        raise refusals.OutcomeDiffers(reply.outcome)
+        raise refusals.OutcomeDiffers(str(reply.outcome))
     if not any(f.reply == reply.no for f in order.follow_ups):
         raise refusals.FollowUpMissing
 
@@ -563,11 +563,10 @@ def _limit_fits(order: WorkOrder, written: Limit | None, context: Context) -> No
         return
     calendar, now = context.law.calendar(), context.now
     due = calendar.due(now, written, rules.kernel).at
-    if not context.passed(due) and due > now:
-        if figure is not None and due > calendar.due(now, figure, rules.kernel).at:
-            raise refusals.LimitLonger
-        return
-    raise refusals.LimitRequired(f"{due}")
+    if context.passed(due):
+        raise refusals.LimitInPast(f"{due}")
+    if figure is not None and due > calendar.due(now, figure, rules.kernel).at:
+        raise refusals.LimitLonger
 
 
 DECIDES: Mapping[type[Act], Callable[[WorkOrder, Any, Context], Sequence[Step]]] = {

@@ -267,8 +267,7 @@ def respond_whistle(order: WorkOrder, command: RespondWhistle, context: Context)
     guards.in_state(order, *guards.OPEN)
     whistles = order.oversight.whistles
     found = whistles[command.whistle - 1] if 0 < command.whistle <= len(whistles) else None
-    called = context.law.successor(found.unit, context.now) if found is not None else ""
-    if found is None or found.answered is not None or called != context.actor.unit:
+    if found is None or found.answered is not None or not guards.acts_for(context, found.unit):
         raise refusals.NoSuchWhistle(f"{command.whistle}")
     if command.arrived_at is not None:
         guards.not_ahead(context, command.arrived_at)

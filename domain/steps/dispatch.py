@@ -82,8 +82,8 @@ class OrderDispatched(Fact, frozen=True, tag="order.order_dispatched"):
 
     kind: DispatchType
     attributes: Attributes
-    of_class: Code
-    medium: Medium
+    of_class: Code = ""  # not said where another system recorded it
+    medium: Medium | None = None
     lead: UnitId = ""  # empty: the hotline leads (S2-23)
     lead_parent: UnitId = ""
     co: tuple[CoPart, ...] = ()
@@ -97,6 +97,7 @@ class OrderDispatched(Fact, frozen=True, tag="order.order_dispatched"):
     dispute: int | None = None  # the ruling that it carries out
     policy: PolicyRef | None = None  # where a city binds orders at dispatch (K12)
     note: Private | None = None
+    derived: tuple[Code, ...] = ()  # what a mapping set because the source lacks it (8.15)
 
 
 class DispatchRecalled(Fact, frozen=True, tag="order.dispatch_recalled"):
@@ -318,7 +319,8 @@ def transfer(order: WorkOrder, command: Transfer, context: Context) -> list[Step
     held = guards.holding(order, context)
     no_escalation(order, held)
     guards.may_handle(order, context, command.unit)
-    if command.unit == held.unit or not context.law.is_within(command.unit, held.unit, context.now):
+    unit = context.actor.unit  # the holder, or who succeeded it
+    if command.unit == unit or not context.law.is_within(command.unit, unit, context.now):
         raise refusals.NotADescendant(command.unit)
     if guards.episode_of(order).holder(command.unit) is not None:
         raise refusals.UnitNamedTwice(command.unit)

@@ -23,7 +23,6 @@ from domain.state import (
     latest_episode,
     put,
 )
-from domain.steps.coordinating import co_of
 from domain.steps.filing import mark
 from domain.steps.handling import implied_signature
 from domain.terms import (
@@ -327,7 +326,7 @@ def escalate_return(order: WorkOrder, command: EscalateReturn, context: Context)
     escalated = ReturnEscalated(
         assignment=held.no,
         from_unit=held.unit,
-        unit=guards.next_higher(held.unit, context),
+        unit=guards.next_higher(context.actor.unit, context),
         reason=command.reason,
         basis=command.basis,
         suggested_unit=command.suggested_unit,
@@ -338,9 +337,8 @@ def escalate_return(order: WorkOrder, command: EscalateReturn, context: Context)
 def _escalation(order: WorkOrder, context: Context, no: int) -> Escalation:
     """Return an undecided request to the actor's unit, or to one whose duties it took over."""
     episode = guards.episode_of(order)
-    context.until(context.law.next_unit_change(context.now))
     found = next((e for e in episode.escalations if e.no == no and e.decided is None), None)
-    if found is None or context.law.successor(found.to, context.now) != context.actor.unit:
+    if found is None or not guards.acts_for(context, found.to):
         raise refusals.NoSuchEscalation(f"{no}")
     guards.another_person(context, found.by)
     return found
@@ -436,7 +434,9 @@ def _suggested(command: RequestReturn, always: bool, context: Context) -> None:
 def object_co(order: WorkOrder, command: ObjectCo, context: Context) -> list[Step]:
     """Object to being a co-organizer."""
     guards.in_state(order, *guards.HANDLED)
-    held = co_of(order, context.actor.unit)
+    held = guards.holding(order, context)
+    if held.role is not AssignmentRole.CO:
+        raise refusals.NotCoOrganizer(held.unit)
     if any(r.assignment == held.no and r.pending for r in guards.episode_of(order).returns):
         raise refusals.ReturnUndecided
     if held.transferred_from is not None:
@@ -458,7 +458,7 @@ def object_co(order: WorkOrder, command: ObjectCo, context: Context) -> list[Ste
 def withdraw_return(order: WorkOrder, command: WithdrawReturn, context: Context) -> list[Step]:
     """Take one's own return or objection back."""
     episode = guards.episode_of(order)
-    own = [r for r in episode.returns if r.pending and r.unit == context.actor.unit]
+    own = [r for r in episode.returns if r.pending and guards.acts_for(context, r.unit)]
     if not own:
         raise refusals.NoSuchReturn
     return [ReturnWithdrawn(return_no=own[-1].no, words=command.words)]
@@ -479,7 +479,7 @@ def consent_late_return(order: WorkOrder, command: ConsentLateReturn, context: C
     if asked.consent is not None:
         raise refusals.NothingChanged
     guards.another_person(context, asked.by)
-    parent = guards.next_higher(asked.unit, context)
+    parent = guards.next_higher(context.law.successor(asked.unit, context.now), context)
     role = Role.HOTLINE_MANAGER if parent == context.law.hotline_unit else Role.MGMT_UNIT
     if context.actor.unit != parent or context.actor.role is not role:
         raise refusals.NotNextHigherUnit(f"unit: {parent}", unit=parent)
