@@ -341,7 +341,8 @@ def transfer(order: WorkOrder, command: Transfer, context: Context) -> list[Step
 def on_order_dispatched(order: WorkOrder, event: OrderDispatched, entry: Entry) -> WorkOrder:
     """Fold a new episode: whoever is named holds an assignment, the lead's first."""
     at = mark(entry)
-    order = end_episode(end_wait(order, "dispatched", at), "superseded", AssignmentState.DONE, at)
+    waited = end_wait(order, "derived" if event.derived else "dispatched", at)
+    order = end_episode(waited, "superseded", AssignmentState.DONE, at)
     named: list[tuple[UnitId, AssignmentRole, Limit | None]] = []
     if event.lead:
         named.append((event.lead, AssignmentRole.LEAD, None))
@@ -363,6 +364,7 @@ def on_order_dispatched(order: WorkOrder, event: OrderDispatched, entry: Entry) 
         reply_required=event.reply_required is not False,
         limits=event.limits,
         slip=entry.numbered("dispatch_slip"),
+        derived=bool(event.derived),
         instruction=event.instruction,
         ruled_final=event.kind in FINAL or event.dispute is not None,
         assignments=assignments,

@@ -248,6 +248,8 @@ def test_units_complained_of_and_orders_taken_up_again_must_exist():
     refused(said(CALL, accused=("NOWHERE",)), refusals.UnknownUnit)
     refused(said(CALL, previous=UUID(int=3)), refusals.UnknownOrder)
     before = {f"order:{UUID(int=3)}": registered()}
+    assert said(CALL, previous=UUID(int=3)).reads() == tuple(before)
+    assert CALL.reads() == ()
     event = decided(said(CALL, previous=UUID(int=3)), others=before)[0]
     assert born(event).links.previous == UUID(int=3)  # type: ignore[arg-type]
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from domain import refusals
+from domain import institution, refusals
 from domain.state import Instruction, Reply, WorkOrder
 from domain.steps.dispatch import Transfer
 from domain.steps.handling import AssignmentSigned, Sign
@@ -42,6 +42,7 @@ from domain.terms import (
     ClockName,
     DemandType,
     DispatchType,
+    Entry,
     Mark,
     OrderState,
     Outcome,
@@ -49,6 +50,7 @@ from domain.terms import (
     ReturnGround,
     Urgency,
 )
+from domain.units import UnitSucceeded
 from tests.given import (
     APPROVER,
     BASIS,
@@ -426,6 +428,36 @@ def test_a_ruling_rests_on_a_reason_an_instruction_that_exists_and_a_unit_that_m
     case.when(changed(ruling("D"), dispute=2), by=MANAGER).refused(refusals.NoSuchDispute)
     case.when(ruling("D"), by=changed(MANAGER, user=D.user)).refused(refusals.SelfApproval)
     case.when(ruling("D", instruction=1), by=LEADER).then(DisputeRuled)
+
+
+# ── a unit that succeeded another ──────────────────────────────────────────────────────────────────────────────────
+
+
+def succeeded(case: Case, before: str, heir: str) -> Case:
+    """The same case, after the city put one unit in the place of another."""
+    event = UnitSucceeded(from_units=(before,), to_units=(heir,), at=at("2025-06-17 00:00"), basis=BASIS)
+    entry = Entry(
+        event=event,
+        stream="institution",
+        version=case.law.version + 1,
+        position=99,
+        recorded_at=at("2025-06-16 18:00"),
+        actor=SUPERVISOR,
+    )
+    later = case.at("2025-06-17 09:00")
+    later.law = institution.evolve(case.law, entry)
+    return later
+
+
+def test_who_succeeded_a_unit_returns_objects_withdraws_and_takes_back_in_its_place():
+    case = succeeded(given(working(lead="D")), "D", "E")
+    back = case.when(changed(NOT_OURS, suggested_unit="G"), by=E).then(ReturnRequested)
+    back.when(WithdrawReturn(), by=E).then(ReturnWithdrawn)
+    joint = succeeded(given(working(lead="G", co=("D",))), "D", "E")
+    joint.when(changed(OBJECT, suggested_unit=None), by=E).then(CoObjectionRaised)
+    climbing = succeeded(passed_down().does(GIVE_BACK, by=APPROVER), "D", "E")
+    taken = climbing.when(AcceptEscalation(escalation=1), by=E).then(ReturnEscalationAccepted)
+    assert taken.order.episodes[0].lead == "E"
 
 
 # ── history with gaps ───────────────────────────────────────────────────────────────────────────────────────────────
