@@ -180,13 +180,16 @@ class Clock(msgspec.Struct, frozen=True):
             if self.due is None:
                 return Status.MEASURED
             return Status.LATE if self.stop.at > self.due else Status.ON_TIME
+        window = self.name in WINDOWS or self.name is ClockName.RETURN
         if self.cancel is not None:
+            if window and self.due is not None and self.cancel.at > self.due:
+                return Status.LAPSED
             return Status.CANCELLED_LATE if self.breached(now) else Status.CANCELLED
         if self.due is None:
             return Status.MEASURED
         if now <= self.due:
             return Status.RUNNING
-        if self.name in WINDOWS or self.name is ClockName.RETURN:
+        if window:
             return Status.LAPSED
         return Status.PENDING_EXTENSION if self.grace is not None and now <= self.grace else Status.OVERDUE
 
@@ -287,8 +290,8 @@ def _dispatch(case: _Case) -> None:
     for number, wait in enumerate(case.order.waits, 1):
         of_class = _class_at(case, wait.since)
         ruled = case.rules.plan(of_class).get(_DISPATCH) if of_class is not None else None
-        if of_class is None or ruled is None:
-            continue
+        if of_class is None or ruled is None or wait.by == "derived":
+            continue  # a dispatch that the source lacks says nothing of the hotline's time (8.15)
         rule, limit = ruled
         peak = number == 1 and case.order.demand.peak  # only the registration instant decides
         if peak:
@@ -548,7 +551,7 @@ def _episode(case: _Case, episode: Episode) -> None:
     handle = _handle(case, episode, of_class, plan, stop, _ended(episode, replied=stop is not None))
     if handle is not None:
         case.found.append(handle)
-    if episode.assignments:
+    if episode.assignments and not episode.derived:
         _assignments(case, episode, of_class, plan, handle)
     first_reply = replies[0].submitted if replies else None
     if _INIT_RESPONSE in case.rules.clocks:
@@ -557,7 +560,8 @@ def _episode(case: _Case, episode: Episode) -> None:
     if _PROGRESS in case.rules.clocks:
         done = _first(episode.progress[0] if episode.progress else None, first_reply)
         _response(case, episode, of_class, _PROGRESS, done, episode.ended)
-    _returns(case, episode, plan, first_reply)
+    if not episode.derived:
+        _returns(case, episode, plan, first_reply)
     if episode.extensions:
         _extensions(case, episode, of_class)
     for reply in replies:

@@ -171,6 +171,7 @@ class Episode(Part, frozen=True):
     instruction: int | None = None
     ruled_final: bool = False
     reopened: bool = False  # begun by reopening, not by dispatch
+    derived: bool = False  # a mapping set it because the source lacks it: it says nothing of dispatch or signing (8.15)
     assignments: tuple[Assignment, ...] = ()
     returns: tuple[Return, ...] = ()
     escalations: tuple[Escalation, ...] = ()

@@ -73,7 +73,7 @@ SELECT unit, status, count(*) FROM (
         WHEN due IS NULL THEN CASE WHEN cancelled_at IS NULL THEN 'measured' ELSE 'cancelled' END
         WHEN stopped_at > due THEN 'late'
         WHEN stopped_at IS NOT NULL THEN 'on_time'
-        WHEN cancelled_at > due AND late_after IS NOT NULL THEN 'cancelled_late'
+        WHEN cancelled_at > due THEN CASE WHEN late_after IS NULL THEN 'lapsed' ELSE 'cancelled_late' END
         WHEN cancelled_at IS NOT NULL THEN 'cancelled'
         WHEN due >= $1::timestamptz THEN 'running'
         WHEN late_after IS NULL THEN 'lapsed'

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Union
 from uuid import UUID
@@ -284,12 +285,11 @@ async def _one_line(script: Script, number: int, line: Line, done: Summary, *, d
     _count(done, receipt)
 
 
-def _count(done: Summary, receipt: Receipt) -> None:
-    if receipt.replayed:
-        done.already += 1
-        return
-    done.imported += 1
-    done.events += len(receipt.events)
+def _count(done: Summary, *receipts: Receipt) -> None:
+    new = [receipt for receipt in receipts if not receipt.replayed]
+    done.imported += bool(new)
+    done.already += not new
+    done.events += sum(len(receipt.events) for receipt in new)
 
 
 async def _finish(ledger: Ledger, labels: dict[str, str], noted: Rejects, done: Summary) -> Summary:
@@ -459,7 +459,7 @@ class Table:
         if not first:
             first.update(plain)
         if derived:
-            plain["derived"] = [f"{self.mapping.name}: {said}" for said in derived]
+            plain["derived"] = [self.mapping.name, *derived]
         return msgspec.convert({"type": event.fact, **plain}, FACTS[event.fact])
 
     def _title(self, plain: dict[str, Any], subject: str) -> list[str]:
@@ -508,7 +508,7 @@ async def import_table(
                 facts = table.facts(row)
                 key = row[mapping.key]
                 _once(seen, mapping.key, key)
-                _count(done, await _record(ledger, mapping, digest, key, facts, dry_run=dry_run))
+                _count(done, *await _record(ledger, mapping, digest, key, facts, dry_run=dry_run))
             except (Refusal, msgspec.ValidationError) as error:
                 noted.add(line, error, row)
 
@@ -529,17 +529,26 @@ def _once(seen: set[str], column: str, key: str) -> None:
 
 async def _record(
     ledger: Ledger, mapping: Mapping, digest: str, key: str, facts: Sequence[tuple[Step, datetime]], *, dry_run: bool
-) -> Receipt:
+) -> list[Receipt]:
+    """Record a row: one commit an instant, since a commit's running numbers are of the day it happened on."""
     # The order's id follows from mapping and old number, so the same row from a corrected file is not a second order.
     stream = f"order:{order_id(mapping.name, key, facts[0][1])}"
-    return await ledger.record(
-        [fact for fact, _ in facts],
-        stream=stream,
-        actor=Actor(user=f"import-{mapping.name}", role=Role.SYSTEM),
-        command_id=f"table:{mapping.name}:{digest}:{key}",
-        occurred_at=[at for _, at in facts],
-        dry_run=dry_run,
-    )
+    receipts: list[Receipt] = []
+    for turn, (at, together) in enumerate(groupby(facts, key=lambda pair: pair[1])):
+        steps = [fact for fact, _ in together]
+        if dry_run and turn:
+            break  # what builds on an order that was not written cannot be tried
+        receipts.append(
+            await ledger.record(
+                steps,
+                stream=stream,
+                actor=Actor(user=f"import-{mapping.name}", role=Role.SYSTEM),
+                command_id=f"table:{mapping.name}:{digest}:{key}:{turn}",
+                occurred_at=at,
+                dry_run=dry_run,
+            )
+        )
+    return receipts
 
 
 def order_id(mapping: str, key: str, at: datetime) -> UUID:

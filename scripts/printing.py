@@ -16,7 +16,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from domain.calendar import DayKind, DayStep
+from domain.calendar import DayKind, DayStep, show_due
 from domain.clocks import Clock, Status
 from domain.explanation import STATUS_WORDS, Explanation, MoveExplained
 from domain.policy import Pack
@@ -111,6 +111,7 @@ def timeline(entries: Sequence[Entry], *, corrections: dict[int, str] | None = N
     table.add_column("事件 event", no_wrap=True, style="bold")
     table.add_column("操作人 by", no_wrap=True)
     table.add_column("内容 details", overflow="fold")
+    told = ""  # the commit whose numbers were shown: they belong to all of its events
     for entry in entries:
         at = show_instant(entry.at)
         if entry.origin is not Origin.LIVE:
@@ -118,10 +119,11 @@ def timeline(entries: Sequence[Entry], *, corrections: dict[int, str] | None = N
         by = f"{entry.actor.user}/{entry.actor.role}" + (f"@{entry.actor.unit}" if entry.actor.unit else "")
         details = escape(event_details(entry.event))
         numbers = " ".join(f"{journal} № {', '.join(map(str, given))}" for journal, given in entry.numbers.items())
-        if numbers and entry.event is not None:
+        if numbers and entry.command_id != told:
             details += f" [cyan]{escape(numbers)}[/]"
         if corrections and entry.version in corrections:
             details += f" [yellow]更正 corrected: {escape(corrections[entry.version])}[/]"
+        told = entry.command_id
         table.add_row(str(entry.version), str(entry.position or "—"), at, event_title(entry.event), escape(by), details)
     return table
 
@@ -220,7 +222,7 @@ def clocks_table(found: Sequence[Clock], now: datetime) -> Table:
             clock.key,
             clock.unit or "热线",
             show_instant(clock.start.at),
-            show_instant(clock.due) + (" 暂定" if clock.provisional else ""),
+            (show_due(clock.due) if clock.due else "—") + (" 暂定" if clock.provisional else ""),
             show_instant(end.at) if end is not None else "—",
             f"[{_COLOURS[status]}]{words}[/]",
         )
@@ -249,7 +251,8 @@ def order_head(order: WorkOrder, pack: Pack) -> Panel:
     if order.lead:
         rows.add_row("主办 lead", order.lead)
     if demand.derived:
-        rows.add_row("推得 derived", escape(", ".join(demand.derived)))
+        mapping, *fields = demand.derived
+        rows.add_row("推得 derived", f"按映射 by the mapping {escape(mapping)}: {escape(', '.join(fields))}")
     return Panel(rows, title="Huiyin 回音", title_align="left")
 
 
