@@ -85,14 +85,26 @@ def show_citation(citation: Citation) -> str:
 
 def _plain(value: Any) -> str:
     if isinstance(value, dict):
-        if set(value) == {"key", "box"}:
-            return "▒▒▒"
-        return "{" + ", ".join(f"{k}: {_plain(v)}" for k, v in value.items()) + "}"
+        return _plain_record(value)
     if isinstance(value, list | tuple):
         return ", ".join(_plain(v) for v in value)
     if isinstance(value, bool):
         return "是" if value else "否"
     return str(value)
+
+
+def _plain_record(value: dict[str, Any]) -> str:
+    """Show a record within an event as people write it: a sealed field, a citation, a limit, a pack."""
+    names = set(value)
+    if names == {"key", "box"}:
+        return "▒▒▒"
+    if names == {"pack", "digest"}:
+        return str(value["pack"])
+    if "text" in names and names <= {"text", "article", "source", "quote", "reading", "note"}:
+        return f"《{value['text']}》{value.get('article', '')}"
+    if names and names <= {"amount", "unit", "until"}:
+        return " ".join(str(v) for v in value.values())
+    return "{" + ", ".join(f"{k}: {_plain(v)}" for k, v in value.items() if v not in ("", [], {}, None)) + "}"
 
 
 def event_details(event: Fact) -> str:
@@ -276,14 +288,14 @@ def story(
     return Group(*parts)
 
 
-def counts(title: str, rows: Iterable[Sequence[object]], columns: Sequence[str]) -> Table:
+def counts(title: str, rows: Iterable[Sequence[object]], columns: Sequence[str]) -> Group:
     """Show a table of figures: the first column names, the others right-aligned."""
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
     for number, column in enumerate(columns):
         table.add_column(column, justify="left" if number == 0 else "right")
     for row in rows:
         table.add_row(*(escape(str(cell)) for cell in row))
-    return table
+    return Group(Text(title, style="italic"), table)
 
 
 def console(*, stderr: bool = False) -> Console:

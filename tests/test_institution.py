@@ -434,6 +434,11 @@ def test_an_overlay_holds_beside_the_citys_policy_on_its_own_days_only():
     assert law.overlays(at("2025-07-01 00:00")) == law.overlays(at("2024-12-31 23:59")) == ()
     assert law.policy_at(at("2025-06-01 12:00")) == ref(S0)
     assert law.next_policy_change(START) == at("2025-07-01 00:00")
+    published(city, ProposePolicy(pack=S0_NEXT, replaces=ref(S0)))
+    changes = [at("2024-06-01 00:00")]
+    while (after := city.now.next_policy_change(changes[-1])) is not None:
+        changes.append(after)
+    assert changes[1:] == [at("2025-01-01 00:00"), at("2025-07-01 00:00"), at("2026-01-01 00:00")]
 
 
 def test_a_published_pack_is_stored_whole_under_the_digest_of_its_content():
@@ -528,6 +533,18 @@ def test_a_calendar_is_made_once_for_all_instants_that_know_the_same():
     law = City().now
     assert law.calendar(at("2020-03-01 08:00")) is law.calendar(at("2020-10-01 08:00"))
     assert law.calendar() is law.calendar(at("2030-01-01 00:00")) is City().now.calendar()
+
+
+def test_the_window_of_a_calendar_is_the_time_in_which_it_was_the_one_known():
+    calendars = City().now.calendars
+    since, until, calendar = calendars.window(at("2020-01-27 00:00"))
+    assert (since, until) == (at("2020-01-27 00:00"), at("2020-11-25 00:00"))
+    assert calendar is calendars.known(at("2020-11-24 23:59"))
+    since, until, calendar = calendars.window(START)
+    assert (since, until) == (calendars.last_cut, None)
+    assert calendar is calendars.newest
+    first_cut = at("2001-01-01 00:00")
+    assert calendars.window(first_cut)[0] < first_cut < calendars.window(first_cut)[1] <= calendars.last_cut
 
 
 def test_a_law_without_calendars_presumes_every_year():
