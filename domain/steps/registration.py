@@ -297,6 +297,7 @@ class Classify(Act, frozen=True, tag="classify"):
     category: Code = ""
     involved_units: int = 0
     accused: tuple[UnitId, ...] = ()
+    confidentiality: Confidentiality | None = None  # of a demand that turns out to be a report: informant
     words: Private | None = None
 
 
@@ -311,6 +312,7 @@ class Reclassify(Act, frozen=True, tag="reclassify"):
     category: Code = ""
     involved_units: int = 0
     accused: tuple[UnitId, ...] = ()
+    confidentiality: Confidentiality | None = None
 
 
 class SetConfidentiality(Act, frozen=True, tag="set_confidentiality"):
@@ -560,10 +562,16 @@ def supplement(order: WorkOrder, command: Supplement, context: Context) -> list[
     ]
 
 
-def _protected(order: WorkOrder, attributes: Attributes) -> list[Step]:
-    """Return what protects the informant of a demand that turns out to be a report."""
-    if attributes.demand_type is not DemandType.REPORT or order.confidentiality is Confidentiality.INFORMANT:
+def _protected(order: WorkOrder, command: Classify | Reclassify) -> list[Step]:
+    """Return what protects the informant of a demand that turns out to be a report. Raises InformantUnprotected.
+
+    The command says so itself, because the door wraps an informant's keys by what the command says.
+    """
+    report = command.attributes.demand_type is DemandType.REPORT
+    if not report or order.confidentiality is Confidentiality.INFORMANT:
         return []
+    if command.confidentiality is not Confidentiality.INFORMANT:
+        raise refusals.InformantUnprotected
     return [ConfidentialitySet(confidentiality=Confidentiality.INFORMANT)]
 
 
@@ -584,7 +592,7 @@ def classify(order: WorkOrder, command: Classify, context: Context) -> list[Step
         accused=command.accused,
         words=command.words,
     )
-    return [classified, *_protected(order, command.attributes)]
+    return [classified, *_protected(order, command)]
 
 
 def reclassify(order: WorkOrder, command: Reclassify, context: Context) -> list[Step]:
@@ -613,7 +621,7 @@ def reclassify(order: WorkOrder, command: Reclassify, context: Context) -> list[
         involved_units=command.involved_units,
         accused=command.accused,
     )
-    return [reclassified, *_protected(order, command.attributes)]
+    return [reclassified, *_protected(order, command)]
 
 
 # --- deciding: protecting ----------------------------------------------------------------------------------------
@@ -693,6 +701,9 @@ def split(order: WorkOrder, command: Split, context: Context) -> list[Step]:
     if not guards.said(command.reason):
         raise refusals.ReasonMissing
     ids = tuple(context.draw() for _ in command.children)
+    reports = any(child.attributes.demand_type is DemandType.REPORT for child in command.children)
+    if reports and order.confidentiality is not Confidentiality.INFORMANT:
+        raise refusals.InformantUnprotected  # the parts share the applicant: protect the whole first
     born: list[Step] = []
     for ordinal, (child, number) in enumerate(zip(command.children, ids, strict=True), 1):
         _described(child.title, child.content)
@@ -704,10 +715,7 @@ def split(order: WorkOrder, command: Split, context: Context) -> list[Step]:
 
 def _child(parent: WorkOrder, child: SplitChild, ordinal: int) -> OrderRegistered:
     """Return the registration of one part: the parent's law, peak, applicant and protection go with it."""
-    demand = parent.demand
-    protection = parent.confidentiality
-    if child.attributes.demand_type is DemandType.REPORT:
-        protection = Confidentiality.INFORMANT
+    demand, protection = parent.demand, parent.confidentiality
     return OrderRegistered(
         title=child.title,
         category=child.category,

@@ -455,7 +455,9 @@ def test_a_reclassification_gives_a_reason_and_changes_something():
 def test_a_demand_that_turns_out_to_be_a_report_protects_its_informant_in_the_same_commit():
     report = Attributes(demand_type=DemandType.REPORT)
     case = given(registered())
-    seen = case.when(Classify(attributes=report), by=AGENT).then(OrderClassified, ConfidentialitySet)
+    case.when(Classify(attributes=report), by=AGENT).refused(refusals.InformantUnprotected)
+    protected = Classify(attributes=report, confidentiality=Confidentiality.INFORMANT)
+    seen = case.when(protected, by=AGENT).then(OrderClassified, ConfidentialitySet)
     assert seen.order.confidentiality is Confidentiality.INFORMANT
     seen.when(Reclassify(attributes=HELP, reason="误判"), by=AGENT).then(OrderReclassified)
 
@@ -533,9 +535,11 @@ def test_the_parts_of_a_split_order_keep_its_registration_law_and_applicant_and_
     assert given(order).clock(ClockName.DISPATCH).due == at("2025-06-17 08:00")
 
 
-def test_a_part_that_is_a_report_protects_its_informant():
+def test_a_part_that_is_a_report_is_split_off_only_once_the_informant_is_protected():
     report = msgspec.structs.replace(LAMP, attributes=Attributes(demand_type=DemandType.REPORT))
-    tos = given(registered()).when(Split(children=(report,), reason="另有举报"), by=DISPATCHER).elsewhere()
+    apart = Split(children=(report,), reason="另有举报")
+    given(registered()).when(apart, by=DISPATCHER).refused(refusals.InformantUnprotected)
+    tos = given(registered(confidentiality=Confidentiality.INFORMANT)).when(apart, by=DISPATCHER).elsewhere()
     assert isinstance(tos[0].event, OrderRegistered)
     assert tos[0].event.confidentiality is Confidentiality.INFORMANT
 
