@@ -26,7 +26,7 @@ from projections import notices as notice_table
 from projections import orders as order_table
 from projections.case import reach
 from projections.clocks import ClockRow
-from projections.engine import BATCH, Connection, Engine, ProjectionOutdated, pool, rows, session
+from projections.engine import BATCH, CASES, Connection, Engine, ProjectionOutdated, pool, rows, session
 from projections.notices import NoticeRow
 from projections.orders import OrderRow
 
@@ -174,7 +174,7 @@ class Projections(Engine):
 
     async def find_orders(self, text: str, limit: int = 10) -> Listing[OrderRow]:
         """Return the orders of a printed number, of an old system's number, or of an id or its beginning."""
-        text = text.strip()
+        text = text.strip().removeprefix(CASES)
         position, found = await self._ask("orders", "by_number", text, limit + 1)
         if not found and (span := _id_span(text)) is not None:
             position, found = await self._ask("orders", "by_id", *span, limit + 1)
@@ -244,7 +244,7 @@ class Projections(Engine):
 
         Cases are taken as they are where the table of clocks stands. Nothing is written.
         """
-        async with self._turn, session(self._work) as connection:
+        async with session(self._work) as connection:
             active = next(v for v in await self._versions(connection) if v.name == "clocks" and v.active)
             streams = await self._reached(connection, [active], reach(before, after), active.position)
             changes: list[DueChange] = []
@@ -256,9 +256,9 @@ class Projections(Engine):
                     changes += _changes(case.order.id, case.order.number, old, case.clocks)
         return Listing(active.position, tuple(changes))
 
-    async def due_changes_at(self, position: int) -> Listing[DueChange]:
-        """Return what the institution's entry at a position moved, among the clocks that run now."""
-        return await self.due_changes(await self.law_at(position - 1), await self.law_at(position))
+    async def due_changes_at(self, first: int, last: int | None = None) -> Listing[DueChange]:
+        """Return what the institution's entries at these positions moved, among the clocks that run now."""
+        return await self.due_changes(await self.law_at(first - 1), await self.law_at(last or first))
 
     # --- notices -------------------------------------------------------------------------------------------------
 

@@ -42,8 +42,8 @@ PAGE = 2000
 BATCH = 500
 """Cases that are folded at once: what bounds memory, whatever a page or a change of law touches."""
 
-_CASES = f"{order.KIND.name}:"
-_AFTER_CASES = f"{order.KIND.name};"  # the character after the colon: every case's stream is before it
+CASES = f"{order.KIND.name}:"
+AFTER_CASES = f"{order.KIND.name};"  # the character after the colon: every case's stream is before it
 _COLUMNS: Mapping[Any, str] = {str: "text", int: "int8", bool: "bool", datetime: "timestamptz", UUID: "uuid"}
 
 
@@ -198,15 +198,22 @@ class _Laws:
         self._positions: list[int] = []
         self._complete = 0  # up to this position nothing is missing
         self._kept: dict[int, Law] = {0: Law()}  # by the number of entries folded
+        self._turn = asyncio.Lock()
 
     async def at(self, connection: Connection, position: int) -> Law:
         """Return the law as the entries up to a position make it; the same object while it does not change."""
+        async with self._turn:
+            await self._read_on(connection, position)
+        return self._folded(bisect_right(self._positions, position))
+
+    async def _read_on(self, connection: Connection, position: int) -> None:
         if position > self._complete:
             found = await rows(connection, self._read, [institution.STREAM], [len(self._stored)])
             self._stored += (StoredEntry(institution.STREAM, *row[1:]) for row in found)
             self._positions = [entry.position for entry in self._stored]
             self._complete = max(position, self._positions[-1] if self._positions else 0)
-        count = bisect_right(self._positions, position)
+
+    def _folded(self, count: int) -> Law:
         law = self._kept.get(count)
         if law is None:
             start = max(known for known in self._kept if known <= count)
@@ -242,8 +249,8 @@ class Engine:
         self._codec = Codec([order.KIND, _INSTITUTION])
         self._laws = _Laws(self._codec, self._ledger["read_streams"])
         # Following walks along indexes, as the ledger does, and must not be planned on a table's first, empty days.
-        self._work = pool(dsn, recorder.SESSION, 2)
-        self._turn = asyncio.Lock()
+        self._work = pool(dsn, recorder.SESSION, 4)
+        self._turn = asyncio.Lock()  # of those who follow; whoever makes again is kept apart by rows
 
     async def open(self) -> None:
         """Open the sessions; make the tables that are missing. Raises NotInitialised where the city has no ledger."""
@@ -305,7 +312,7 @@ class Engine:
 
     async def law_at(self, position: int) -> Law:
         """Return the law as the ledger had it at a position."""
-        async with self._turn, session(self._work) as connection:
+        async with session(self._work) as connection:
             return await self._laws.at(connection, position)
 
     # --- following -----------------------------------------------------------------------------------------------
@@ -409,14 +416,14 @@ class Engine:
         if not held:
             return 0
         before, law = await self._laws.at(connection, after), await self._laws.at(connection, upto)
-        touched = await rows(connection, self._sql["touched"], after, upto, _CASES, _AFTER_CASES)
+        touched = await rows(connection, self._sql["touched"], after, upto, CASES, AFTER_CASES)
         streams = {row[0] for row in touched}
         reached = reach(before, law)
         if reached:
             streams |= await self._reached(connection, held, reached, upto)
         for some in _batches(sorted(streams)):
             cases = await self._cases(connection, some, upto, law)
-            ids = [UUID(stream.removeprefix(_CASES)) for stream in some]
+            ids = [UUID(stream.removeprefix(CASES)) for stream in some]
             for version in held:
                 sql = self.sql_of(version.name, version.version)
                 await run(connection, sql["delete"], ids)
@@ -440,13 +447,13 @@ class Engine:
                 found.update(
                     row[0] for row in await rows(connection, sql["reached_by_outages"], list(since), list(until))
                 )
-        return {f"{_CASES}{case}" for case in found}
+        return {f"{CASES}{case}" for case in found}
 
     async def _all_cases(self, connection: Connection, upto: int) -> AsyncIterator[list[str]]:
         """Yield the streams of every case born by a position, in the order of ids."""
-        last = _CASES
+        last = CASES
         while True:
-            found = await rows(connection, self._sql["cases_from"], last, _AFTER_CASES, upto, BATCH)
+            found = await rows(connection, self._sql["cases_from"], last, AFTER_CASES, upto, BATCH)
             if not found:
                 return
             yield [row[0] for row in found]
@@ -485,7 +492,7 @@ class Engine:
         must be the same. Raises ProjectionBlocked (the old tables stay), RebuildOvertaken.
         """
         chosen = [self.projections[name] for name in names or self.projections]
-        async with self._turn, session(self._work) as connection:
+        async with session(self._work) as connection:
             head, _ = await self._head(connection)
             made: dict[str, int] = {}
             for projection in chosen:
@@ -501,10 +508,13 @@ class Engine:
         )
 
     async def _drop_leftovers(self, connection: Connection, name: str) -> None:
-        async with connection.transaction():
-            for (version,) in await rows(connection, self._sql["leftovers"], name):
-                await run(connection, self.sql_of(name, version)["drop"])
-                await run(connection, self._sql["dropped"], name, version)
+        """Drop what an interrupted rebuild left and what is no longer read. What a reader still holds waits for the next."""
+        with contextlib.suppress(psycopg.errors.LockNotAvailable):
+            async with connection.transaction():
+                await run(connection, self._sql["short_wait"])
+                for (version,) in await rows(connection, self._sql["leftovers"], name):
+                    await run(connection, self.sql_of(name, version)["drop"])
+                    await run(connection, self._sql["dropped"], name, version)
 
     async def _begin(self, connection: Connection, projection: Projection) -> int:
         async with connection.transaction():

@@ -85,6 +85,9 @@ UPDATE projections.versions SET state = 'dropped' WHERE name = $1::text AND vers
 -- name: no_time_limit
 SET LOCAL statement_timeout = 0
 
+-- name: short_wait
+SET LOCAL lock_timeout = '1s'
+
 -- name: recorded_at
 SELECT position, recorded_at FROM city.events WHERE position = ANY ($1::bigint[])
 

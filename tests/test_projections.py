@@ -378,6 +378,16 @@ async def test_followed_and_made_again_are_the_same_through_corrections_and_chan
         assert await tables(p) == await from_scratch(here, p)
 
 
+async def test_another_postgresql_says_the_same(city_15: City):
+    async with world(city_15) as here, here.projections(page=50) as p:
+        for name, when, facts in a_history(11, 20):
+            await here.record(name, when, *facts)
+        await p.follow_until()
+        assert [one.differences for one in await p.rebuild(compare=True)] == [0, 0, 0]
+        assert await tables(p) == await from_scratch(here, p)
+        assert (await p.clock_counts_by_unit(at("2025-10-20 00:00"))).rows
+
+
 async def test_a_revised_calendar_moves_what_runs_leaves_what_ended_and_lists_what_it_moved(city: City):
     async with world(city) as here, here.projections() as p:
         await one_case(here, 1, dispatched(), since="2025-09-29 09:00")
@@ -662,6 +672,64 @@ async def test_events_that_come_during_a_rebuild_are_in_the_table_it_switches_to
         assert await tables(p) == await from_scratch(here, p)
 
 
+async def test_a_reader_who_stays_hinders_neither_the_switch_nor_those_who_follow(city: City):
+    async with world(city) as here, here.projections() as p:
+        await one_case(here, 1, dispatched())
+        await p.follow_until()
+        async with p._snapshot("orders") as snapshot:
+            assert len(await snapshot.ask("list", None, None, None, None, 10)) == 1
+            await p.rebuild("orders")
+            await one_case(here, 2, dispatched())
+            await p.follow_until()
+            assert len((await p.list_orders()).rows) == 2
+            assert len(await snapshot.ask("list", None, None, None, None, 10)) == 1
+            assert {(s.version, s.state) for s in await p.status() if s.name == "orders"} == {
+                (1, "retired"),
+                (2, "following"),
+            }
+        await p.rebuild("orders")
+        assert {(s.version, s.state) for s in await p.status() if s.name == "orders"} == {(3, "following")}
+
+
+async def test_a_question_that_meets_a_switch_is_answered_from_the_new_table(
+    city: City, monkeypatch: pytest.MonkeyPatch
+):
+    async with world(city) as here, here.projections() as p, here.projections() as other:
+        await one_case(here, 1, dispatched())
+        await p.follow_until()
+        asked: list[bytes] = []
+
+        async def switching(connection: engine.Connection, statement: bytes, *said: object) -> list[tuple[Any, ...]]:
+            found = await engine.rows(connection, statement, *said)
+            if not asked:
+                asked.append(statement)
+                await other.rebuild("orders")
+            return found
+
+        monkeypatch.setattr(answers, "rows", switching)
+        assert len((await p.list_orders()).rows) == 1
+        assert asked == [p._sql["active"]]
+
+
+async def test_following_goes_on_while_tables_are_made_again(city: City, monkeypatch: pytest.MonkeyPatch):
+    async with world(city) as here, here.projections() as p:
+        await one_case(here, 1, dispatched())
+        await p.follow_until()
+        finish = p._finish
+
+        async def slowly(*said: Any) -> None:
+            await one_case(here, 2, dispatched())
+            assert len((await p.counts_by_unit(at("2025-06-20 09:00"))).rows) == 1
+            assert (await p.follow_until()).applied > 0
+            assert len((await p.list_orders()).rows) == 2
+            await finish(*said)
+
+        monkeypatch.setattr(p, "_finish", slowly)
+        made = await p.rebuild("orders", compare=True)
+        assert made[0].differences == 0
+        assert len((await p.list_orders()).rows) == 2
+
+
 async def test_a_table_of_another_release_is_neither_followed_nor_read_until_it_is_made_again(city: City):
     async with world(city) as here, here.projections() as p:
         await one_case(here, 1)
@@ -789,6 +857,7 @@ async def test_an_order_is_found_by_its_number_its_old_number_and_the_beginning_
         found = await p.order_by_number(" CD20250616-000001 ")
         assert found.id == order_id(1)
         assert (await p.order_by_number(str(order_id(2)))).id == order_id(2)
+        assert (await p.order_by_number(stream(2))).id == order_id(2)
         assert (await p.order_by_number(str(order_id(2))[:13])).id == order_id(2)
         assert len((await p.find_orders("旧-1")).rows) == 2
         with pytest.raises(NumberAmbiguous):
