@@ -97,7 +97,7 @@ async def _month(ledger: Ledger, seed: int, orders: int) -> tuple[Summary, datet
         lines = simulate.month(seed, orders=orders, start=start)
         await asyncio.to_thread(script.write_bytes, msgspec.json.Encoder().encode_lines(lines))
         summary = await importing.import_script(ledger, script, rejects=Path(folder) / "rejects.jsonl")
-    return msgspec.structs.replace(summary, file="模拟 simulation"), start + timedelta(days=55)
+    return msgspec.structs.replace(summary, file="模拟 simulation"), start + timedelta(days=35)
 
 
 def _say_summary(summary: Summary) -> None:

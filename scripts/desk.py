@@ -130,9 +130,7 @@ def show_command(
             )
             return
         pack = law.rules(case.policy).pack
-        printing.console().print(printing.story(case, pack, entries, [] if brief else explained, now))
-        if brief:
-            printing.console().print(printing.clocks_table([clock for clock, _ in explained], now))
+        printing.console().print(printing.story(case, pack, entries, explained, now, brief=brief))
 
     with_city(city, work)
 

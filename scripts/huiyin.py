@@ -435,6 +435,12 @@ def main() -> None:
     except psycopg.OperationalError as error:
         click.echo(f"✗ 数据库 database: {error}", err=True)
         sys.exit(1)
+    except Exception as error:
+        if wiring.debugging():
+            raise
+        click.echo(f"✗ 程序内部错误 an error inside the program: {type(error).__name__}: {error}", err=True)
+        click.echo("  设 HUIYIN_DEBUG=1 重试可见详情 run again with HUIYIN_DEBUG=1 for the details", err=True)
+        sys.exit(70)
 
 
 if __name__ == "__main__":

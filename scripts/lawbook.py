@@ -207,19 +207,18 @@ def print_year(calendar: Calendar, year: int) -> None:
             today = date.fromordinal(day)
             reason = calendar.reason(today)
             working += reason.working
-            style = "white"
+            style, mark = "white", " "
             if reason.kind is DayKind.MAKEUP:
-                style = "black on yellow"
+                style, mark = "black on yellow", "+"
             elif reason.kind in (DayKind.HOLIDAY, DayKind.PRESUMED_HOLIDAY):
-                style = "white on red"
+                style, mark = "white on red", "x"
             elif not reason.working:
-                style = "dim"
-            cells.append(f"[{style}]{today.day:2d}[/]")
+                style, mark = "dim", "."
+            cells.append(f"[{style}]{today.day:2d}{mark}[/]")
             day += 1
         out.print(f"{month:2d}月 " + " ".join(cells))
-    out.print(
-        f"工作日 working days: {working}   [white on red]放假 off[/] [black on yellow]调休上班 make-up[/] [dim]周末 weekend[/]"
-    )
+    marks = "[white on red] x [/] 放假 off  [black on yellow] + [/] 调休上班 make-up  [dim] . [/] 周末 weekend"
+    out.print(f"工作日 working days: {working}   {marks}")
 
 
 def calendar_from_files() -> Calendar:

@@ -274,8 +274,10 @@ def story(
     entries: Sequence[Entry],
     explained: Sequence[tuple[Clock, Explanation]],
     now: datetime,
+    *,
+    brief: bool = False,
 ) -> RenderableType:
-    """Show a case whole: head, history, clocks, and each deadline explained."""
+    """Show a case whole: head, history, clocks, and (unless `brief`) each deadline explained."""
     corrections = {c.version: f"{c.field}: {c.old} → {c.new}" for c in order.corrections}
     parts: list[RenderableType] = [
         order_head(order, pack),
@@ -284,7 +286,8 @@ def story(
         clocks_table([clock for clock, _ in explained], now),
         Text(""),
     ]
-    parts += [explanation(e, clock, now) for clock, e in explained]
+    if not brief:
+        parts += [explanation(e, clock, now) for clock, e in explained]
     return Group(*parts)
 
 

@@ -244,7 +244,7 @@ def _after_reply(one: Case) -> None:
 
 
 def month(
-    seed: int = 12345, *, orders: int = 300, start: datetime | None = None, days: int = 30, after: int = 25
+    seed: int = 12345, *, orders: int = 300, start: datetime | None = None, days: int = 30, after: int = 5
 ) -> Iterator[Line]:
     """Yield a city's month: `orders` cases registered over `days` from `start`, followed until `after` days later."""
     chance = random.Random(seed)  # noqa: S311  a simulation, not a secret

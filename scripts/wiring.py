@@ -312,3 +312,8 @@ def fresh() -> str:
 def environment() -> dict[str, str]:
     """Return the process's environment."""
     return dict(os.environ)
+
+
+def debugging() -> bool:
+    """Tell whether whoever runs this wants traces of errors inside the program (HUIYIN_DEBUG)."""
+    return bool(os.environ.get("HUIYIN_DEBUG"))
