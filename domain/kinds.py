@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from domain import institution, matters, order
+from domain import institution, order
 from domain.context import Context, StreamKind
+from domain.matters import affairs, calls, inquiries, publications, subjects
 from domain.refusals import RoleNotAllowed
 from domain.terms import Act, Step
 
@@ -25,7 +26,15 @@ INSTITUTION = StreamKind(
     decide=_decide,
 )
 
-KINDS: tuple[StreamKind, ...] = (order.KIND, INSTITUTION, *matters.KINDS)
+KINDS: tuple[StreamKind, ...] = (
+    order.KIND,
+    INSTITUTION,
+    affairs.KIND,
+    calls.KIND,
+    inquiries.KIND,
+    publications.KIND,
+    subjects.KIND,
+)
 
 COMMANDS: tuple[type[Act], ...] = tuple(command for kind in KINDS for command in kind.commands)
 """Every command that anybody may give, of whatever stream."""

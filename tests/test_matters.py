@@ -14,7 +14,7 @@ from domain import kinds, refusals
 from domain.clocks import Status
 from domain.context import Context, StreamKind
 from domain.journals import series
-from domain.matters import KINDS, affairs, calls, inquiries, publications, subjects
+from domain.matters import affairs, calls, inquiries, publications, subjects
 from domain.matters.affairs import (
     AcceptRectification,
     ApproveCircular,
@@ -93,11 +93,13 @@ from domain.matters.notices import (
     WithdrawUnitNotice,
 )
 from domain.matters.publications import (
+    ChainVerified,
     DataPushed,
     ImportTelephonyStats,
     PrivacyClass,
     PublishReport,
     RecordPush,
+    RecordVerification,
     ReportKind,
     ReportPublished,
     TelephonyStatsImported,
@@ -140,6 +142,7 @@ from domain.terms import (
 from tests.given import (
     AGENT,
     APPROVER,
+    AUDITOR,
     BASIS,
     COORDINATOR,
     DISPATCHER,
@@ -159,6 +162,7 @@ from tests.given import (
 DIGEST = "sha256:" + "d" * 64
 DEPUTY = Actor(user="deputy-1", role=Role.OVERSEER_NPC)
 MEMBER = Actor(user="member-1", role=Role.OVERSEER_CPPCC)
+BESIDE = (affairs.KIND, calls.KIND, inquiries.KIND, publications.KIND, subjects.KIND)
 FIVE_DAYS = Limit(amount=5, unit=LimitUnit.WORKING_DAYS)
 MATTER = f"matter:{UUID(int=5)}"
 INQUIRY = f"inquiry:{UUID(int=6)}"
@@ -235,7 +239,7 @@ class TestTheKinds:
         assert len(tags) == len(set(tags))
         assert len(words) == len(set(words))
 
-    @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+    @pytest.mark.parametrize("kind", BESIDE, ids=lambda kind: kind.name)
     def test_tags_are_the_stream_and_the_name_of_the_class(self, kind: StreamKind):
         for event in kind.events:
             snake = "".join(f"_{c.lower()}" if c.isupper() else c for c in event.__name__).lstrip("_")
@@ -245,7 +249,7 @@ class TestTheKinds:
             assert command.__struct_config__.tag == snake
             assert command.roles
 
-    @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+    @pytest.mark.parametrize("kind", BESIDE, ids=lambda kind: kind.name)
     def test_a_history_without_its_beginning_folds_to_nothing(self, kind: StreamKind):
         stranger = OrderClosed(kind=ClosureKind.DIRECT)
         entry = Entry(event=stranger, stream="x", version=1, position=1, recorded_at=at("2025-07-01"), actor=SYSTEM)
@@ -741,6 +745,20 @@ class TestPublications:
     )
     def test_counts_agree_with_themselves(self, changes: dict[str, Any], refusal: type[Refusal]):
         self.telephony().refuses(msgspec.structs.replace(COUNTS, **changes), SYSTEM, refusal)
+
+
+class TestVerifications:
+    COMMAND = RecordVerification(from_position=1, to_position=100, root=DIGEST, intact=True, method="huiyin verify 1")
+
+    def test_what_a_verification_found_is_recorded(self):
+        stream = Stream(publications.KIND, f"publication:{UUID(int=4)}", "2025-07-01 09:00")
+        assert stream.does(self.COMMAND, AUDITOR, ChainVerified).state.verified_to == 100
+        for changes, refusal in (
+            ({"to_position": 101}, refusals.CutOffAhead),
+            ({"from_position": 0}, refusals.IntervalEmpty),
+            ({"intact": False}, refusals.ReasonMissing),
+        ):
+            stream.refuses(msgspec.structs.replace(self.COMMAND, **changes), AUDITOR, refusal)
 
 
 # ── subjects ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,4 +1,4 @@
-"""公布与报送. Reports as published, with the position their figures are true at; data pushed; telephony counts taken in.
+"""公布与报送. Reports as published, with the position their figures are true at; data pushed, counts taken in, verifications.
 
 A report of a period has a stream whose id follows from its kind and period (`report_stream`): a published month is
 closed, and what is corrected later appears as an adjustment in the next report (8.14).
@@ -59,6 +59,7 @@ class Publication(Folded, frozen=True, kw_only=True):
     content_hash: str = ""
     pushed_to: int = 0  # the last position a consumer has taken
     pushes: int = 0
+    verified_to: int = 0
     intervals: tuple[tuple[datetime, datetime], ...] = ()  # of telephony counts taken in
 
 
@@ -133,6 +134,17 @@ class TelephonyStatsImported(Fact, frozen=True, tag="publication.telephony_stats
     replaces: bool = False  # the telephone system corrected itself
 
 
+class ChainVerified(Fact, frozen=True, tag="publication.chain_verified"):
+    """校验. The leaves of the ledger were made again and compared with the tree's heads."""
+
+    from_position: int
+    to_position: int
+    root: Digest
+    intact: bool
+    method: Code  # the program and version that verified
+    findings: Private | None = None
+
+
 # --- folding -----------------------------------------------------------------------------------------------------
 
 
@@ -164,6 +176,11 @@ def on_telephony_imported(publication: Publication | None, event: TelephonyStats
     interval = (event.from_at, event.until)
     known = tuple(i for i in publication.intervals if i != interval)
     return msgspec.structs.replace(publication, intervals=(*known, interval))
+
+
+def on_chain_verified(publication: Publication | None, event: ChainVerified, entry: Entry) -> Publication:
+    """Fold the verification."""
+    return msgspec.structs.replace(_publication(publication, entry), verified_to=event.to_position)
 
 
 # --- commands ----------------------------------------------------------------------------------------------------
@@ -226,6 +243,19 @@ class ImportTelephonyStats(Act, frozen=True, tag="import_telephony_stats"):
     replaces: bool = False
 
 
+class RecordVerification(Act, frozen=True, tag="record_verification"):
+    """登记校验. By whoever ran it: an auditor's finding is written down whatever it says."""
+
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.AUDITOR, Role.ARCHIVIST, Role.SYSTEM})
+    creates: ClassVar[str] = "publication"
+    from_position: int
+    to_position: int
+    root: Digest
+    intact: bool
+    method: Code
+    findings: Private | None = None
+
+
 # --- deciding ----------------------------------------------------------------------------------------------------
 
 
@@ -284,18 +314,32 @@ def import_telephony(publication: Publication | None, command: ImportTelephonySt
     return [TelephonyStatsImported(**told)]
 
 
+def record_verification(publication: Publication | None, command: RecordVerification, context: Context) -> list[Step]:
+    """Record what a verification found; a broken chain with what is broken."""
+    if not 1 <= command.from_position <= command.to_position:
+        raise refusals.IntervalEmpty
+    if command.to_position > context.position > 0:
+        raise refusals.CutOffAhead(f"to_position: {command.to_position}")
+    if not command.intact and not guards.said(command.findings):
+        raise refusals.ReasonMissing("findings")
+    told = {name: getattr(command, name) for name in ChainVerified.__struct_fields__}
+    return [ChainVerified(**told)]
+
+
 KIND = kind(
     "publication",
     births={
         ReportPublished: on_report_published,
         DataPushed: on_push_recorded,
         TelephonyStatsImported: on_telephony_imported,
+        ChainVerified: on_chain_verified,
     },
     evolves={},
     opens={
         PublishReport: publish_report,
         RecordPush: record_push,
         ImportTelephonyStats: import_telephony,
+        RecordVerification: record_verification,
     },
     decides={},
 )
