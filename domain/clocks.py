@@ -197,7 +197,7 @@ class Clock(msgspec.Struct, frozen=True):
 class _Case:
     """One order under one law while its clocks are derived: what every clock function reads and appends to."""
 
-    __slots__ = ("changes", "closed", "found", "kernel", "known", "law", "newest", "order", "rules", "since", "until")
+    __slots__ = ("changes", "closures", "found", "kernel", "known", "law", "newest", "order", "rules", "since", "until")
 
     def __init__(self, order: WorkOrder, law: Law, rules: Rules) -> None:
         self.order = order
@@ -210,8 +210,14 @@ class _Case:
         self.until: datetime | None = None
         self.known = self.newest
         self.changes = order.changes
-        self.closed = order.filing.closed
+        filing = order.filing
+        # Every closure, also those undone since: a clock of an earlier round ended with the closure of that round.
+        self.closures = tuple(at for at, _ in filing.closures) or ((filing.closed,) if filing.closed else ())
         self.found: list[Clock] = []
+
+    def closed_after(self, moment: Mark) -> Mark | None:
+        """Return the first closure from a moment on."""
+        return next((at for at in self.closures if at >= moment), None)
 
     def calendar(self, end: Mark | None) -> Calendar:
         """Return the calendar a clock is read with: the newest, or the one known when it ended (K11)."""
@@ -576,26 +582,29 @@ def _reply(case: _Case, episode: Episode, plan: Plan, reply: Reply, replies: lis
     redo: Mark | None = None
     if case.order.quality.redo:
         redo = next((m for m in case.order.quality.redo if m.at >= reply.submitted.at), None)
+    closed = case.closed_after(reply.submitted) if case.closures else None
     sent_back = reply.reviewed if reply.accepted is False else None
     if sent_back is not None and (ruled := plan.get(_CORRECTION)) is not None:
         stop = next((r.submitted for r in replies if r.no > reply.no), None)
         cancel = episode.ended if stop is None else None
         case.add(ruled[0], f"r{reply.no}", episode.lead, sent_back, ruled[1], stop, cancel, episode.ended_as)
     if (ruled := plan.get(_EVAL_WINDOW)) is not None and reply.informed is not None:
-        _eval_window(case, ruled[0], ruled[1], reply, max(reply.submitted, reply.informed), sent_back or redo)
+        _eval_window(
+            case, ruled[0], ruled[1], reply, max(reply.submitted, reply.informed), _first(sent_back or redo, closed)
+        )
     told = reply.informed or reply.counted_informed
     ruled = plan.get(_CLOSE_AFTER) if told is not None and case.rules.options.close_after else None
     if ruled is not None and told is not None:
         start = max(reply.submitted, told, reply.accepted_again or told)
         again = sent_back or redo
-        stop = case.closed if again is None else None
+        stop = closed if again is None or (closed is not None and closed < again) else None
         case.add(ruled[0], f"r{reply.no}", "", start, ruled[1], stop, again, "sent back or redone")
     if (ruled := plan.get(_REVISIT)) is not None and sent_back is None:
-        _revisit(case, ruled[0], reply, redo)
+        _revisit(case, ruled[0], reply, _first(redo, closed))
 
 
 def _eval_window(
-    case: _Case, rule: ClockRule, limit: Limit | None, reply: Reply, start: Mark, again: Mark | None
+    case: _Case, rule: ClockRule, limit: Limit | None, reply: Reply, start: Mark, over: Mark | None
 ) -> None:
     """The time to evaluate; what comes after its end is late and does not stop it (R-17)."""
     if case.order.demand.anonymous:
@@ -612,13 +621,12 @@ def _eval_window(
         if e.reply == reply.no and e.source is not _DEEMED and (due is None or e.at.at <= due):
             case.found.append(msgspec.structs.replace(clock, stop=e.at))
             return
-    cancel = _first(again, case.closed)
-    if cancel is not None:
-        clock = msgspec.structs.replace(clock, cancel=cancel, cancelled_by="closed, redone or sent back")
+    if over is not None:
+        clock = msgspec.structs.replace(clock, cancel=over, cancelled_by="closed, redone or sent back")
     case.found.append(clock)
 
 
-def _revisit(case: _Case, rule: ClockRule, reply: Reply, redo: Mark | None) -> None:
+def _revisit(case: _Case, rule: ClockRule, reply: Reply, over: Mark | None) -> None:
     if case.order.demand.anonymous or any(r.no > reply.no and r.round == reply.round for r in case.order.replies):
         return  # one return visit a round: the newest reply's
     start = reply.submitted
@@ -630,7 +638,7 @@ def _revisit(case: _Case, rule: ClockRule, reply: Reply, redo: Mark | None) -> N
     for visit in case.order.quality.revisits:
         if visit.round == reply.round:
             stop = visit.over
-    case.add(rule, f"r{reply.no}", "", start, None, stop, redo or case.closed, "closed or redone")
+    case.add(rule, f"r{reply.no}", "", start, None, stop, over, "closed or redone")
 
 
 # --- beside handling ---------------------------------------------------------------------------------------------
@@ -655,7 +663,8 @@ def _external(case: _Case) -> None:
     until = demand.external_due or demand.promised_due
     if until is None or rule is None:
         return
-    stop = _first(case.order.replies[0].submitted if case.order.replies else None, case.closed)
+    closed = case.closures[0] if case.closures else None
+    stop = _first(case.order.replies[0].submitted if case.order.replies else None, closed)
     if stop is None and case.order.state == "not_accepted" and case.order.waits:
         stop = case.order.waits[-1].until
     unit = case.order.episodes[-1].lead if case.order.episodes else ""

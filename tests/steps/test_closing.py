@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from domain import institution, refusals
+from domain.clocks import clocks
 from domain.journals import series
 from domain.state import (
     Contact,
@@ -567,6 +568,11 @@ class TestReopening:
         refused = given(registered()).after(OrderClosed(kind=ClosureKind.NOT_ACCEPTED))
         assert refused.order.state is OrderState.NOT_ACCEPTED
         refused.when(self.COMMAND, by=MANAGER).refused(refusals.WrongState)
+
+    @pytest.mark.parametrize("pack", ["S0-CHUANYU", "S1-CHENGDU", "S2-CHONGQING-MPT", "S4-BEIJING"])
+    def test_no_clock_of_the_round_before_runs_again(self, pack: str):
+        case = self.closed(pack).does(self.COMMAND, by=MANAGER)
+        assert {clock.key for clock in clocks(case.order, case.law) if clock.running} <= {"e2", "e2.a1"}
 
     def test_a_merged_child_follows_its_master_no_longer(self):
         merge = Merge(master=MASTER, at=REPLIED_AT, state_before=OrderState.AWAITING_DISPATCH, told=REPLIED_AT)
