@@ -501,6 +501,7 @@ class Filing(Part, frozen=True):
     sealed: Mark | None = None
     moved: Mark | None = None  # 移交
     dossiers: tuple[str, ...] = ()  # digests of rendered dossiers
+    record_copies: tuple[str, ...] = ()  # those of the full edition, rendered since the filing (归档件)
     refusal: str = ""  # reason of non-acceptance
     restricted: bool = False
     erased: Mark | None = None

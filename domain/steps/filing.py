@@ -370,7 +370,13 @@ def on_order_archived(order: WorkOrder, event: OrderArchived, entry: Entry) -> W
         order = closed(order, ClosureKind.NOT_ACCEPTED if refused else ClosureKind.COMPLETED, entry)
         filing = order.filing
     filing = msgspec.structs.replace(
-        filing, filed=at, keep=event.keep, period=event.period, file_number=number, earlier_numbers=earlier
+        filing,
+        filed=at,
+        keep=event.keep,
+        period=event.period,
+        file_number=number,
+        earlier_numbers=earlier,
+        record_copies=(),
     )
     return msgspec.structs.replace(order, state=OrderState.ARCHIVED, filing=filing)
 
@@ -382,8 +388,11 @@ def on_file(order: WorkOrder, **changes: object) -> WorkOrder:
 
 
 def on_dossier_rendered(order: WorkOrder, event: DossierRendered, entry: Entry) -> WorkOrder:
-    """Fold the digest of one more rendering."""
-    return on_file(order, dossiers=(*order.filing.dossiers, event.digest))
+    """Fold the digest of one more rendering; a full one of a filed order can become its record copy."""
+    filing, copies = order.filing, order.filing.record_copies
+    if event.edition == "full" and filing.filed is not None:
+        copies = (*copies, event.digest)
+    return on_file(order, dossiers=(*filing.dossiers, event.digest), record_copies=copies)
 
 
 def on_archive_package_sealed(order: WorkOrder, event: ArchivePackageSealed, entry: Entry) -> WorkOrder:
@@ -548,7 +557,7 @@ def seal(order: WorkOrder, command: Seal, context: Context) -> list[Step]:
     still_open = open_duties(order)
     if still_open:
         raise refusals.FileIncomplete(", ".join(still_open), missing=still_open)
-    if order.filing.keep == "dossier" and command.dossier not in order.filing.dossiers:
+    if order.filing.keep == "dossier" and command.dossier not in order.filing.record_copies:
         raise refusals.DossierMissing
     return [ArchivePackageSealed(verified_to=command.verified_to, dossier=command.dossier)]
 

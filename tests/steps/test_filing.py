@@ -237,8 +237,15 @@ class TestSealing:
         case = filed().at("2025-07-23 00:00")
         case.when(Seal(verified_to=102), by=SYSTEM).refused(refusals.DossierMissing)
         case.when(Seal(verified_to=102, dossier=COPY), by=SYSTEM).refused(refusals.DossierMissing)
+        masked = case.does(msgspec.structs.replace(RECORD, edition="masked"), by=SYSTEM)
+        masked.when(Seal(verified_to=102, dossier=COPY), by=SYSTEM).refused(refusals.DossierMissing)
         line = filed(ClosureKind.DIRECT).at("2025-07-23 00:00")
         line.when(Seal(verified_to=102), by=SYSTEM).then(ArchivePackageSealed)
+
+    def test_a_copy_rendered_before_the_filing_is_not_the_record_copy(self):
+        early = closed().does(RECORD, by=SYSTEM).at("2025-06-21 10:00")
+        case = early.does(Archive(verified_to=101), by=SYSTEM).at("2025-07-23 00:00")
+        case.when(Seal(verified_to=103, dossier=COPY), by=SYSTEM).refused(refusals.DossierMissing)
 
     def test_a_duty_that_arose_after_filing_holds_it_back(self):
         case = seen(filed().does(RECORD, by=SYSTEM).at("2025-07-23 00:00"), appeals=(APPEAL,))
