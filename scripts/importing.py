@@ -27,7 +27,8 @@ import msgspec
 
 from domain.kinds import COMMANDS, KINDS
 from domain.ledger import Ledger, Receipt
-from domain.refusals import Refusal
+from domain.matters import calls, publications
+from domain.refusals import ChainNotVerified, CommandIdReused, Refusal, TimeGoesBack
 from domain.steps.registration import has_personal_data
 from domain.terms import SHANGHAI, Act, Actor, Fact, Number, Origin, Period, PolicyRef, Role, Step
 from scripts import wiring
@@ -128,9 +129,25 @@ class Script:
         self._ledger = ledger
         self._digest = digest
         self.labels: dict[str, str] = {}  # label -> stream
+        self.head = 0  # what `@head` stands for
+
+    async def look_up(self, line: Line) -> None:
+        """Let `@head` stand for the ledger's position, up to which the line's own chain was verified just now.
+
+        Raises ChainNotVerified: nobody files what does not add up.
+        """
+        if not _names_head(line.command):
+            return
+        self.head, _ = await self._ledger.head()
+        stream = self.labels.get(line.order or line.stream or "")
+        findings = await self._ledger.verify_stream(stream) if stream is not None else []
+        if findings:
+            raise ChainNotVerified(f"{findings[0].position}: {findings[0].what}")
 
     def resolve(self, value: Any) -> Any:
-        """Return `value` with every `@label` replaced by the id of what that label created."""
+        """Return `value` with `@head` and every `@label` replaced, a label by the id of what it created."""
+        if value == "@head":
+            return self.head
         if isinstance(value, str):
             found = _LABEL.fullmatch(value)
             if found is None or found[1] not in self.labels:
@@ -148,6 +165,8 @@ class Script:
             return self.labels.get(line.order)
         if line.stream is None:
             return None
+        if (own := _own_stream(command)) is not None:
+            return own
         kind, _, label = line.stream.partition(":")
         if line.stream in self.labels:
             return self.labels[line.stream]
@@ -175,7 +194,7 @@ class Script:
             dry_run=dry_run,
         )
         label = line.order or line.stream
-        if stream is None and label is not None:
+        if label is not None and label not in self.labels and ":" in receipt.stream:
             self.labels[label] = receipt.stream
             if line.stream is not None:
                 self.labels[line.stream.partition(":")[2]] = receipt.stream
@@ -188,6 +207,30 @@ class Script:
         for count, stream in enumerate((s for s in others if s not in self.labels.values()), 1):
             if stream.startswith("order:"):
                 self.labels[f"{line.order}/{count}"] = stream
+
+
+def _names_head(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_names_head(item) for item in value.values())
+    if isinstance(value, list):
+        return any(_names_head(item) for item in value)
+    return value == "@head"
+
+
+def _own_stream(command: Act) -> str | None:
+    """Return the stream of a command whose content says which it is: a call's, a period's, a day's."""
+    match command:
+        case calls.LogCall() | calls.RateService() | calls.FileServiceComplaint():
+            return calls.call_stream(command.call_id)
+        case publications.PublishReport() if command.report not in publications.ON_EVENT:
+            period = (command.period_from, command.period_until)
+            return publications.report_stream(command.report, *period, command.scope or "")
+        case publications.RecordPush():
+            return publications.push_stream(command.consumer, command.day)
+        case publications.ImportTelephonyStats():
+            return publications.telephony_stream(command.source, command.day)
+        case _:
+            return None
 
 
 async def import_script(
@@ -272,10 +315,19 @@ def _readable(raw: bytes) -> Any:
 
 async def _one_line(script: Script, number: int, line: Line, done: Summary, *, dry_run: bool) -> None:
     try:
+        await script.look_up(line)
         receipt = await script.carry_out(number, line, dry_run=dry_run)
+    except CommandIdReused:
+        if not _names_head(line.command):
+            raise
+        done.already += 1  # this very line, when the ledger's position was another
+        return
     except Refusal as refusal:
         if line.refused is None:
             raise
+        if done.already and isinstance(refusal, TimeGoesBack):
+            done.already += 1  # the case went on from here when the file was imported before
+            return
         if refusal.code() != line.refused:
             raise AnotherRefusal(f"{refusal.code()} ≠ {line.refused}: {refusal}") from refusal
         done.expected_refusals += 1
