@@ -80,3 +80,4 @@ class StreamKind(msgspec.Struct, frozen=True):
     commands: tuple[type[Act], ...]
     evolve: Callable[[Any, Entry], Any]  # (state or None, entry) -> state; pure, never refuses
     decide: Callable[[Any, Act, Context], Sequence[Step]]  # pure; raises Refusal
+    fold: Callable[[Sequence[Entry]], Any] | None = None  # of a whole history, where later entries change earlier ones

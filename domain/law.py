@@ -357,6 +357,10 @@ class Law(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """Tell whether a person holds a role in a unit at an instant."""
         return self.units.has_role(user, role, unit, at)
 
+    def next_change(self, at: datetime) -> datetime | None:
+        """Return the first instant after `at` from which any answer of the law may differ, if nothing is published."""
+        return _earliest(self.next_policy_change(at), self.next_peak_change(at), self.next_unit_change(at))
+
     def next_unit_change(self, at: datetime) -> datetime | None:
         """Return the first instant after `at` from which any answer about units or roles may differ."""
         return self.units.next_change(at)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -79,7 +79,7 @@ def evolve(order: WorkOrder | None, entry: Entry) -> WorkOrder | None:
 
     An event that comes before its order was registered (a damaged import) changes nothing.
     """
-    kind: type[Fact] = type(entry.event)
+    kind: type[Fact] = type(cast(Fact, entry.event))
     fold_one = EVOLVES.get(kind)
     if fold_one is None or (order is None and type(entry.event) not in _FROM_NOTHING):
         return order
@@ -119,7 +119,7 @@ def _correct(entry: Entry, field: str, new: str) -> Entry:
     try:
         if field == "at":
             return msgspec.structs.replace(entry, corrected_at=datetime.fromisoformat(new).astimezone(SHANGHAI))
-        kind: type[Fact] = type(entry.event)
+        kind: type[Fact] = type(cast(Fact, entry.event))
         plain = msgspec.to_builtins(entry.event)
         plain[field] = new
         return msgspec.structs.replace(entry, event=msgspec.convert(plain, kind, strict=False))
@@ -142,4 +142,4 @@ def history(
     return [e for e in applied if e.at <= as_at]
 
 
-KIND = StreamKind(name="order", events=EVENTS, commands=COMMANDS, evolve=evolve, decide=decide)
+KIND = StreamKind(name="order", events=EVENTS, commands=COMMANDS, evolve=evolve, decide=decide, fold=fold)

@@ -14,12 +14,13 @@ import msgspec
 
 from domain.context import Context, StreamKind
 from domain.journals import is_journal
+from domain.law import Law
 from domain.leaves import canonical, rfc3339
 from domain.recorder import Found, Want
 from domain.refusals import NotForThisStream, OccurredAtRequired, TextNotStorable, TimeGoesBack, VersionMoved
 from domain.sealing import MASTER, Entropy, Keyring, Sealing, Survey, Unsealed, Work, mac_of, unwrap, wrap_for_two
 from domain.stored import Codec, StoredEntry, tag
-from domain.terms import Act, Actor, Entry, Fact, Number, Origin, Shred, Step, To
+from domain.terms import Act, Actor, Confidentiality, Entry, Fact, Number, Origin, Shred, Step, To
 from domain.writer import Draft, Proposal
 
 INSTITUTION = "institution"
@@ -168,9 +169,8 @@ class Proposer:
         kind = self.kinds.get(stream.partition(":")[0])
         if kind is None or not entries:
             return None
-        whole = getattr(kind, "fold", None)  # where a correction changes what stands before it
-        if whole is not None:
-            return whole(entries)
+        if kind.fold is not None:  # where a correction changes what stands before it
+            return kind.fold(entries)
         state = None
         for entry in entries:
             state = kind.evolve(state, entry)
@@ -222,13 +222,19 @@ class Proposer:
             draw=lambda: self.draw(view.found.now),
             subject=subject,
             position=view.found.position,
+            recording=view.found.now,
         )
+        if isinstance(view.law, Law) and request.origin is Origin.LIVE:
+            context.until(view.law.next_change(view.now))  # validity, peaks, units, roles: whatever a rule may ask
         steps = kind.decide(view.state, act, context)
         return steps, context.fence if request.origin is Origin.LIVE else None
 
     def _sealed(self, request: Request, view: View) -> tuple[Act | None, Sequence[Step], Work | None, UUID | None]:
         if not request.survey.private:
             return request.act, request.steps, None, None
+        # Whoever's case is an informant's stays protected in every later command, whether or not it says so again.
+        if getattr(view.state, "confidentiality", None) is Confidentiality.INFORMANT:
+            request.survey.informant = True
         sealing = Sealing(
             request.stream,
             request.survey,
