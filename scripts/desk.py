@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any, TypeVar, Union, get_type_hints
 
 import click
@@ -20,7 +21,8 @@ from domain.kinds import COMMANDS
 from domain.ledger import Ledger, Receipt
 from domain.order import fold, history
 from domain.refusals import UnknownOrder
-from domain.terms import Act, Actor, Entry, OrderState, Origin, Role
+from domain.sealing import Consent
+from domain.terms import Act, Actor, Entry, OrderState, Origin, Role, Sealed
 from projections.answers import Projections
 from projections.orders import OrderRow
 from scripts import embedded, printing, wiring
@@ -343,6 +345,86 @@ def print_receipt(receipt: Receipt, *, dry_run: bool, as_json: bool) -> None:
         word = "此命令先前已执行 carried out before"
     click.echo(f"✓ {word}: {receipt.stream} v{receipt.version}")
     printing.console().print(printing.timeline(receipt.events))
+
+
+# --- opening what is sealed --------------------------------------------------------------------------------------
+
+
+@click.command("open")
+@click.argument("stream")
+@click.argument("version", type=int)
+@click.argument("fields", nargs=-1, metavar="[FIELD]…")
+@click.option("--purpose", required=True, help="用途 why, as a code: it is recorded before anything is opened.")
+@click.option(
+    "--consent", "consents", multiple=True, metavar="PERSON=FILE", help="双人开启 a private key (repeatable)."
+)
+@as_option
+@city_option
+@json_option
+def open_command(
+    stream: str,
+    version: int,
+    fields: tuple[str, ...],
+    purpose: str,
+    consents: tuple[str, ...],
+    actor: str,
+    city: str | None,
+    as_json: bool,
+) -> None:
+    """开启密封字段 of one event: all, or those named (content, applicant.name …). Every opening is recorded first.
+
+    An informant's identity needs the private keys of the two persons appointed.
+    """
+    by = parse_actor(actor)
+    agreed = [_consent(pair) for pair in consents]
+
+    async def work(ledger: Ledger, shown: Projections) -> None:
+        where = await stream_of(shown, stream)
+        entries = [e for e in await ledger.history(where) if e.version == version]
+        if not entries:
+            raise SettingError(f"没有第 {version} 个事件 no event {version} in {stream}")
+        sealed = dict(sealed_fields(entries[0].event))
+        chosen = {name: sealed[name] for name in fields or sealed if name in sealed}
+        if not chosen:
+            raise SettingError(f"没有此密封字段 no such sealed field; 有 there are: {', '.join(sealed) or '—'}")
+        opened = await ledger.open_sealed(
+            chosen,
+            stream=where,
+            viewer=by,
+            purpose=purpose,
+            command_id=f"cli:{secrets.token_hex(12)}",
+            consents=agreed,
+        )
+        plain = {name: str(text) if not isinstance(text, str) else text for name, text in opened.items()}
+        if as_json:
+            answer(plain)
+            return
+        for name, text in plain.items():
+            click.echo(f"{name}: {text}")
+
+    with_city(city, work)
+
+
+def _consent(pair: str) -> Consent:
+    person, sign, file = pair.partition("=")
+    if not sign:
+        raise SettingError(f"写作 write it as PERSON=FILE: {pair!r}")
+    try:
+        return Consent(person, bytes.fromhex(Path(file).read_text(encoding="ascii").strip()))
+    except (OSError, ValueError) as error:
+        raise SettingError(f"{file}: {error}") from error
+
+
+def sealed_fields(value: object, path: str = "") -> Iterator[tuple[str, Sealed]]:
+    """Return the sealed fields of an event, by their paths."""
+    if isinstance(value, Sealed):
+        yield path, value
+    elif isinstance(value, msgspec.Struct):
+        for name in value.__struct_fields__:
+            yield from sealed_fields(getattr(value, name), f"{path}.{name}" if path else name)
+    elif isinstance(value, tuple | list):
+        for number, item in enumerate(value):
+            yield from sealed_fields(item, f"{path}.{number}")
 
 
 @click.command("commands")

@@ -400,6 +400,23 @@ def verify_command(city: str | None, as_json: bool) -> None:
         sys.exit(1)
 
 
+@huiyin.command("appoint")
+@click.argument("person")
+@click.option(
+    "--key", type=click.Path(path_type=Path), required=True, help="私钥文件 where the person's private key is written."
+)
+@city_option
+def appoint_command(person: str, key: Path, city: str | None) -> None:
+    """指定双人之一: one of the two persons who together open an informant's identity. Their private key is theirs alone."""
+
+    async def named() -> str:
+        return await desk.the_city(wiring_database, city)
+
+    wiring_database = wiring.database()
+    count = wiring.appoint(desk.run_async(named()), person, key)
+    click.echo(f"✓ 已指定 appointed: {person} ({count}/2); 私钥 private key: {key}")
+
+
 @huiyin.command("stop")
 def stop_command() -> None:
     """停止内置数据库 the embedded PostgreSQL keeps running between commands; this stops it."""
@@ -412,7 +429,14 @@ huiyin.add_command(lawbook.due_command)
 lawbook.policy_group.add_command(policy_publish)
 huiyin.add_command(lawbook.policy_group)
 huiyin.add_command(calendar_group)
-for command in (desk.show_command, desk.history_command, desk.list_command, desk.do_command, desk.commands_command):
+for command in (
+    desk.show_command,
+    desk.history_command,
+    desk.list_command,
+    desk.do_command,
+    desk.open_command,
+    desk.commands_command,
+):
     huiyin.add_command(command)
 
 

@@ -5,6 +5,7 @@ The only place that reads the environment, the process clock and entropy; everyt
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterable
@@ -14,6 +15,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from domain import institution, recorder
 from domain.calendar import CalendarYear, load_calendar
@@ -218,31 +220,77 @@ def keyring_file(city: str) -> Path:
     return Path(said) if said else embedded.home(os.environ) / "keys" / f"{city}.key"
 
 
+def informant_file(city: str) -> Path:
+    """Return where the public keys of the two persons lie who together open an informant's identity."""
+    return keyring_file(city).with_suffix(".informant.json")
+
+
 def read_keyring(city: str) -> Keyring:
-    """Return the city's keys. Raises SettingError where the file is missing or not a key."""
+    """Return the city's keys. Raises SettingError where a file is missing or holds no keys."""
     path = keyring_file(city)
     try:
-        return Keyring(bytes.fromhex(path.read_text(encoding="ascii").strip()))
+        master = bytes.fromhex(path.read_text(encoding="ascii").strip())
     except FileNotFoundError as error:
         raise SettingError(
             f"没有主密钥 no master key: {path}; 请先 run first: huiyin init {city} --policy …"
         ) from error
     except ValueError as error:
         raise SettingError(f"主密钥文件不合格 not a master key (64 hex digits): {path}") from error
+    appointed = read_appointed(city)
+    try:
+        return Keyring(master, appointed if len(appointed) == 2 else {})
+    except ValueError as error:
+        raise SettingError(f"{path}: {error}") from error
+
+
+def read_appointed(city: str) -> dict[str, bytes]:
+    """Return who was appointed so far, by name, with their public keys. Raises SettingError."""
+    path = informant_file(city)
+    if not path.exists():
+        return {}
+    try:
+        return {name: bytes.fromhex(key) for name, key in json.loads(path.read_text(encoding="utf-8")).items()}
+    except (ValueError, AttributeError) as error:
+        raise SettingError(f"双人密钥文件不合格 not the public keys of two persons: {path}") from error
+
+
+def appoint(city: str, person: str, private: Path) -> int:
+    """Appoint one of the two persons: write their private key to a file of their own, keep the public one.
+
+    Returns how many are appointed. Raises SettingError where two are already, or the file exists.
+    """
+    appointed = read_appointed(city)
+    if person in appointed or len(appointed) >= 2:
+        raise SettingError(f"已指定 appointed already: {', '.join(sorted(appointed))}")
+    if private.exists():
+        raise SettingError(f"文件已存在 the file exists: {private}")
+    key = X25519PrivateKey.from_private_bytes(os.urandom(32))
+    _write_secret(private, key.private_bytes_raw().hex() + "\n")
+    appointed[person] = key.public_key().public_bytes_raw()
+    text = json.dumps({name: public.hex() for name, public in appointed.items()}, ensure_ascii=False, indent=1)
+    _write_secret(informant_file(city), text + "\n", replace=True)
+    return len(appointed)
+
+
+def _write_secret(path: Path, text: str, *, replace: bool = False) -> None:
+    # Made whole under another name first: a key half written would lock the city for ever.
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    draft.touch(mode=0o600)
+    draft.write_text(text, encoding="utf-8")
+    if replace:
+        draft.replace(path)
+        return
+    with suppress(FileExistsError):
+        os.link(draft, path)
+    draft.unlink()
 
 
 def make_keyring(city: str) -> Keyring:
     """Return the city's keys, made and written (mode 600) where there are none yet."""
     path = keyring_file(city)
     if not path.exists():
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Made whole under another name first: a key half written would lock the city for ever.
-        draft = path.with_suffix(f".{os.getpid()}")
-        draft.touch(mode=0o600)
-        draft.write_text(os.urandom(32).hex() + "\n", encoding="ascii")
-        with suppress(FileExistsError):
-            os.link(draft, path)
-        draft.unlink()
+        _write_secret(path, os.urandom(32).hex() + "\n")
     return read_keyring(city)
 
 
