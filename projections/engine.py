@@ -27,7 +27,7 @@ from psycopg.pq import Format
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from domain import institution, order, recorder
-from domain.context import StreamKind
+from domain.kinds import KINDS
 from domain.law import Law
 from domain.refusals import NotInitialised, Refusal, Unavailable
 from domain.stored import Codec, StoredEntry
@@ -175,19 +175,6 @@ async def run(connection: Connection, statement: bytes, *parameters: object) -> 
 # --- the law of a position ---------------------------------------------------------------------------------------
 
 
-def _undecided(*_: object) -> Any:
-    raise NotImplementedError("projections decide nothing")
-
-
-_INSTITUTION = StreamKind(
-    name=institution.STREAM,
-    events=institution.EVENTS,
-    commands=(),
-    evolve=institution.evolve,
-    decide=_undecided,
-)
-
-
 class _Laws:
     """The institution's fold at any position. Kept at the few positions asked for last: pages ask in order."""
 
@@ -246,7 +233,7 @@ class Engine:
         self._page = page
         self._sql = named(SQL, city)
         self._ledger = recorder.statements(recorder.SQL, city)
-        self._codec = Codec([order.KIND, _INSTITUTION])
+        self._codec = Codec(KINDS)
         self._laws = _Laws(self._codec, self._ledger["read_streams"])
         # Following walks along indexes, as the ledger does, and must not be planned on a table's first, empty days.
         self._work = pool(dsn, recorder.SESSION, 4)
@@ -334,24 +321,38 @@ class Engine:
         return Followed(min(active, default=0), head, applied, tuple(blocked))
 
     async def follow_until(self, position: int | None = None, progress: Progress | None = None) -> Followed:
-        """Follow until every active table has reached a position; without one, what is now the ledger's end.
+        """Follow until every active table has reached a position; wait for one that is not yet written.
 
-        Waits for a position that is not yet written and for tables that another follower moves. Raises
-        ProjectionBlocked, ProjectionOutdated.
+        Raises ProjectionBlocked or ProjectionOutdated for a table that cannot reach it. Without a position, follow to
+        what is now the ledger's end, each table as far as it can; the answer says which one stopped.
         """
+        promised, end = position is not None, position
         while True:
             followed = await self.follow_once()
-            if position is None:
-                position = followed.head
+            end = followed.head if end is None else end
             if progress is not None:
-                progress(min(followed.position, position), position)
-            if followed.position >= position:
+                progress(min(followed.position, end), end)
+            if followed.position >= end:
                 return followed
             if followed.blocked:
                 async with session(self._work) as connection:
-                    self._refuse_blocked(await self._versions(connection), position)
+                    behind = [v for v in await self._versions(connection) if self._is_behind(v, end)]
+                if promised:
+                    self._refuse_stopped(behind)
+                elif all(v.blocked_at is not None or not self._current(v) for v in behind):
+                    return followed
             if not followed.applied:
                 await asyncio.sleep(0.02)
+
+    def _is_behind(self, version: Version, position: int) -> bool:
+        return version.active and version.position < position and version.name in self.projections
+
+    def _refuse_stopped(self, behind: Iterable[Version]) -> None:
+        for version in behind:
+            if not self._current(version):
+                raise ProjectionOutdated(version.name)
+            if version.blocked_at is not None:
+                raise ProjectionBlocked(_sentence(version), position=version.blocked_at)
 
     def _groups(self, versions: Sequence[Version], head: int) -> list[tuple[int, list[Version]]]:
         """Return the tables that are behind, together where they stand at the same position and none is blocked."""
@@ -371,15 +372,6 @@ class Engine:
             for v in versions
             if v.active and v.name in self.projections and not self._current(v)
         ]
-
-    def _refuse_blocked(self, versions: Iterable[Version], position: int) -> None:
-        for version in versions:
-            if not version.active or version.position >= position or version.name not in self.projections:
-                continue
-            if not self._current(version):
-                raise ProjectionOutdated(version.name)
-            if version.blocked_at is not None:
-                raise ProjectionBlocked(_sentence(version), position=version.blocked_at)
 
     async def _advance(self, connection: Connection, group: Sequence[Version], after: int, upto: int) -> int:
         """Take in a page, or as much of it as can be; return how many events. What cannot be taken in blocks its table.

@@ -19,7 +19,7 @@ import pytest
 from domain import clocks as clock_rules
 from domain import institution, order
 from domain.calendar import MakeupDay, OffSpan
-from domain.context import StreamKind
+from domain.kinds import KINDS
 from domain.ledger import Ledger, Receipt
 from domain.policy import Pack, ref
 from domain.refusals import NotInitialised, Unavailable, UnknownOrder
@@ -82,14 +82,9 @@ class Strange(Fact, frozen=True, tag="order.strange"):
     """An event of a later release."""
 
 
-def _never(*_: object) -> Any:
-    raise NotImplementedError
-
-
-CASES = StreamKind(name="order", events=(*order.EVENTS, Strange), commands=(), evolve=order.evolve, decide=_never)
-INSTITUTION = StreamKind(
-    name="institution", events=institution.EVENTS, commands=(), evolve=institution.evolve, decide=_never
-)
+LATER_KINDS = [
+    msgspec.structs.replace(kind, events=(*kind.events, Strange)) if kind is order.KIND else kind for kind in KINDS
+]
 
 
 # --- a city with cases -------------------------------------------------------------------------------------------
@@ -121,7 +116,7 @@ class World(NamedTuple):
 @contextlib.asynccontextmanager
 async def world(city: City, *packs: str) -> AsyncIterator[World]:
     ledger = await Ledger.open(
-        city.database.app, city.name, kinds=[CASES, INSTITUTION], keyring=city.keyring, entropy=secrets.token_bytes
+        city.database.app, city.name, kinds=LATER_KINDS, keyring=city.keyring, entropy=secrets.token_bytes
     )
     async with ledger:
         made = World(ledger, city)
@@ -530,8 +525,8 @@ async def test_a_poison_event_blocks_in_the_open_and_a_release_that_knows_it_goe
             with pytest.raises(
                 ProjectionBlocked, match=f"blocked at position {receipt.first_position}: .*order.strange"
             ):
-                await p.follow_until()
-            followed = await p.follow_once()
+                await p.follow_until(receipt.first_position)
+            followed = await p.follow_until()
             assert len(followed.blocked) == 3
             assert followed.position == receipt.first_position - 1
             for status in await p.status():
@@ -543,7 +538,7 @@ async def test_a_poison_event_blocks_in_the_open_and_a_release_that_knows_it_goe
                 await p.rebuild()
             assert len((await p.list_orders()).rows) == 1
         async with here.projections(page=500) as p:
-            monkeypatch.setattr(p, "_codec", Codec([CASES, INSTITUTION]))
+            monkeypatch.setattr(p, "_codec", Codec(LATER_KINDS))
             followed = await p.follow_until()
             assert followed.blocked == ()
             assert {status.blocked_at for status in await p.status()} == {None}
@@ -563,8 +558,7 @@ async def test_a_table_whose_rows_cannot_be_derived_stops_alone(city: City):
             return ()
 
         p.projections["notices"] = sound._replace(derive=sick)
-        while not (followed := await p.follow_once()).blocked:
-            pass
+        followed = await p.follow_until()
         assert followed.blocked == (f"notices: blocked at position {first.first_position + 1}: ZeroDivisionError: 噪",)
         standing = {status.name: status.position for status in await p.status()}
         assert standing == {
@@ -737,7 +731,8 @@ async def test_a_table_of_another_release_is_neither_followed_nor_read_until_it_
         p.projections["orders"] = p.projections["orders"]._replace(form=99)
         await one_case(here, 2)
         with pytest.raises(ProjectionOutdated):
-            await p.follow_until()
+            await p.follow_until((await here.ledger.head())[0])
+        assert (await p.follow_until()).blocked == (f"orders: {ProjectionOutdated().sentence}",)
         with pytest.raises(ProjectionOutdated):
             await p.list_orders()
         assert [s.outdated for s in await p.status()] == [False, False, True]
