@@ -163,7 +163,7 @@ class PeakModeEnded(Fact, frozen=True, tag="institution.peak_mode_ended"):
     """话务集中结束. Counts for registrations from now on; never shortens a running clock (R-01)."""
 
     peak: int
-    reason: Code = "ended"
+    reason: Code = ""
 
 
 class OutageProposed(Fact, frozen=True, tag="institution.outage_proposed"):
@@ -312,7 +312,7 @@ class EndPeak(Act, frozen=True, tag="end_peak"):
     roles: ClassVar[frozenset[Role]] = _MANAGER
 
     peak: int
-    reason: Code = "ended"
+    reason: Code = ""
 
 
 class ProposeOutage(Act, frozen=True, tag="propose_outage"):
