@@ -26,6 +26,7 @@ from domain.terms import (
     Mark,
     Start,
 )
+from domain.units import day_of, day_start
 
 WINDOWS = frozenset({ClockName.EVAL_WINDOW, ClockName.CLOSE_AFTER, ClockName.SEAL, ClockName.APPEAL, ClockName.REVISIT})
 """Clocks that open a right or bring an effect: their lapse is nobody's breach."""
@@ -523,7 +524,7 @@ def _what_is_left(case: _Case, episode: Episode, limit: Limit) -> Limit:
     if limit.unit is not LimitUnit.WORKING_DAYS:
         return limit
     spent = sum(
-        case.newest.working_days(e.begun.at.date(), due_day(e.ended.at))
+        case.newest.working_days(day_of(e.begun.at), due_day(e.ended.at))
         for e in case.order.episodes
         if e.no < episode.no and e.ended is not None and e.ended_as == "returned"
     )
@@ -752,7 +753,7 @@ def _after_closing(case: _Case) -> None:
     follow_up, seal = case.rules.clocks.get(_FOLLOW_UP), case.rules.clocks.get(_SEAL)
     for f in case.order.follow_ups if follow_up is not None else ():
         assert follow_up is not None
-        end_of_day = datetime.combine(f.implement_by, datetime.min.time(), f.promised.at.tzinfo) + timedelta(days=1)
+        end_of_day = day_start(f.implement_by + timedelta(days=1))  # the day of the city (K1)
         case.add(follow_up, f"f{f.no}", f.unit, f.promised, Limit(until=end_of_day), f.done)
     filing = case.order.filing
     if seal is not None and filing.filed is not None:
