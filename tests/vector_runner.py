@@ -1,0 +1,500 @@
+"""Plays a case script in memory by the rules the door uses, and compares what it made with what a vector expects.
+
+A vector is two files in `tests/vectors/`: `T25.jsonl`, a case script as `huiyin import` takes it, and `T25.toml`, what
+must come of it. `city.jsonl` is the town that all of them play in. A script's `refused` lines are expectations too.
+`@head` stands for the ledger's position just before the line: what a filing may say it was verified up to.
+"""
+
+from __future__ import annotations
+
+import copy
+import tomllib
+from collections import Counter
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+from uuid import UUID, uuid5
+
+import msgspec
+
+from domain import institution, order
+from domain.calendar import due_day, show_due
+from domain.clocks import Clock, Status, clocks
+from domain.context import Context
+from domain.journals import series
+from domain.kinds import KINDS
+from domain.law import Law
+from domain.ledger import Ledger, Receipt
+from domain.policy import Option, Pack
+from domain.proposing import events_of
+from domain.refusals import NotForThisStream, Refusal, TimeGoesBack
+from domain.state import WorkOrder, effective
+from domain.stored import tag
+from domain.terms import Act, Actor, Citation, ClockName, Entry, Fact, Number, Origin, Step, To
+from scripts import importing, wiring
+
+VECTORS = Path(__file__).resolve().parent / "vectors"
+FOUNDED = wiring.parse_instant("2026-07-01 00:00")  # after the last calendar that ships was made public
+_IDS = UUID("6f0c1e52-8a43-5c1c-9d1e-52a0c1e8a43f")
+
+
+# --- what a vector expects ---------------------------------------------------------------------------------------
+
+
+class Expect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One expectation. What is not said is not asked; `as_of` looks at the case as it stood, and as the law stood."""
+
+    say: str = ""
+    answers: tuple[int, ...] = ()  # which expectations of the list of worked examples, counted from 1
+    overruled: str = ""  # why the list's own figure is not what is right
+    order: str = "A"
+    stream: str = ""  # another stream than an order, by its label
+    as_of: datetime | None = None
+    now: datetime | None = None  # the instant looked from; else `as_of`, else that of the last line
+    # a clock
+    clock: ClockName | None = None
+    key: str | None = None
+    none: bool = False  # there is no such clock
+    start: datetime | None = None
+    due: datetime | None = None
+    undue: bool = False  # measured: nothing falls due
+    show: str | None = None
+    status: Status | None = None
+    breached: bool | None = None
+    late_by: str | None = None
+    stop: datetime | None = None
+    cancelled: datetime | None = None
+    owner: str | None = None
+    month: str | None = None  # the month it is counted in: that of the due day
+    provisional: bool | None = None
+    moved: tuple[str, ...] | None = None
+    # a fact of the order, of a stream, or of an event
+    event: str | None = None  # an event's tag; its newest occurrence
+    count: int | None = None  # how often it happened
+    happened: datetime | None = None  # the instant of that event
+    fact: str | None = None  # a path: episodes.0.returns.0.late; `count` is a length
+    is_: Any = msgspec.field(default=msgspec.UNSET, name="is")  # `@B`: what that label created
+    missing: bool = False  # the fact is not there
+    # the evaluation that counts
+    effective: Mapping[str, str] | None = None  # source and result; empty: none counts
+    of_round: int | None = None
+
+
+class Vector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A vector: under which rules its script is played, and what must come of it."""
+
+    id: str
+    title: str
+    pack: str
+    parents: tuple[str, ...] = ()
+    options: dict[str, Any] = {}  # what the city decided otherwise
+    given: str = ""
+    note: str = ""
+    rules: tuple[str, ...] = ()  # the rules it is about: "8.5", "R-33"
+    on_ledger: str = ""  # the test that plays it against PostgreSQL, because it is about more than one writer
+    expect: tuple[Expect, ...] = ()
+
+
+def names() -> list[str]:
+    """Every vector by its name, in order."""
+    return sorted(path.stem for path in VECTORS.glob("*.toml") if path.stem != "codes")
+
+
+@cache
+def vector(name: str) -> Vector:
+    """One vector."""
+    return msgspec.convert(tomllib.loads((VECTORS / f"{name}.toml").read_text(encoding="utf-8")), Vector)
+
+
+@cache
+def script(name: str) -> tuple[tuple[int, importing.Line], ...]:
+    """The lines of a script with their numbers."""
+    decoder = msgspec.json.Decoder(importing.Line)
+    rows = enumerate((VECTORS / f"{name}.jsonl").read_bytes().splitlines(), 1)
+    return tuple((number, decoder.decode(row)) for number, row in rows if row.strip() and not row.startswith(b"//"))
+
+
+# --- the city ----------------------------------------------------------------------------------------------------
+
+
+@cache
+def packs(name: str, parents: tuple[str, ...], options: str) -> tuple[Pack, ...]:
+    """The city's pack with its gaps filled and its own decisions, and the overlay that applies beside it."""
+    made = wiring.completed(name, parents)
+    said = msgspec.json.decode(options)
+    if said:
+        basis = Citation(text="本市决定", article="检验用例")
+        own = tuple(Option(name=key, value=value, basis=basis) for key, value in said.items())
+        kept = tuple(option for option in made.options if option.name not in said)
+        made = msgspec.structs.replace(made, options=(*kept, *own))
+    return made, *(wiring.read_pack(overlay) for overlay in wiring.OVERLAYS)
+
+
+def rules_of(one: Vector) -> tuple[str, tuple[str, ...], str]:
+    """What names a vector's rules: pack, parents, the city's own decisions."""
+    return one.pack, one.parents, msgspec.json.encode(one.options, order="deterministic").decode()
+
+
+def packs_of(one: Vector) -> tuple[Pack, ...]:
+    """The packs that a vector's city publishes at its founding."""
+    return packs(*rules_of(one))
+
+
+class Memory:
+    """A ledger in memory: folds, decides and numbers as the door does, and forgets."""
+
+    def __init__(self) -> None:
+        self.histories: dict[str, list[Entry]] = {}
+        self.laws: list[tuple[datetime, Law]] = []  # since when each was law
+        self.position = 0
+        self.given: Counter[str] = Counter()
+        self.drawn = 0
+
+    @property
+    def law(self) -> Law:
+        """The law as it stands."""
+        return self.laws[-1][1]
+
+    def law_at(self, at: datetime | None) -> Law:
+        """The law as it stood; the founding holds from the beginning."""
+        if at is None:
+            return self.law
+        return next((law for since, law in reversed(self.laws[1:]) if since <= at), self.laws[0][1])
+
+    def copied(self) -> Memory:
+        """The same, to be written on."""
+        same = copy.copy(self)
+        same.histories = {stream: [*entries] for stream, entries in self.histories.items()}
+        same.laws, same.given = [*self.laws], Counter(self.given)
+        return same
+
+    def found(self, published: Sequence[Pack]) -> None:
+        """Record the founding act of a city with these packs."""
+        act = wiring.founding_act(
+            UUID(int=1), city_code="CD", city_name="某市", packs=[(pack, None) for pack in published]
+        )
+        steps = institution.decide(None, act, wiring.SYSTEM, FOUNDED)
+        self._write(institution.STREAM, steps, wiring.SYSTEM, FOUNDED, origin=Origin.LIVE)
+
+    def state(self, stream: str) -> Any:
+        """Return the present state of a stream; None where it does not exist."""
+        return fold(stream, self.histories.get(stream, ()))
+
+    async def execute(
+        self,
+        command: Act,
+        *,
+        stream: str | None,
+        actor: Actor,
+        command_id: str,
+        occurred_at: datetime,
+        origin: Origin = Origin.IMPORT,
+        **_: object,
+    ) -> Receipt:
+        """Decide a command and keep what it makes happen. Raises Refusal, and nothing has happened."""
+        if stream is None:
+            stream = f"{getattr(command, 'creates', '')}:{self._draw()}"
+        kind = _KINDS.get(stream.partition(":")[0])
+        if kind is None or type(command) not in kind.commands:
+            raise NotForThisStream(f"{type(command).__name__} → {stream}")
+        history = self.histories.get(stream, ())
+        last = max((entry.at for entry in history if entry.origin is Origin.IMPORT), default=occurred_at)
+        if last > occurred_at:
+            raise TimeGoesBack(f"{occurred_at} < {last}")
+        named = getattr(command, "reads", tuple)()
+        phone = getattr(getattr(command, "applicant", None), "phone", None)
+        context = Context(
+            actor=actor,
+            now=occurred_at,
+            law=self.law,
+            stream=stream,
+            origin=origin,
+            others={other: self.state(other) for other in named},
+            draw=self._draw,
+            subject=uuid5(_IDS, phone) if isinstance(phone, str) else None,
+            position=self.position,
+        )
+        state = self.law if stream == institution.STREAM else self.state(stream)
+        steps = kind.decide(state, command, context)
+        return self._write(stream, steps, actor, occurred_at, origin=origin, command_id=command_id)
+
+    def _draw(self) -> UUID:
+        self.drawn += 1
+        return uuid5(_IDS, str(self.drawn))
+
+    def _write(
+        self,
+        stream: str,
+        steps: Sequence[Step],
+        actor: Actor,
+        at: datetime,
+        *,
+        origin: Origin,
+        command_id: str = "",
+    ) -> Receipt:
+        numbers: dict[str, tuple[int, ...]] = {}
+        for wish in (step for step in steps if isinstance(step, Number)):
+            name = f"{wish.journal}/{series(wish, at)}"
+            first = self.given[name] + 1
+            self.given[name] += wish.count
+            numbers[name] = (*numbers.get(name, ()), *range(first, first + wish.count))
+        first_position = self.position + 1
+        written: list[Entry] = []
+        for step in steps:
+            where, event = (step.stream, step.event) if isinstance(step, To) else (stream, step)
+            if not isinstance(event, Fact):
+                continue
+            history = self.histories.setdefault(where, [])
+            self.position += 1
+            entry = Entry(
+                event=event,
+                stream=where,
+                version=len(history) + 1,
+                position=self.position,
+                recorded_at=at if origin is Origin.LIVE else FOUNDED,
+                occurred_at=None if origin is Origin.LIVE else at,
+                origin=origin,
+                actor=actor,
+                numbers=numbers,
+                command_id=command_id,
+            )
+            history.append(entry)
+            written.append(entry)
+            if where == institution.STREAM:
+                law = institution.evolve(self.laws[-1][1] if self.laws else None, entry)
+                founding = len(self.laws) == 1 and origin is Origin.LIVE
+                self.laws[len(self.laws) - founding :] = [(at, law)]
+        self.position += len(events_of(steps)) - len(written)
+        version = len(self.histories.get(stream, ()))
+        return Receipt(command_id, stream, version, first_position, tuple(written), numbers, FOUNDED, replayed=False)
+
+
+_KINDS = {kind.name: kind for kind in KINDS}
+
+
+def fold(stream: str, entries: Sequence[Entry]) -> Any:
+    """Return the state that a stream's entries make, corrections applied."""
+    name = stream.partition(":")[0]
+    if name == order.KIND.name:
+        return order.fold(entries)
+    state = None
+    for entry in entries:
+        state = _KINDS[name].evolve(state, entry)
+    return state
+
+
+# --- playing -----------------------------------------------------------------------------------------------------
+
+
+class Reading(importing.Script):
+    """A case script on its way: `@head` is the ledger's position before the line."""
+
+    head = 0
+
+    def resolve(self, value: Any) -> Any:
+        """Return `value` with `@head` and every label replaced."""
+        return self.head if value == "@head" else super().resolve(value)
+
+
+class Played(NamedTuple):
+    """A script after its last line: the memory it left, its labels, its last instant, what was refused."""
+
+    memory: Memory
+    labels: Mapping[str, str]
+    end: datetime
+    refused: tuple[str, ...]
+
+
+class NotAsWritten(AssertionError):
+    """A line of a script did not come out as the script says."""
+
+
+async def play(memory: Memory, name: str, lines: Iterable[tuple[int, importing.Line]] | None = None) -> Played:
+    """Carry out a script's lines, or others in their place. Raises NotAsWritten."""
+    reading = Reading(cast(Ledger, memory), name)
+    end, refused = FOUNDED, list[str]()
+    for number, line in script(name) if lines is None else lines:
+        reading.head = memory.position
+        end = wiring.parse_instant(line.at)
+        try:
+            await reading.carry_out(number, line)
+        except Refusal as refusal:
+            if refusal.code() != line.refused:
+                raise NotAsWritten(f"{name}.jsonl:{number}: {refusal}") from refusal
+            refused.append(refusal.code())
+            continue
+        except msgspec.ValidationError as error:
+            raise NotAsWritten(f"{name}.jsonl:{number}: {error}") from error
+        if line.refused is not None:
+            raise NotAsWritten(f"{name}.jsonl:{number}: not refused ({line.refused})")
+    return Played(memory, reading.labels, end, tuple(refused))
+
+
+def played_out(playing: Coroutine[Any, Any, Played]) -> Played:
+    """Run what never waits: in memory there is nothing to wait for, and a loop may be running already."""
+    try:
+        playing.send(None)
+    except StopIteration as over:
+        return over.value
+    raise AssertionError("a script in memory waits for nothing")
+
+
+@cache
+def _founded(name: str, parents: tuple[str, ...], options: str) -> Memory:
+    memory = Memory()
+    memory.found(packs(name, parents, options))
+    played_out(play(memory, "city"))
+    return memory
+
+
+def city_of(one: Vector) -> Memory:
+    """Return a fresh city under a vector's rules, with the town in it."""
+    return _founded(*rules_of(one)).copied()
+
+
+@cache
+def played(name: str) -> Played:
+    """Play a vector's script in a fresh city under its rules."""
+    return played_out(play(city_of(vector(name)), name))
+
+
+# --- comparing ---------------------------------------------------------------------------------------------------
+
+_UNITS = {"ms": timedelta(milliseconds=1), "s": timedelta(seconds=1), "min": timedelta(minutes=1)}
+_UNITS |= {"h": timedelta(hours=1), "d": timedelta(days=1)}
+
+
+def span(text: str) -> timedelta:
+    """Read `41 h`, `20 min`, `1 ms`."""
+    amount, unit = text.split()
+    return int(amount) * _UNITS[unit]
+
+
+def look(value: Any, path: str) -> Any:
+    """Return what lies at a path in a struct; None where it leads nowhere."""
+    found: Any = msgspec.to_builtins(value, builtin_types=(datetime, date))
+    for part in path.split("."):
+        if isinstance(found, (list, tuple)):
+            if part == "count":
+                return len(found)
+            found = found[int(part)] if -len(found) <= int(part) < len(found) else None
+        elif isinstance(found, dict):
+            found = found.get(part)
+        else:
+            return None
+    return found
+
+
+class Seen(NamedTuple):
+    """What an expectation looks at: a stream's entries up to its instant, what they make, and the law."""
+
+    entries: Sequence[Entry]
+    state: Any
+    law: Law
+    now: datetime
+    labels: Mapping[str, str]
+
+
+def seen(one: Played, expect: Expect) -> Seen:
+    """Return what an expectation looks at."""
+    stream = one.labels.get(expect.stream, expect.stream) if expect.stream else one.labels[expect.order]
+    entries: Sequence[Entry] = one.memory.histories[stream]
+    if expect.as_of is not None:
+        entries = order.history(entries, as_at=expect.as_of)
+    law = one.memory.law_at(expect.as_of)
+    state = law if stream == institution.STREAM else fold(stream, entries)
+    return Seen(entries, state, law, expect.now or expect.as_of or one.end, one.labels)
+
+
+def differences(one: Played, expect: Expect) -> Iterator[str]:
+    """Yield, in a sentence each, where the case is not as expected."""
+    case = seen(one, expect)
+    asked = 0
+    for group, compare in (
+        (expect.clock is not None, _clock),
+        (expect.event is not None, _event),
+        (expect.effective is not None, _effective),
+        (expect.fact is not None and expect.event is None, _fact),
+    ):
+        if group:
+            asked += 1
+            yield from compare(case, expect)
+    if not asked:
+        yield "the expectation asks nothing"
+
+
+def _differ(what: str, wanted: Any, found: Any) -> Iterator[str]:
+    if wanted != found:
+        yield f"{what}: {found}, expected {wanted}"
+
+
+def clock_seen(case: Seen, expect: Expect) -> Clock | None:
+    """Return the newest clock of that name and key."""
+    assert isinstance(case.state, WorkOrder)
+    found = [c for c in clocks(case.state, case.law) if c.name is expect.clock and expect.key in (None, c.key)]
+    return found[-1] if found else None
+
+
+def _clock(case: Seen, expect: Expect) -> Iterator[str]:
+    clock = clock_seen(case, expect)
+    if clock is None or expect.none:
+        yield from _differ(f"{expect.clock} {expect.key or ''}", None if expect.none else "a clock", clock)
+        return
+    said: list[tuple[str, Any, Any]] = [
+        ("start", expect.start, clock.start.at),
+        ("due", expect.due, clock.due),
+        ("status", expect.status, clock.status(case.now)),
+        ("breached", expect.breached, clock.breached(case.now)),
+        ("late by", span(expect.late_by) if expect.late_by else None, clock.late_by(case.now)),
+        ("stopped", expect.stop, clock.stop.at if clock.stop else None),
+        ("cancelled", expect.cancelled, clock.cancel.at if clock.cancel else None),
+        ("owner", expect.owner, clock.unit or case.law.hotline_unit),
+        ("provisional", expect.provisional, clock.provisional),
+        ("moved", expect.moved, tuple(move.why for move in clock.moves)),
+        ("shown", expect.show, show_due(clock.due) if clock.due else None),
+        ("month", expect.month, f"{due_day(clock.due):%Y-%m}" if clock.due else None),
+    ]
+    for what, wanted, found in said:
+        if wanted is not None:
+            yield from _differ(f"{clock.name} {clock.key}: {what}", wanted, found)
+    if expect.undue:
+        yield from _differ(f"{clock.name} {clock.key}: due", None, clock.due)
+
+
+def _event(case: Seen, expect: Expect) -> Iterator[str]:
+    found = [entry for entry in case.entries if tag(type(entry.event)) == expect.event]
+    if expect.count is not None:
+        yield from _differ(f"{expect.event}: how often", expect.count, len(found))
+    if not found:
+        if expect.count != 0:
+            yield f"{expect.event}: never happened"
+        return
+    if expect.happened is not None:
+        yield from _differ(f"{expect.event}: at", expect.happened, found[-1].at)
+    if expect.fact is not None:
+        yield from _value(found[-1].event, expect, case.labels)
+
+
+def _fact(case: Seen, expect: Expect) -> Iterator[str]:
+    yield from _value(case.state, expect, case.labels)
+
+
+def _value(value: Any, expect: Expect, labels: Mapping[str, str]) -> Iterator[str]:
+    found = look(value, expect.fact or "")
+    if isinstance(expect.is_, str) and expect.is_.startswith("@"):
+        yield from _differ(str(expect.fact), labels[expect.is_[1:]].partition(":")[2], found)
+        return
+    if expect.missing:
+        yield from _differ(str(expect.fact), None, found)
+    elif expect.is_ is msgspec.UNSET:
+        yield f"{expect.fact}: nothing is expected of it"
+    else:
+        yield from _differ(str(expect.fact), expect.is_, found)
+
+
+def _effective(case: Seen, expect: Expect) -> Iterator[str]:
+    counts = effective(case.state, expect.of_round)
+    found = {} if counts is None else {"source": str(counts.source), "result": str(counts.result)}
+    yield from _differ("effective evaluation", expect.effective, found)
