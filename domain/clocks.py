@@ -180,7 +180,9 @@ class Clock(msgspec.Struct, frozen=True):
         if self.stop is not None:
             if self.due is None:
                 return Status.MEASURED
-            return Status.LATE if self.stop.at > self.due else Status.ON_TIME
+            if self.stop.at <= self.due:
+                return Status.ON_TIME
+            return Status.LAPSED if self.name in WINDOWS else Status.LATE  # what a window's end brings comes after it
         window = self.name in WINDOWS or self.name is ClockName.RETURN
         if self.cancel is not None:
             if window and self.due is not None and self.cancel.at > self.due:
