@@ -437,7 +437,7 @@ def _co_reply_limit(case: _Case, lead: Clock | None, co: Assignment, of_class: C
         note = f"{options.co_lead_share}% of the lead's limit (A-08)"
     else:
         ahead = Limit(amount=options.co_lead_days, unit=LimitUnit.WORKING_DAYS)
-        until = case.newest.before(lead.due, ahead, case.kernel).at
+        until = case.calendar(co.opinion or co.ended).before(lead.due, ahead, case.kernel).at
         note = f"{options.co_lead_days} working day(s) before the lead's due (A-08)"
     return Limit(until=until if until > co.given.at else lead.due), note
 
@@ -526,7 +526,7 @@ def _what_is_left(case: _Case, episode: Episode, limit: Limit) -> Limit:
     if limit.unit is not LimitUnit.WORKING_DAYS:
         return limit
     spent = sum(
-        case.newest.working_days(day_of(e.begun.at), due_day(e.ended.at))
+        case.calendar(e.ended).working_days(day_of(e.begun.at), due_day(e.ended.at))
         for e in case.order.episodes
         if e.no < episode.no and e.ended is not None and e.ended_as == "returned"
     )

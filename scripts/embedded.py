@@ -102,7 +102,7 @@ def start(root: Path, *, settings: Mapping[str, str] | None = None, patience: fl
     """Start the embedded server where it is not running; return how to enter it. Two at once are one. Raises NoDatabase."""
     place = _place(root)
     entries = _entries(place)
-    if _answers(entries.superuser):
+    if _answers(entries.owner) and _answers(entries.app):  # a start that died half-way has a server, but no roles
         return entries
     until = time.monotonic() + patience
     with _locked(place, until):
