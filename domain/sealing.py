@@ -94,7 +94,12 @@ def rewrite(value: T, visitor: Visitor) -> T:
 
 
 def _walk_text(value: Any, path: str, visitor: Visitor) -> Any:
-    return value if value is None else visitor.text(value, path)
+    return visitor.text(value, path) if _says_something(value) else value
+
+
+def _says_something(value: str | Sealed | None) -> bool:
+    """Tell whether there is anything to seal. A blank text stays plain, or no rule could refuse it for being blank."""
+    return value is not None and (not isinstance(value, str) or bool(value.strip()))
 
 
 def _walk_struct(value: Any, path: str, visitor: Visitor) -> Any:
@@ -228,7 +233,8 @@ class Survey:
         """Return the applicants' numbers as subjects are found by; none of an informant."""
         if self.informant:
             return []
-        return [plain_number(one.phone) for one in self.applicants if isinstance(one.phone, str)]
+        phones = (one.phone for one in self.applicants)
+        return [plain_number(phone) for phone in phones if isinstance(phone, str) and _says_something(phone)]
 
 
 class Unsealed(Survey):
@@ -408,7 +414,7 @@ class Sealing:
         return Sealed(key=key, box=f"{path}:{base64.urlsafe_b64encode(box).decode().rstrip('=')}")
 
     def _subject_of(self, applicant: Applicant) -> UUID:
-        if self._dual or not isinstance(applicant.phone, str):
+        if self._dual or not isinstance(applicant.phone, str) or not _says_something(applicant.phone):
             return self._subject_without_number()
         number = plain_number(applicant.phone)
         mac = mac_of(self._secret, number)

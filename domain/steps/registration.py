@@ -473,10 +473,10 @@ def _described(title: str, content: Private | None) -> None:
 def _reachable(command: Register) -> None:
     """Refuse a demand whose applicant nobody could tell anything, unless it says so (S0-15)."""
     who = command.applicant
-    named = who is not None and any((who.name, who.phone, who.contact, who.organisation))
+    named = who is not None and any(guards.said(one) for one in (who.name, who.phone, who.contact, who.organisation))
     if command.anonymous and named:
         raise refusals.AnonymousNamed
-    if not command.anonymous and (who is None or not (who.phone or who.contact)):
+    if not command.anonymous and (who is None or not (guards.said(who.phone) or guards.said(who.contact))):
         raise refusals.RegistrationIncomplete("联系方式 contact", missing="applicant")
 
 
