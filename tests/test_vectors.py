@@ -33,7 +33,7 @@ from domain.terms import Entry
 from scripts import embedded, importing, wiring
 from tests import vector_runner as runner
 from tests.conftest import City, new_city
-from tests.vector_runner import Expect, Reading, Vector
+from tests.vector_runner import Expect, Vector
 
 LIST: dict[str, dict[str, Any]] = {
     one["id"]: one for one in json.loads((Path(__file__).parent / "vectors.json").read_text(encoding="utf-8"))
@@ -181,13 +181,13 @@ async def found(ledger: Ledger, one: Vector) -> None:
     await carry_out(ledger, "city")
 
 
-async def carry_out(ledger: Ledger, name: str, *, until: int | None = None) -> Reading:
+async def carry_out(ledger: Ledger, name: str, *, until: int | None = None) -> importing.Script:
     """Carry out a script's lines, all or the first so many; refused ones must be refused as they say."""
-    reading = Reading(ledger, name)
+    reading = importing.Script(ledger, name)
     for number, line in runner.script(name)[:until]:
-        reading.head, _ = await ledger.head()
         refused = None
         try:
+            await reading.look_up(line)
             await reading.carry_out(number, line)
         except Refusal as refusal:
             refused = refusal.code()
@@ -237,7 +237,7 @@ async def test_what_a_script_makes_is_the_same_in_the_ledger(city: City, group: 
                 assert here == there, f"{name}: {label}"
 
 
-def _command(ledger: Ledger, reading: Reading, line: importing.Line) -> dict[str, Any]:
+def _command(ledger: Ledger, reading: importing.Script, line: importing.Line) -> dict[str, Any]:
     """How a line is asked of the ledger by a caller who names the version they saw."""
     return {
         "command": msgspec.convert(reading.resolve(line.command), importing.AnyCommand),

@@ -2,7 +2,6 @@
 
 A vector is two files in `tests/vectors/`: `T25.jsonl`, a case script as `huiyin import` takes it, and `T25.toml`, what
 must come of it. `city.jsonl` is the town that all of them play in. A script's `refused` lines are expectations too.
-`@head` stands for the ledger's position just before the line: what a filing may say it was verified up to.
 """
 
 from __future__ import annotations
@@ -220,6 +219,14 @@ class Memory:
         steps = kind.decide(state, command, context)
         return self._write(stream, steps, actor, occurred_at, origin=origin, command_id=command_id)
 
+    async def head(self) -> tuple[int, datetime]:
+        """Return the last position, and when it was recorded."""
+        return self.position, FOUNDED
+
+    async def verify_stream(self, stream: str) -> list[Any]:
+        """Find nothing: what lies in memory has no leaves."""
+        return []
+
     def _draw(self) -> UUID:
         self.drawn += 1
         return uuid5(_IDS, str(self.drawn))
@@ -288,16 +295,6 @@ def fold(stream: str, entries: Sequence[Entry]) -> Any:
 # --- playing -----------------------------------------------------------------------------------------------------
 
 
-class Reading(importing.Script):
-    """A case script on its way: `@head` is the ledger's position before the line."""
-
-    head = 0
-
-    def resolve(self, value: Any) -> Any:
-        """Return `value` with `@head` and every label replaced."""
-        return self.head if value == "@head" else super().resolve(value)
-
-
 class Played(NamedTuple):
     """A script after its last line: the memory it left, its labels, its last instant, what was refused."""
 
@@ -313,12 +310,12 @@ class NotAsWritten(AssertionError):
 
 async def play(memory: Memory, name: str, lines: Iterable[tuple[int, importing.Line]] | None = None) -> Played:
     """Carry out a script's lines, or others in their place. Raises NotAsWritten."""
-    reading = Reading(cast(Ledger, memory), name)
+    reading = importing.Script(cast(Ledger, memory), name)
     end, refused = FOUNDED, list[str]()
     for number, line in script(name) if lines is None else lines:
-        reading.head = memory.position
         end = wiring.parse_instant(line.at)
         try:
+            await reading.look_up(line)
             await reading.carry_out(number, line)
         except Refusal as refusal:
             if refusal.code() != line.refused:
