@@ -32,6 +32,7 @@ from domain.refusals import ChainNotVerified, CommandIdReused, Refusal, TimeGoes
 from domain.steps.registration import has_personal_data
 from domain.terms import SHANGHAI, Act, Actor, Fact, Number, Origin, Period, PolicyRef, Role, Step
 from scripts import wiring
+from scripts.rehearsal import Rehearsal
 
 AnyCommand = Union[COMMANDS]  # noqa: UP007  a union made from a tuple
 FACTS: dict[str, type[Fact]] = {str(event.__struct_config__.tag): event for kind in KINDS for event in kind.events}
@@ -125,7 +126,7 @@ _LABEL = re.compile(r"@([\w.:-]+)")
 class Script:
     """A case script on its way into a ledger: the labels it has given so far."""
 
-    def __init__(self, ledger: Ledger, digest: str) -> None:
+    def __init__(self, ledger: Ledger | Rehearsal, digest: str) -> None:
         self._ledger = ledger
         self._digest = digest
         self.labels: dict[str, str] = {}  # label -> stream
@@ -175,7 +176,7 @@ class Script:
             return None
         return self.resolve("@" + label) if "@" + label in self.labels else line.stream
 
-    async def carry_out(self, number: int, line: Line, *, dry_run: bool = False) -> Receipt:
+    async def carry_out(self, number: int, line: Line) -> Receipt:
         """Carry out one line. Raises whatever refuses it."""
         if line.order is None and line.stream is None:
             raise msgspec.ValidationError("a line names `order` or `stream`")
@@ -191,7 +192,6 @@ class Script:
             occurred_at=wiring.parse_instant(line.at),
             origin=Origin.IMPORT,
             reason=line.reason,
-            dry_run=dry_run,
         )
         label = line.order or line.stream
         if label is not None and label not in self.labels and ":" in receipt.stream:
@@ -246,12 +246,13 @@ async def import_script(
     (`refused`) is expected to be refused for just that reason.
 
     Lines of one stream are carried out in their order; different streams go on together, `at_once` of them, but
-    never past a line of the institution or one that names another's label. A dry run decides each line against the
-    ledger as it is, so lines that build on earlier ones are reported as such.
+    never past a line of the institution or one that names another's label. A dry run rehearses the whole script in
+    memory, on top of what the ledger holds: every line is decided as it would be, and nothing is written.
     """
     content = await asyncio.to_thread(path.read_bytes)
     digest = hashlib.sha256(content).hexdigest()[:16]
-    script, noted, done = Script(ledger, digest), Rejects(rejects), Summary(file=str(path), dry_run=dry_run)
+    door = Rehearsal(wiring.process_now(), ledger) if dry_run else ledger
+    script, noted, done = Script(door, digest), Rejects(rejects), Summary(file=str(path), dry_run=dry_run)
     rows = content.splitlines()
     told = 0
     turn = asyncio.Semaphore(at_once)
@@ -261,7 +262,7 @@ async def import_script(
         async with turn:
             for number, raw, line in lines:
                 try:
-                    await _one_line(script, number, line, done, dry_run=dry_run)
+                    await _one_line(script, number, line, done)
                 except (Refusal, msgspec.ValidationError, wiring.SettingError) as error:
                     noted.add(number, error, _readable(raw))
                 told += 1
@@ -313,10 +314,10 @@ def _readable(raw: bytes) -> Any:
         return raw.decode("utf-8", "replace")
 
 
-async def _one_line(script: Script, number: int, line: Line, done: Summary, *, dry_run: bool) -> None:
+async def _one_line(script: Script, number: int, line: Line, done: Summary) -> None:
     try:
         await script.look_up(line)
-        receipt = await script.carry_out(number, line, dry_run=dry_run)
+        receipt = await script.carry_out(number, line)
     except CommandIdReused:
         if not _names_head(line.command):
             raise
