@@ -24,7 +24,7 @@ class Refusal(Exception):
     @classmethod
     def code(cls) -> str:
         """Return the stable code: the class name in kebab-case."""
-        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", cls.__name__).lower()
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", cls.__name__).lower()
 
     @property
     def sentence(self) -> str:
@@ -1004,6 +1004,18 @@ class RetentionRunning(Refusal):
 
 class InstantAhead(Refusal):
     """所述时间晚于现在。What is told of lies ahead of now."""
+
+
+class InstantUncountable(Refusal):
+    """所述时间未注明时区，或超出1900年至2099年。The instant names no zone, or lies outside the years 1900 to 2099."""
+
+    basis = "K1"
+
+
+class LimitUncountable(Refusal):
+    """时限不明：须为一个时刻，或一至十年以内的数量与单位。The limit is unclear: an instant, or an amount of a unit, ten years at most."""
+
+    basis = "K2, K3"
 
 
 class DayHasPassed(Refusal):
