@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
+from typing import Any, cast
 
+import msgspec
+
+from domain.calendar import FIRST_YEAR, LAST_YEAR
 from domain.clocks import Clock, clock_of
 from domain.context import Context
-from domain.policy import ClassRule, Rules
+from domain.policy import ClassRule, Pack, Rules
 from domain.refusals import (
     AccusedUnit,
     HotlineNotOrganizer,
     InstantAhead,
+    InstantUncountable,
     LimitRequired,
     LimitTooLong,
+    LimitUncountable,
     NotYourUnit,
     OrderSealed,
     SelfApproval,
@@ -28,6 +35,7 @@ from domain.terms import (
     Confidentiality,
     DemandType,
     Limit,
+    LimitUnit,
     OrderState,
     Private,
     Role,
@@ -44,6 +52,69 @@ HANDLED = (OrderState.DISPATCHED, OrderState.WORKING, OrderState.RETURN_REVIEW)
 ANSWERED = (OrderState.REPLIED, OrderState.EVALUATING)
 OPEN = (*UNDISPATCHED, *HANDLED, *ANSWERED)
 ENDED = (OrderState.CLOSED, OrderState.ARCHIVED, OrderState.NOT_ACCEPTED)
+
+
+# --- what can be counted at all ----------------------------------------------------------------------------------
+
+_MOST = {
+    LimitUnit.MINUTES: 5_256_000,
+    LimitUnit.HOURS: 87_600,
+    LimitUnit.NATURAL_DAYS: 3_650,
+    LimitUnit.WORKING_DAYS: 2_500,
+    LimitUnit.MONTHS: 120,
+}
+"""Ten years. Nothing that a hotline writes runs longer, and whatever is shorter ends inside the calendar."""
+
+
+def countable(said: msgspec.Struct) -> None:
+    """Refuse an instant without zone or out of reach, and a limit of nothing: once recorded, no clock could be read.
+
+    Raises InstantUncountable and LimitUncountable, naming the field.
+    """
+    for field, found in _times(said, ""):
+        if isinstance(found, Limit):
+            if not _is_limit(found):
+                raise LimitUncountable(f"{field}: {found.amount} {found.unit or '-'} {found.until or ''}".strip())
+        elif not 1900 <= found.year <= 2099 or (isinstance(found, datetime) and found.utcoffset() is None):
+            raise InstantUncountable(f"{field}: {found.isoformat()}")
+
+
+def datable(instant: datetime) -> None:
+    """Refuse an instant at which nothing can have happened that a clock starts from. Raises InstantUncountable."""
+    if instant.utcoffset() is None or not FIRST_YEAR < instant.year < LAST_YEAR:
+        raise InstantUncountable(instant.isoformat())
+
+
+def _is_limit(limit: Limit) -> bool:
+    """Tell whether a limit says one thing: an instant, or an amount of a unit that comes to an end."""
+    if limit.until is not None:
+        return limit.unit is None and limit.amount == 0
+    return limit.unit is not None and 1 <= limit.amount <= _MOST[limit.unit]
+
+
+def _times(value: object, path: str) -> Iterator[tuple[str, datetime | date | Limit]]:
+    """Yield every instant, day and limit in a struct, with its field; a pack's own are checked when it is loaded."""
+    match value:
+        case datetime() | date():
+            yield path, value
+        case Pack():
+            return
+        case msgspec.Struct():
+            if isinstance(value, Limit):
+                yield path, value
+            for name in value.__struct_fields__:
+                yield from _times(getattr(value, name), f"{path}.{name}" if path else name)
+        case tuple():
+            for index, one in enumerate(cast("tuple[Any, ...]", value)):
+                yield from _times(one, f"{path}.{index}")
+        case Mapping():
+            for key, one in cast("Mapping[Any, Any]", value).items():
+                yield from _times(one, f"{path}.{key}")
+        case _:
+            return
+
+
+# --- the order ---------------------------------------------------------------------------------------------------
 
 
 def in_state(order: WorkOrder, *states: OrderState) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from domain import institution, order
+from domain import guards, institution, order
 from domain.context import Context, StreamKind
 from domain.matters import affairs, calls, inquiries, publications, subjects
 from domain.refusals import RoleNotAllowed
@@ -15,6 +15,7 @@ from domain.terms import Act, Step
 def _decide(law: Any, act: Act, context: Context) -> Sequence[Step]:
     if context.actor.role not in act.roles:
         raise RoleNotAllowed(f"{context.actor.role}; 可由 allowed: {', '.join(sorted(act.roles))}")
+    guards.countable(act)
     return institution.decide(law, act, context.actor, context.now)  # type: ignore[arg-type]  its own commands only
 
 

@@ -105,8 +105,7 @@ class Ledger:
     ) -> Self:
         """Open a city's ledger as the application. Raises NotInitialised, Unavailable, and WrongKey for the master key."""
         named = recorder.statements(recorder.SQL, city)
-        pages = Pages(dsn, named)
-        await pages.open()
+        pages = Pages(dsn, named, patience=patience / 2)
         try:
             imprint = await pages.imprint()
             rows = [KeyRow(*row) for row in await pages.rows("secrets")]
@@ -421,8 +420,8 @@ class Ledger:
         return await self._pages.head()
 
     async def rows(self, name: str, *parameters: object) -> list[tuple[Any, ...]]:
-        """Return the rows of a named statement of `recorder.sql`; a list of texts is a text[]."""
-        return await self._pages.rows(name, *(recorder.texts(p) if isinstance(p, list) else p for p in parameters))
+        """Return the rows of a named statement of `recorder.sql`; a tuple of texts is a text[]."""
+        return await self._pages.rows(name, *(recorder.texts(p) if isinstance(p, tuple) else p for p in parameters))
 
     async def submit_raw(self, drafts: Sequence[Draft], *, actor: str, command_id: str | None = None) -> Outcome:
         """Write events without a rule, at the versions they insist on: what the library's recorder suite asks for."""

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import msgspec
 
+from domain import guards
 from domain.context import Context, StreamKind
 from domain.refusals import RoleNotAllowed, UnknownOrder
 from domain.state import WorkOrder
@@ -71,6 +72,8 @@ def decide(order: WorkOrder | None, command: Act, context: Context) -> Sequence[
         raise RoleNotAllowed(f"{context.actor.role}; 可由 allowed: {allowed}", role=context.actor.role)
     if order is None and type(command) not in _FROM_NOTHING:
         raise UnknownOrder(context.stream)
+    guards.datable(context.now)
+    guards.countable(command)
     return DECIDES[type(command)](order, command, context)  # type: ignore[arg-type]  births take None
 
 

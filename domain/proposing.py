@@ -12,6 +12,7 @@ from uuid import UUID
 
 import msgspec
 
+from domain import guards
 from domain.context import Context, StreamKind
 from domain.journals import is_journal
 from domain.law import Law
@@ -87,12 +88,17 @@ class Proposer:
     def prepare(self, request: Request) -> None:
         """Check what a request says and compute its digest, which without the ledger's secret says nothing.
 
-        Raises NotForThisStream, OccurredAtRequired, TextNotStorable.
+        Raises NotForThisStream, OccurredAtRequired, TextNotStorable, InstantUncountable, LimitUncountable.
         """
         if not _STREAM.fullmatch(request.stream.removesuffix(":")):
             raise NotForThisStream(request.stream)
         if request.origin is not Origin.LIVE and request.occurred_at is None:
             raise OccurredAtRequired
+        for instant in (request.occurred_at, *request.times):
+            if instant is not None:
+                guards.datable(instant)
+        for fact in events_of(request.steps):
+            guards.countable(fact)
         same: list[Any] = [
             request.stream,
             request.actor,

@@ -9,10 +9,10 @@ import asyncio
 import contextlib
 import re
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -20,14 +20,14 @@ from psycopg import AsyncConnection, AsyncPipeline, AsyncRawCursor
 from psycopg.adapt import Dumper
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import Format
-from psycopg_pool import AsyncConnectionPool
 
 from domain.leaves import FORM, CommitRow, EventRow, Imprint, Witnessed
-from domain.refusals import ClosedDoor, LedgerExists, NotInitialised, Unavailable
+from domain.refusals import ClosedDoor, LedgerExists, NotInitialised, Refusal, Unavailable
 from domain.sealing import KeyRow
 from domain.stored import StoredEntry
 
 Connection = AsyncConnection[Any]
+T = TypeVar("T")
 
 CITY = re.compile(r"[a-z][a-z0-9_]{0,40}")
 """The shape of a city's name: it becomes the name of a schema, printed in file names and on paper."""
@@ -192,7 +192,9 @@ def lost(error: BaseException, connection: Connection | None) -> bool:
     """Tell whether an error means that the session is gone or never was, so that a new one may do the same again."""
     if isinstance(error, TimeoutError) or connection is None or connection.closed or connection.broken:
         return True
-    state = getattr(error, "sqlstate", None) or ""
+    state = getattr(error, "sqlstate", None)
+    if state is None:  # the client's own word: the pipeline broke off, before the server could say why
+        return isinstance(error, OSError | psycopg.OperationalError | psycopg.InterfaceError)
     return state.startswith(LOST)
 
 
@@ -310,38 +312,52 @@ class Reader:
             self._task = None
 
     async def _answer(self, turn: Sequence[tuple[Want, asyncio.Future[Found]]]) -> None:
+        wants = [want for want, _ in turn]
+
+        async def ask(connection: Connection) -> list[Found]:
+            async with connection.pipeline() as pipeline:
+                return await read(connection, self._sql, wants, pipeline)
+
+        connection, self._connection = self._connection, None
         try:
-            answers = await self._patiently([want for want, _ in turn])
-        except (psycopg.Error, OSError, TimeoutError) as error:
-            refused = Unavailable(type(error).__name__)
-            refused.__cause__ = error
+            self._connection, answers = await patiently(self._dsn, connection, ask, self._patience)
+        except (psycopg.Error, Refusal) as error:
             for _, answer in turn:
                 if not answer.done():
-                    answer.set_exception(refused)
+                    answer.set_exception(error)
             return
         for (_, answer), found in zip(turn, answers, strict=True):
             if not answer.done():
                 answer.set_result(found)
 
-    async def _patiently(self, wants: Sequence[Want]) -> list[Found]:
-        """Read in one round trip; with a new session if the old one is lost, until patience ends."""
-        loop = asyncio.get_running_loop()
-        until, pause = loop.time() + self._patience, 0.01
-        while True:
-            try:
-                async with asyncio.timeout(max(0.1, until - loop.time())):
-                    if self._connection is None:
-                        self._connection = await connect(self._dsn)
-                    async with self._connection.pipeline() as pipeline:
-                        return await read(self._connection, self._sql, wants, pipeline)
-            except (psycopg.Error, OSError, TimeoutError) as error:
-                gone = lost(error, self._connection)
-                await discard(self._connection)
-                self._connection = None
-                if not gone or loop.time() + pause > until:
-                    raise
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 0.5)
+
+async def patiently(
+    dsn: str, connection: Connection | None, ask: Callable[[Connection], Awaitable[T]], patience: float
+) -> tuple[Connection, T]:
+    """Read on a session, or on a new one where it is lost, until patience ends; return the session that answered.
+
+    Raises Unavailable, or the database's error where another session would not help.
+    """
+    loop = asyncio.get_running_loop()
+    until, pause = loop.time() + patience, 0.01
+    while True:
+        try:
+            async with asyncio.timeout(max(0.1, until - loop.time())):
+                connection = connection or await connect(dsn)
+                return connection, await ask(connection)
+        except (psycopg.Error, OSError, TimeoutError) as error:
+            gone = lost(error, connection)
+            await discard(connection)
+            connection = None
+            if not gone:
+                raise
+            if loop.time() + pause > until:
+                raise Unavailable(type(error).__name__) from error
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 0.5)
+        except BaseException:
+            await discard(connection)
+            raise
 
 
 class Sender:
@@ -352,8 +368,8 @@ class Sender:
         self._sql = named
 
     async def __call__(self, name: str, *parameters: object) -> AsyncRawCursor[Any]:
-        """Send one statement; its rows come after the pipeline's next sync."""
-        cursor = AsyncRawCursor(self._connection)
+        """Send one statement; in a pipeline, its rows come after the next sync."""
+        cursor: AsyncRawCursor[Any] = AsyncRawCursor(self._connection)
         cursor.format = Format.BINARY
         return await cursor.execute(self._sql[name], parameters or None)
 
@@ -411,31 +427,39 @@ async def discard(connection: Connection | None) -> None:
 
 
 class Pages:
-    """Reads that are not on the way of a command: followers' pages, witnesses, single look-ups, from a small pool."""
+    """Reads that are not on the way of a command: followers' pages, witnesses, single look-ups, on a few sessions."""
 
-    def __init__(self, dsn: str, named: Mapping[str, bytes], *, sessions: int = 4) -> None:
+    def __init__(self, dsn: str, named: Mapping[str, bytes], *, sessions: int = 4, patience: float = 10.0) -> None:
+        self._dsn = dsn
         self._sql = named
-        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
-            dsn, min_size=0, max_size=sessions, open=False, configure=configure, kwargs=session(dsn)
-        )
-
-    async def open(self) -> None:
-        """Open the pool; sessions come when they are needed."""
-        await self._pool.open()
+        self._patience = patience
+        self._turns = asyncio.Semaphore(sessions)
+        self._idle: list[Connection] = []
+        self._closed = False
 
     async def close(self) -> None:
-        """Close every session of the pool."""
-        await self._pool.close()
+        """Close every session once it has answered."""
+        self._closed = True
+        for connection in self._idle:
+            await discard(connection)
+        self._idle.clear()
 
     async def rows(self, name: str, *parameters: object) -> list[tuple[Any, ...]]:
-        """Return the rows of a named statement. Raises Unavailable where there is no database to ask."""
-        try:
-            async with self._pool.connection() as connection:
-                cursor = AsyncRawCursor(connection)
-                cursor.format = Format.BINARY
-                return await (await cursor.execute(self._sql[name], parameters or None)).fetchall()
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            raise Unavailable(type(error).__name__) from error
+        """Return the rows of a named statement. Raises ClosedDoor, and Unavailable after patience without a database."""
+        if self._closed:
+            raise ClosedDoor
+
+        async def ask(connection: Connection) -> list[tuple[Any, ...]]:
+            return await (await Sender(connection, self._sql)(name, *parameters)).fetchall()
+
+        async with self._turns:
+            connection = self._idle.pop() if self._idle else None
+            connection, rows = await patiently(self._dsn, connection, ask, self._patience)
+            if self._closed:
+                await discard(connection)
+            else:
+                self._idle.append(connection)
+            return rows
 
     async def head(self) -> tuple[int, datetime]:
         """Return the last position and the instant it was recorded at."""
@@ -485,6 +509,9 @@ class Head(NamedTuple):
     clock: datetime
 
 
+NOWHERE = Head(0, _EPOCH, _EPOCH)
+
+
 class Asked(NamedTuple):
     """What a batch needs to know under the lock."""
 
@@ -526,30 +553,25 @@ async def lock(connection: Connection, named: Mapping[str, bytes], asked: Asked,
     send = Sender(connection, named)
     await send("begin")
     head = await send("lock_head")
-    return await look(connection, named, asked, pipeline, head)
+    clock = await send("clock")
+    locked = await look(connection, named, asked, pipeline)
+    return locked._replace(head=Head(*await first(head), *await first(clock)))
 
 
-async def look(
-    connection: Connection,
-    named: Mapping[str, bytes],
-    asked: Asked,
-    pipeline: AsyncPipeline,
-    head: AsyncRawCursor[Any] | None = None,
-) -> Locked:
-    """Read, within the transaction that holds the head, what settling needs to know."""
+async def look(connection: Connection, named: Mapping[str, bytes], asked: Asked, pipeline: AsyncPipeline) -> Locked:
+    """Read, within the transaction that holds the head, what settling needs to know; without the head itself."""
     send = Sender(connection, named)
-    head = head or await send("read_head")
     last = await send("last_of_streams", texts(asked.streams))
     known = await send("known_commands", texts(asked.commands))
     keys = subjects = None
     if asked.key_ids or asked.key_places:
-        places = asked.key_places
-        keys = await send("keys_there", texts(asked.key_ids), texts(p[0] for p in places), texts(p[1] for p in places))
+        streams, holders = texts(p[0] for p in asked.key_places), texts(p[1] for p in asked.key_places)
+        keys = await send("keys_there", texts(asked.key_ids), streams, holders)
     if asked.macs:
         subjects = await send("subjects_there", byteas(asked.macs))
     await pipeline.sync()
     return Locked(
-        Head(*await first(head)),
+        NOWHERE,
         {row[0]: (row[1], row[2]) for row in await last.fetchall()},
         {row[0]: Known(*row) for row in await known.fetchall()},
         {row[0]: (row[1], row[2]) for row in await keys.fetchall()} if keys else {},

@@ -113,7 +113,11 @@ COMMIT
 
 -- name: lock_head
 -- Whoever holds this row writes; whoever waits for it sees, when its turn comes, all that was written before.
-SELECT pos, recorded_at, date_trunc('milliseconds', clock_timestamp()) FROM city.head FOR UPDATE
+SELECT pos, recorded_at FROM city.head FOR UPDATE
+
+-- name: clock
+-- Asked after the lock, not with it: there, the clock would be read before the wait.
+SELECT date_trunc('milliseconds', clock_timestamp())
 
 -- name: last_of_streams
 SELECT s.id, e.originator_version, e.leaf

@@ -77,14 +77,12 @@ async def _found(database: embedded.Database) -> str:
 
 async def _mailbox(ledger: Ledger, path: Path) -> tuple[Summary, datetime]:
     """Import the real mailbox file; seen from the day after its last reply."""
-    policy, assumed = await importing.policy_for(ledger, "S0")
     with tempfile.TemporaryDirectory() as folder:
         summary = await importing.import_table(
             ledger,
             path,
             importing.read_mapping("mailbox_replies"),
-            policy=policy,
-            assumed=assumed,
+            assume="S0",
             rejects=Path(folder) / "rejects.jsonl",
         )
     return summary, datetime(2020, 3, 1, tzinfo=SHANGHAI)

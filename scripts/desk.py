@@ -17,6 +17,7 @@ from rich.table import Table
 
 from domain.clocks import clocks
 from domain.explanation import explain
+from domain.journals import is_journal
 from domain.kinds import COMMANDS
 from domain.ledger import Ledger, Receipt
 from domain.order import fold, history
@@ -344,7 +345,7 @@ def print_receipt(receipt: Receipt, *, dry_run: bool, as_json: bool) -> None:
     if receipt.replayed:
         word = "此命令先前已执行 carried out before"
     click.echo(f"✓ {word}: {receipt.stream} v{receipt.version}")
-    printing.console().print(printing.timeline(receipt.events))
+    printing.console().print(printing.timeline([entry for entry in receipt.events if not is_journal(entry.stream)]))
 
 
 # --- opening what is sealed --------------------------------------------------------------------------------------

@@ -145,13 +145,11 @@ def import_command(
             if mapping is None:
                 summary = await importing.import_script(ledger, file, rejects=where, dry_run=dry_run, progress=progress)
             else:
-                policy, assumed = await importing.policy_for(ledger, assume)
                 summary = await importing.import_table(
                     ledger,
                     file,
                     importing.read_mapping(mapping),
-                    policy=policy,
-                    assumed=assumed,
+                    assume=assume,
                     rejects=where,
                     dry_run=dry_run,
                     progress=progress,
@@ -238,6 +236,9 @@ def calendar_publish(file: Path, actor: str, city: str | None) -> None:
     by = desk.parse_actor(actor)
     year = load_calendar(file.read_text(encoding="utf-8"), file.name)[-1]
     _propose(city, ProposeCalendar(calendar=year), by)
+
+
+calendar_group.add_command(calendar_publish, "revise")
 
 
 @click.command("publish")

@@ -25,7 +25,9 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from domain.journals import is_journal
 from domain.kinds import COMMANDS, KINDS
+from domain.law import Law
 from domain.ledger import Ledger, Receipt
 from domain.matters import calls, publications
 from domain.refusals import ChainNotVerified, CommandIdReused, Refusal, TimeGoesBack
@@ -342,7 +344,7 @@ def _count(done: Summary, *receipts: Receipt) -> None:
     new = [receipt for receipt in receipts if not receipt.replayed]
     done.imported += bool(new)
     done.already += not new
-    done.events += sum(len(receipt.events) for receipt in new)
+    done.events += sum(not is_journal(entry.stream) for receipt in new for entry in receipt.events)
 
 
 async def _finish(ledger: Ledger, labels: dict[str, str], noted: Rejects, done: Summary) -> Summary:
@@ -425,10 +427,10 @@ def read_mapping(name: str) -> Mapping:
 class Table:
     """A table of an old system on its way into a ledger, read row by row through its mapping."""
 
-    def __init__(self, mapping: Mapping, policy: PolicyRef, *, assumed: bool) -> None:
+    def __init__(self, mapping: Mapping, law: Law, assumed: PolicyRef | None) -> None:
         self.mapping = mapping
-        self.policy = policy
-        self.assumed = assumed
+        self.law = law
+        self.assumed = assumed  # a pack that history is run under outside its validity
         self._zone = SHANGHAI if mapping.zone == "Asia/Shanghai" else ZoneInfo(mapping.zone)
 
     def rows(self, content: bytes) -> Iterator[tuple[int, dict[str, str]]]:
@@ -484,12 +486,12 @@ class Table:
             at = self.instant(row.get(event.at, ""))
             if found and at < found[-1][1]:
                 raise TimeDisorder(f"{event.at} {at:%Y-%m-%d %H:%M:%S} < {found[-1][1]:%Y-%m-%d %H:%M:%S}")
-            found.append((self._fact(event, row, first), at))
+            found.append((self._fact(event, row, first, at), at))
             if event.number:
                 found.append((Number(journal="order", prefix=event.number, per=Period.DAY), at))
         return found
 
-    def _fact(self, event: Event, row: dict[str, str], first: dict[str, Any]) -> Fact:
+    def _fact(self, event: Event, row: dict[str, str], first: dict[str, Any], at: datetime) -> Fact:
         plain: dict[str, Any] = {}
         derived = [event.derived] if event.derived else []
         subject = ""
@@ -506,9 +508,10 @@ class Table:
         if subject or event.fact == "order.order_registered":
             derived += self._title(plain, subject)
         if event.fact == "order.order_registered":
-            plain["policy"] = msgspec.to_builtins(self.policy)
+            # The pack in force when it was registered (R-27), unless the city chose to assume another.
+            plain["policy"] = msgspec.to_builtins(self.assumed or self.law.policy_at(at))
             plain["old_number"] = row[self.mapping.key]
-            plain["assumed_policy"] = self.assumed
+            plain["assumed_policy"] = self.assumed is not None
         if not first:
             first.update(plain)
         if derived:
@@ -539,17 +542,20 @@ async def import_table(
     path: Path,
     mapping: Mapping,
     *,
-    policy: PolicyRef,
-    assumed: bool,
+    assume: str | None,
     rejects: Path,
     dry_run: bool = False,
     progress: Progress | None = None,
     at_once: int = 64,
 ) -> Summary:
-    """Record the rows of an old system's table as facts, each row one order, `at_once` rows under way together."""
+    """Record the rows of an old system's table as facts, each row one order, `at_once` rows under way together.
+
+    `assume` names a published pack that history is run under outside its validity; each order is stamped so (8.15).
+    """
     content = await asyncio.to_thread(path.read_bytes)
     digest = hashlib.sha256(content).hexdigest()[:16]
-    table, noted = Table(mapping, policy, assumed=assumed), Rejects(rejects)
+    law: Law = await ledger.law()
+    table, noted = Table(mapping, law, _assumed(law, assume)), Rejects(rejects)
     done = Summary(file=str(path), dry_run=dry_run)
     rows = list(table.rows(content))
     seen: set[str] = set()
@@ -613,17 +619,13 @@ def order_id(mapping: str, key: str, at: datetime) -> UUID:
     return UUID(int=value & ~(0x3 << 62) | 0x2 << 62)
 
 
-async def policy_for(ledger: Ledger, assume: str | None) -> tuple[PolicyRef, bool]:
-    """Return the pack that imported rows run under: the city's own, or one assumed outside its validity (8.15).
-
-    Raises BadSource where the assumed pack was never published in this city.
-    """
-    law = await ledger.law()
-    if assume is None:
-        return law.policy_at(wiring.process_now()), False
-    wanted = assume.upper()
+def _assumed(law: Law, name: str | None) -> PolicyRef | None:
+    """Return the pack to assume. Raises BadSource where it was never published in this city."""
+    if name is None:
+        return None
+    wanted = name.upper()
     for publication in law.policies.publications:
         if wanted in (publication.pack.id, publication.pack.id.split("-")[0]):
-            return publication.ref, True
+            return publication.ref
     known = ", ".join(p.pack.id for p in law.policies.publications)
-    raise BadSource(f"本城市未公布此政策 this city has not published {assume}; 已公布 published: {known}")
+    raise BadSource(f"本城市未公布此政策 this city has not published {name}; 已公布 published: {known}")

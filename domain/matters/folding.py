@@ -8,6 +8,7 @@ from uuid import UUID, uuid5
 
 import msgspec
 
+from domain import guards
 from domain.context import Context, StreamKind
 from domain.refusals import NotForThisStream, RoleNotAllowed, UnknownStream
 from domain.terms import Act, Entry, Fact, Mark, Step
@@ -76,6 +77,8 @@ def kind(
             if state is None:
                 raise UnknownStream(context.stream)
             rule = decides[type(act)]
+        guards.datable(context.now)
+        guards.countable(act)
         return rule(state, act, context)
 
     return StreamKind(
