@@ -227,7 +227,7 @@ def _orders(rows: Iterable[OrderRow], now: datetime) -> Table:
         table.add_column(column, no_wrap=column != "标题 title")
     for row in rows:
         late = row.overdue_from is not None and row.overdue_from < now
-        due = f"{printing.show_instant(row.due)} {row.due_clock}" if row.due else "—"
+        due = f"{printing.show_end(row.due)} {row.due_clock}" if row.due else "—"
         state = row.state + (f"/{row.closure_kind}" if row.closure_kind else "")
         table.add_row(
             row.number or row.old_number or str(row.id)[:13],

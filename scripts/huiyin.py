@@ -323,7 +323,7 @@ def _print_changes(changes: Sequence[DueChange]) -> None:
         click.echo("没有工单的到期时刻因此改变 no order's due instant changed")
         return
     rows = [
-        (c.number, c.unit or "热线", c.clock, printing.show_instant(c.old_due), printing.show_instant(c.new_due))
+        (c.number, c.unit or "热线", c.clock, printing.show_end(c.old_due), printing.show_end(c.new_due))
         for c in changes
     ]
     columns = ("工单 order", "责任 unit", "时限 clock", "原 before", "现 now")

@@ -57,6 +57,11 @@ def show_instant(instant: datetime | None) -> str:
     return f"{local:%Y-%m-%d %H:%M:%S}{millis}"
 
 
+def show_end(due: datetime | None) -> str:
+    """Show when something falls due as offices write it: 24:00 of its last day."""
+    return show_due(due) if due is not None else "—"
+
+
 def show_span(span: timedelta) -> str:
     """Show how long: `2天3小时`, `41小时`, `15分钟`, down to milliseconds."""
     millis = round(span / timedelta(milliseconds=1))
@@ -234,7 +239,7 @@ def clocks_table(found: Sequence[Clock], now: datetime) -> Table:
             clock.key,
             clock.unit or "热线",
             show_instant(clock.start.at),
-            (show_due(clock.due) if clock.due else "—") + (" 暂定" if clock.provisional else ""),
+            show_end(clock.due) + (" 暂定" if clock.provisional else ""),
             show_instant(end.at) if end is not None else "—",
             f"[{_COLOURS[status]}]{words}[/]",
         )
