@@ -66,9 +66,9 @@ async def the_city(database: embedded.Database, said: str | None) -> str:
 
 def with_city(said: str | None, work: Callable[[Ledger, Projections], Awaitable[T]], *, follow: bool = True) -> T:
     """Open a city, let its projections catch up, do `work` and close it."""
+    database = wiring.database()  # before the loop runs: entering a database may need one of its own
 
     async def run() -> T:
-        database = wiring.database()
         city = await the_city(database, said)
         async with await wiring.open_city(database, city) as ledger, Projections(database.app, city) as shown:
             if follow:
