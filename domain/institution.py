@@ -58,7 +58,7 @@ from domain.terms import (
     Step,
     UnitId,
 )
-from domain.units import GrantRole, Instant, RegisterUnit, UnitCommand, UnitEvent, day_of, day_start
+from domain.units import GrantRole, Instant, Position, RegisterUnit, UnitCommand, UnitEvent, day_of, day_start
 
 __all__ = ["COMMANDS", "EVENTS", "Command", "Event", "Law", "decide", "evolve"]
 
@@ -362,7 +362,7 @@ class VoidNumbers(Act, frozen=True, tag="void_numbers"):
     journal: str
     numbers: tuple[int, ...]
     reason: Code
-    unused_checked_at_position: int | None = None
+    unused_checked_at_position: Position | None = None
 
 
 class Found(Act, frozen=True, tag="found"):
@@ -767,7 +767,7 @@ def _void_numbers(law: Law, act: VoidNumbers) -> NumbersVoided:
     for number in act.numbers:
         if not block.usable(act.journal, number):
             raise UnknownNumberBlock(f"{act.journal} {number}", number=number)
-    if act.unused_checked_at_position is None or act.unused_checked_at_position < 1:
+    if act.unused_checked_at_position is None:
         raise UseUnchecked
     return NumbersVoided(
         block=act.block,

@@ -48,6 +48,9 @@ from domain.terms import (
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 """An instant with its zone."""
 
+Position = Annotated[int, msgspec.Meta(ge=1)]
+"""A position of the ledger."""
+
 BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
 """Before everything: where `valid_from = null` (always) begins."""
 
@@ -115,7 +118,7 @@ class RoleRevoked(Fact, frozen=True, tag="institution.role_revoked"):
     unit: UnitId
     valid_until: Instant
     open_tasks_passed_to: UserId | None = None
-    no_open_tasks_checked_at_position: int | None = None
+    no_open_tasks_checked_at_position: Position | None = None
 
 
 UnitEvent = UnitRegistered | UnitChanged | UnitSucceeded | RoleGranted | RoleRevoked
@@ -186,7 +189,7 @@ class RevokeRole(Act, frozen=True, tag="revoke_role"):
     unit: UnitId
     valid_from: date | None = None  # None: at once
     open_tasks_passed_to: UserId | None = None
-    no_open_tasks_checked_at_position: int | None = None
+    no_open_tasks_checked_at_position: Position | None = None
 
 
 UnitCommand = RegisterUnit | ChangeUnit | SucceedUnits | GrantRole | RevokeRole
@@ -292,8 +295,8 @@ class Units(msgspec.Struct, frozen=True, dict=True):
         return self.successor(version.parent, at)
 
     def ancestors(self, unit: UnitId, at: datetime) -> Iterator[UnitId]:
-        """Yield the units above, the nearest first."""
-        seen = {unit}
+        """Yield the units above, the nearest first; each once, even where a damaged import made them a circle."""
+        seen: set[UnitId] = set()
         above = self.parent(unit, at)
         while above is not None and above not in seen:
             yield above
@@ -320,22 +323,11 @@ class Units(msgspec.Struct, frozen=True, dict=True):
         into = (u.succession.at for u in self.by_id.values() if u.succession and unit in u.succession.to)
         return max(into, default=None)
 
-    def loops(self, unit: UnitId, since: datetime | None) -> bool:
+    def loops(self, unit: UnitId, since: datetime) -> bool:
         """Tell whether a unit comes to stand above itself at any instant from `since` on."""
-        first = since or BEGINNING
         changes = self._placements
-        instants = [first, *changes[bisect_right(changes, first) :]]
-        return any(self._above_itself(unit, at) for at in instants)
-
-    def _above_itself(self, unit: UnitId, at: datetime) -> bool:
-        seen: set[UnitId] = set()
-        above = self.parent(unit, at)
-        while above is not None and above not in seen:
-            if above == unit:
-                return True
-            seen.add(above)
-            above = self.parent(above, at)
-        return False
+        instants = [since, *changes[bisect_right(changes, since) :]]
+        return any(unit in self.ancestors(unit, at) for at in instants)
 
     def is_root(self, unit: UnitId, at: datetime) -> bool:
         """Tell whether a unit stands at the top with others below it; the hotline's own always does."""
@@ -539,14 +531,15 @@ def _check_place(units: Units, event: UnitRegistered | UnitChanged, now: datetim
             raise ParentNotAllowed("须有上级单位 a parent is needed", unit=event.unit)
         return
     start = day_start(event.valid_from) if event.valid_from else now
-    above = _active(units, event.parent, max(start, now)).version(max(start, now))
+    when = max(start, now)
+    above = _active(units, event.parent, when).version(when)
     if above is not None and rank is not None and _RANK.get(above.level, 0) > rank:
         raise ParentNotAllowed(f"{above.level} < {event.level}", unit=event.unit)
     if isinstance(event, UnitChanged):  # nothing stands below a unit that was not there before
         changed = units.with_version(event.unit, _version_of(event))
         if changed.loops(event.unit, start):
             raise UnitCycle(f"{event.unit} → {event.parent}", unit=event.unit)
-    check_root(units, event.parent, max(start, now))
+    check_root(units, event.parent, when)
 
 
 def check_root(units: Units, unit: UnitId, at: datetime) -> None:
@@ -598,7 +591,7 @@ def _revoke(units: Units, act: RevokeRole, now: datetime) -> RoleRevoked:
     if held.since is not None and end < held.since:
         raise RoleNotHeld(f"{act.user} {act.role} {act.unit}: {day_of(held.since)}")
     heir, position = act.open_tasks_passed_to, act.no_open_tasks_checked_at_position
-    if heir is None and (position is None or position < 1):
+    if heir is None and position is None:
         raise OpenTasksUnchecked(act.user)
     if heir is not None and (heir == act.user or not units.has_role(heir, act.role, act.unit, end)):
         raise OpenTasksUnchecked(f"{heir}: 没有此角色 does not hold this role", user=heir)

@@ -419,6 +419,12 @@ def test_a_city_may_adopt_a_policy_later_than_its_text():
         city.now.policy_at(at("2025-03-31 12:00"))
 
 
+def test_a_city_may_say_the_day_that_the_text_says():
+    city = City(founded(policies=()))
+    published(city, ProposePolicy(pack=S4, valid_from=S4.effective_from))
+    assert city.now.policy_at(at("2023-01-01 00:00")) == ref(S4)
+
+
 def test_an_assumed_policy_is_known_but_in_force_on_no_day():
     city = City()
     published(city, ProposePolicy(pack=S4, assumed=True))
@@ -439,6 +445,19 @@ def test_an_overlay_holds_beside_the_citys_policy_on_its_own_days_only():
     while (after := city.now.next_policy_change(changes[-1])) is not None:
         changes.append(after)
     assert changes[1:] == [at("2025-01-01 00:00"), at("2025-07-01 00:00"), at("2026-01-01 00:00")]
+
+
+def test_overlays_of_different_matters_hold_side_by_side_and_one_of_the_same_matter_replaces():
+    city = City()
+    other = msgspec.structs.replace(OVERLAY, id="LETTERS")
+    again = msgspec.structs.replace(OVERLAY, version="2", effective_from=date(2025, 4, 1))
+    published(city, ProposePolicy(pack=OVERLAY))
+    published(city, ProposePolicy(pack=other))
+    with pytest.raises(PackOverlap):
+        city.do(ProposePolicy(pack=again), ADMIN, START)
+    published(city, ProposePolicy(pack=again, replaces=ref(OVERLAY)))
+    assert [r.pack for r in city.now.overlays(at("2025-03-31 12:00"))] == [OVERLAY, other]
+    assert [r.pack for r in city.now.overlays(at("2025-04-01 12:00"))] == [other, again]
 
 
 def test_a_published_pack_is_stored_whole_under_the_digest_of_its_content():
@@ -523,7 +542,7 @@ def test_a_published_year_is_revised_as_its_next_version():
     city = City()
     held = city.now.calendars.latest(2025)
     assert held is not None
-    revised = msgspec.structs.replace(held, version=held.version + 1, known_from=date(2025, 3, 10))
+    revised = msgspec.structs.replace(held, version=held.version + 1, known_from=date(2025, 3, 11))
     city.do(ProposeCalendar(calendar=revised), ADMIN, at("2025-03-11 09:00"))
     assert isinstance(city.do(ApproveCalendar(proposal=1), ADMIN_2, at("2025-03-11 10:00")), CalendarRevised)
     assert city.now.calendars.latest(2025) == revised
@@ -605,6 +624,27 @@ def test_a_new_peak_may_begin_where_another_was_ended():
     assert city.now.peak_at(at("2025-07-11 09:00"))
 
 
+def test_peaks_may_follow_each_other_without_a_gap_and_each_has_its_number():
+    city = peaking()
+    before = msgspec.structs.replace(PEAK, from_at=at("2025-07-10 07:45"), until=at("2025-07-10 08:00"))
+    after = msgspec.structs.replace(PEAK, from_at=at("2025-07-12 08:00"), until=at("2025-07-13 08:00"))
+    assert [city.do(peak, MANAGER, at("2025-07-10 07:40")).peak for peak in (before, after)] == [2, 3]
+    assert city.now.next_peak_change(at("2025-07-10 07:45")) == at("2025-07-13 08:00")
+
+
+def test_a_peak_that_was_called_off_is_in_nobodys_way():
+    city = peaking(ended="2025-07-10 07:45")
+    city.do(msgspec.structs.replace(PEAK, from_at=at("2025-07-10 07:50")), MANAGER, at("2025-07-10 07:50"))
+    assert city.now.peak_at(at("2025-07-10 07:50"))
+
+
+def test_a_peak_that_ran_out_cannot_be_ended_one_that_still_runs_can():
+    last = at("2025-07-12 08:00")
+    with pytest.raises(NoSuchPeak):
+        peaking().do(EndPeak(peak=1), MANAGER, last)
+    assert peaking().do(EndPeak(peak=1), MANAGER, last - timedelta(milliseconds=1)).peak == 1
+
+
 def test_a_wait_that_began_before_the_end_was_declared_still_meets_the_peak_as_declared():
     law = peaking(ended="2025-07-10 07:45").now  # called off before it began
     assert not law.peak_at(at("2025-07-10 09:00"))
@@ -679,6 +719,30 @@ def test_a_unit_that_moves_stands_under_its_old_parent_before_that_day():
     assert city.now.is_within("water-1", "hotline", at("2025-04-01 12:00"))
 
 
+def test_a_change_keeps_the_duty_phone_unless_it_names_another():
+    def phone(city: City) -> object:
+        return city.now.units.version("parks", at("2025-12-31 12:00")).duty_phone
+
+    city = City()
+    city.do(first("parks", duty_phone="028-1"), ADMIN, START)
+    city.do(ChangeUnit(unit="parks", name="园林局"), ADMIN, START)
+    assert phone(city) == "028-1"
+    city.do(ChangeUnit(unit="parks", duty_phone="028-2"), ADMIN, START)
+    assert phone(city) == "028-2"
+
+
+def test_a_unit_may_be_registered_and_staffed_for_a_day_ahead_below_a_parent_of_that_day():
+    city, day = City(), date(2025, 6, 1)
+    city.do(first("land", valid_from=day), ADMIN, START)
+    city.do(second("land-1", "land", valid_from=day), ADMIN, START)
+    city.do(GrantRole(user="wu", role=Role.ORG_HANDLER, unit="land-1", valid_from=day), ADMIN, START)
+    assert city.now.holders(Role.ORG_HANDLER, "land-1", at("2025-06-01 00:00")) == ("wu",)
+
+
+def test_the_units_above_are_named_the_nearest_first():
+    assert list(City().now.units.ancestors("water-1", START)) == ["water", "hotline"]
+
+
 def test_a_change_recorded_later_for_an_earlier_day_leaves_the_later_version_standing():
     city = City()
     city.do(ChangeUnit(unit="water", name="乙", valid_from=date(2025, 6, 1)), ADMIN, START)
@@ -742,6 +806,19 @@ def test_units_below_a_succeeded_unit_stand_below_its_heir():
     assert city.now.parent("water-1", at("2025-05-01 12:00")) == "roads"
     renamed = city.do(ChangeUnit(unit="water-1", name="一所"), ADMIN, at("2025-06-01 09:00"))
     assert renamed.parent == "roads"
+
+
+def test_who_has_inherited_passes_on_only_afterwards():
+    city = City()
+    for unit in ("land", "parks"):
+        city.do(first(unit), ADMIN, START)
+    city.do(succeed(("roads", "water"), when="2025-06-01 00:00"), ADMIN, START)
+    city.do(succeed(("parks", "water"), when="2025-05-01 00:00"), ADMIN, START)
+    for too_early in ("2025-05-15 00:00", "2025-06-01 00:00"):
+        with pytest.raises(UnitInactive):
+            city.do(succeed(("water", "land"), when=too_early), ADMIN, START)
+    city.do(succeed(("water", "land"), when="2025-06-02 00:00"), ADMIN, START)
+    assert city.now.successor("parks", at("2025-06-02 00:00")) == "land"
 
 
 UNITS = ("water", "roads", "land", "parks", "housing")
@@ -816,6 +893,25 @@ def test_a_role_given_up_may_be_granted_again_and_the_time_between_stays_without
     assert held == [True, False, True]
 
 
+def test_revoking_one_role_leaves_the_others():
+    city = City()
+    city.do(GrantRole(user="qian", role=Role.ORG_APPROVER, unit="water"), ADMIN, START)
+    later = at("2025-03-04 09:00")
+    city.do(REVOKE_QIAN, ADMIN, later)
+    assert not city.now.has_role("qian", Role.ORG_HANDLER, "water", later)
+    assert city.now.has_role("qian", Role.ORG_APPROVER, "water", later)
+
+
+def test_only_the_last_who_decides_for_units_below_must_stay():
+    city = City(founded(units=(first("npc", level=UnitLevel.OTHER), *FOUND.units)))
+    for unit in ("npc", "water"):
+        city.do(GrantRole(user="ma", role=Role.MGMT_UNIT, unit=unit), ADMIN, START)
+        city.do(RevokeRole(user="ma", role=Role.MGMT_UNIT, unit=unit, **CHECKED), ADMIN, START)
+    alone = City(founded(units=(), grants=FOUND.grants[:3]))
+    with pytest.raises(RootWithoutUsers):
+        alone.do(REVOKE_LI, ADMIN, START)
+
+
 def test_open_tasks_may_pass_to_a_colleague_in_the_same_role():
     city = City()
     leave = RevokeRole(user="qian", role=Role.ORG_HANDLER, unit="water", open_tasks_passed_to="zhou")
@@ -838,6 +934,11 @@ def test_a_reserved_block_asks_for_as_many_order_numbers_of_the_day():
         NumberBlockReserved(block=1, count=3, reason="停机检修"),
         Number("order", "CD", Period.DAY, 3),
     ]
+
+
+def test_blocks_are_counted():
+    city = reserved()
+    assert city.do(ReserveNumbers(count=1, reason="停机检修"), MANAGER, START).block == 2
 
 
 def test_a_block_holds_the_order_numbers_its_commit_was_given_until_they_are_voided():
@@ -961,6 +1062,7 @@ def test_any_history_folds_even_one_nobody_could_have_commanded_and_every_questi
         law.outage_at(asked, unit)
         law.holders(Role.AGENT, unit, asked)
         law.units.loops(unit, asked)
+        assert len(list(law.units.ancestors(unit, asked))) <= 6
     assert law.peak_at(asked) is any(p.from_at <= asked < p.ends for p in law.peaks.values())
     assert law.overlays(asked) is not None
     for change in (law.next_peak_change(asked), law.next_policy_change(asked), law.next_unit_change(asked)):
@@ -1094,7 +1196,7 @@ REFUSED: list[tuple[str, type[Refusal], Command, Actor]] = [
         SUPERVISOR,
     ),
     ("a code used already", UnitExists, first("water"), ADMIN),
-    ("a second hotline", ParentNotAllowed, first("h2", level=UnitLevel.HOTLINE), ADMIN),
+    ("a second hotline", ParentNotAllowed, first("h2", level=UnitLevel.HOTLINE, parent="hotline"), ADMIN),
     ("a first-level unit elsewhere", ParentNotAllowed, first("x", parent="water"), ADMIN),
     ("a second-level unit without parent", ParentNotAllowed, second("x", ""), ADMIN),
     ("a parent of lower level", ParentNotAllowed, ChangeUnit(unit="water-1", parent="street"), ADMIN),
