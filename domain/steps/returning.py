@@ -521,8 +521,11 @@ def raise_dispute(order: WorkOrder, command: RaiseDispute, context: Context) -> 
 
 
 def rule_dispute(order: WorkOrder, command: RuleDispute, context: Context) -> list[Step]:
-    """Rule who handles the order; also after its return was approved, while it waits for the next dispatch."""
-    guards.in_state(order, *guards.HANDLED, *guards.UNDISPATCHED)
+    """Rule who handles the order; also after its return was approved, while it waits for the next dispatch.
+
+    After the reply only who keeps the order can be ruled: to give it to another, the reply is sent back or redone.
+    """
+    guards.in_state(order, *guards.HANDLED, *guards.UNDISPATCHED, *guards.ANSWERED)
     episode = order.episode
     found = None
     if episode is not None and 0 < command.dispute <= len(episode.disputes):
@@ -538,7 +541,11 @@ def rule_dispute(order: WorkOrder, command: RuleDispute, context: Context) -> li
         raise refusals.InstructionMissing(f"{command.instruction}")
     running = episode.ended is None
     lead = episode.lead
-    stays = running and lead != "" and context.law.is_within(lead, command.unit, context.now)
+    stays = running and (
+        context.law.is_within(lead, command.unit, context.now) if lead else episode.holder(command.unit) is not None
+    )
+    if order.state in guards.ANSWERED and not stays:
+        raise refusals.WrongState("已有答复 replied already", state=order.state)
     ruled = DisputeRuled(
         dispute=found.no,
         unit=command.unit,
