@@ -450,7 +450,7 @@ def _assignments(case: _Case, episode: Episode, of_class: ClassRule, plan: Plan,
             continue
         key = f"e{episode.no}.a{a.no}"
         end = a.ended or episode.ended
-        if sign is not None:
+        if sign is not None and not (a.implied and a.signed == a.given):  # taken over: there was nothing to sign for
             passed_on = end if a.state == "transferred" and a.signed is None else None
             stop = a.signed or passed_on  # passing an unsigned order on stops the first unit's signing (8.4)
             cancel = end if stop is None else None
@@ -467,7 +467,8 @@ def _response(
     case: _Case, episode: Episode, of_class: ClassRule, name: ClockName, stop: Mark | None, cancel: Mark | None
 ) -> None:
     """INIT_RESPONSE or PROGRESS; a class that brings it later starts it at the reclassification (R-35)."""
-    ruled, start = case.rules.plan(of_class).get(name), episode.begun
+    # Reopening starts HANDLE and nothing else (8.4).
+    ruled, start = None if episode.reopened else case.rules.plan(of_class).get(name), episode.begun
     if ruled is None:
         for change in _between(case.changes, episode.begun, stop or cancel):
             raised = case.rules.class_of(change.after)
@@ -507,7 +508,7 @@ def _returns(case: _Case, episode: Episode, plan: Plan, replied: Mark | None) ->
         start = episode.begun if rule.starts is _FROM_DISPATCH else episode.first_signed
         # A unit fixed by designation or ruling has no return to ask for (R-22): there is no window.
         final = episode.ruled_final and case.rules.options.ruled_final and episode.ruled is None
-        if start is not None and not final:
+        if start is not None and not final and not episode.reopened:
             cancel = _first(episode.ruled, replied, episode.ended) if requested is None else None
             if limit is not None and case.rules.options.return_scope == "per_order":
                 limit = _what_is_left(case, episode, limit)
@@ -710,7 +711,7 @@ def _notices(case: _Case) -> None:
                 case.add(reply, f"n{n.no}.{turn}", n.unit, served, limit, replied, cancel, str(n.state))
         if arrive is not None and n.arrive_by is not None:
             start = n.served or n.issued
-            cancel = n.closed if n.arrived is None else None
+            cancel = _first(n.closed, case.closed_after(start)) if n.arrived is None else None
             case.add(arrive, f"n{n.no}", n.unit, start, Limit(until=n.arrive_by), n.arrived, cancel, str(n.state))
         if record is not None and n.arrived is not None:
             _site_record(case, record, n)
@@ -721,7 +722,7 @@ def _site_record(case: _Case, rule: ClockRule, n: Notice) -> None:
     if of_class is None or n.arrived is None:
         return
     limit = case.rules.limit(_SITE_RECORD, of_class)
-    cancel = n.closed if n.site_recorded is None else None
+    cancel = _first(n.closed, case.closed_after(n.arrived)) if n.site_recorded is None else None
     case.add(rule, f"n{n.no}", n.unit, n.arrived, limit, n.site_recorded, cancel, str(n.state))
 
 
