@@ -16,7 +16,7 @@ import msgspec
 from domain.calendar import Calendar, due_day
 from domain.law import Law
 from domain.policy import ClassRule, ClockRule, Plan, Rules
-from domain.state import Assignment, ClassChange, Episode, Extension, Notice, Reply, WorkOrder
+from domain.state import Assignment, ClassChange, Episode, Extension, Notice, Reply, Wait, WorkOrder
 from domain.terms import (
     AssignmentRole,
     ClockName,
@@ -302,12 +302,20 @@ def _dispatch(case: _Case) -> None:
         if of_class is None or ruled is None or wait.by == "derived":
             continue  # a dispatch that the source lacks says nothing of the hotline's time (8.15)
         rule, limit = ruled
-        peak = number == 1 and case.order.demand.peak  # only the registration instant decides (R-01)
+        peak = number == 1 and (case.order.demand.peak or _in_any_peak(case, wait, limit))
         if peak:
             limit = case.rules.limit(_DISPATCH, of_class, peak=True)
         stop, cancel = (None, wait.until) if wait.cancelled else (wait.until, None)
         clock = case.make(rule, f"w{number}", "", wait.since, limit, stop, cancel, wait.by)
         case.found.append(_moved(case, clock, peak=peak) if case.changes else clock)
+
+
+def _in_any_peak(case: _Case, wait: Wait, limit: Limit | None) -> bool:
+    """Tell whether the wait meets a peak, where a city counts any overlap; else registration alone decides (R-01)."""
+    if limit is None or not case.law.peaks or case.rules.options.peak_basis != "any_overlap":
+        return False
+    due = case.newest.due(wait.since.at, limit, case.kernel).at
+    return case.law.peak_during(wait.since.at, min(due, wait.until.at) if wait.until is not None else due)
 
 
 # --- handling ----------------------------------------------------------------------------------------------------
@@ -592,10 +600,9 @@ def _reply(case: _Case, episode: Episode, plan: Plan, reply: Reply, replies: lis
         stop = next((r.submitted for r in replies if r.no > reply.no), None)
         cancel = episode.ended if stop is None else None
         case.add(ruled[0], f"r{reply.no}", episode.lead, sent_back, ruled[1], stop, cancel, episode.ended_as)
-    if (ruled := plan.get(_EVAL_WINDOW)) is not None and reply.informed is not None:
-        _eval_window(
-            case, ruled[0], ruled[1], reply, max(reply.submitted, reply.informed), _first(sent_back or redo, closed)
-        )
+    informed = reply.informed or (None if case.rules.options.deem_requires_informed else reply.submitted)
+    if (ruled := plan.get(_EVAL_WINDOW)) is not None and informed is not None:
+        _eval_window(case, ruled[0], ruled[1], reply, max(reply.submitted, informed), _first(sent_back or redo, closed))
     told = reply.informed or reply.counted_informed
     ruled = plan.get(_CLOSE_AFTER) if told is not None and case.rules.options.close_after else None
     if ruled is not None and told is not None:

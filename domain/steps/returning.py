@@ -309,7 +309,8 @@ def no_escalation(order: WorkOrder, held: Assignment) -> None:
 
 def _signed(order: WorkOrder, context: Context, held: Assignment) -> list[Step]:
     """Return the signature that an act implies. Raises NotSigned where the rules want it first (R-06)."""
-    if held.signed is None and guards.binding(order, context).options.return_needs_signature:
+    options = guards.binding(order, context).options
+    if held.signed is None and (options.return_needs_signature or not options.return_from_dispatched):
         raise refusals.NotSigned(f"unit: {held.unit}")
     return implied_signature(order, context, held)
 
