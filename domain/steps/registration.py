@@ -402,6 +402,7 @@ def has_personal_data(title: str) -> bool:
 
 def register(order: WorkOrder | None, command: Register, context: Context) -> list[Step]:
     """Register a demand: the law it is bound to, and whether it came in a peak, are of this instant."""
+    _unborn(order)
     _described(command.title, command.content)
     _reachable(command)
     if command.place_bound and not command.place and not guards.said(command.address):
@@ -452,6 +453,12 @@ def register(order: WorkOrder | None, command: Register, context: Context) -> li
         assumed_policy=command.assume_policy is not None,
     )
     return [registered] if command.reserved is not None else [registered, _order_number(context)]
+
+
+def _unborn(order: WorkOrder | None) -> None:
+    """Refuse to register an order a second time. Raises WrongState."""
+    if order is not None:
+        raise refusals.WrongState("已登记 registered already", state=order.state)
 
 
 def _found(applicant: Applicant | None, context: Context) -> Applicant | None:
@@ -508,6 +515,7 @@ def _policy(command: Register, context: Context) -> PolicyRef:
 
 def register_secret_stub(order: WorkOrder | None, command: RegisterSecretStub, context: Context) -> list[Step]:
     """Keep that, when and by whom something secret was turned away, and nothing of it."""
+    _unborn(order)
     context.until(context.law.next_policy_change(context.now))
     policy = context.law.policy_at(context.now)
     basis = command.basis or context.law.rules(policy).refusals.get(RefusalReason.STATE_SECRET)
