@@ -424,6 +424,27 @@ class TestNoticesToAUnit:
         assert came.does(CloseUnitNotice(), MANAGER).state.closed is not None
         self.issued().at("2025-07-01 16:00").refuses(arrival, APPROVER, refusals.NoSuchNotice)
 
+    def test_who_replied_does_not_judge_and_a_past_limit_is_not_written(self):
+        same = msgspec.structs.replace(MANAGER, user=APPROVER.user)
+        self.issued().does(REPLY, APPROVER).refuses(AcceptUnitReply(), same, refusals.SelfApproval)
+        past = msgspec.structs.replace(SPECIAL, limit=Limit(until=at("2025-06-01 00:00")))
+        matter().refuses(past, MANAGER, refusals.LimitInPast)
+        came = matter().does(ONSITE, MANAGER).does(REPLY, APPROVER)
+        came.refuses(RejectUnitReply(requirements="x"), MANAGER, refusals.LimitRequired)
+
+    def test_a_new_turn_has_its_own_number(self):
+        again = self.issued().does(REPLY, APPROVER).does(RejectUnitReply(requirements="补充"), MANAGER)
+        assert again.state.number == "2025-000007"
+        unnumbered = self.issued().after(UnitNoticeRejected(requirements="x", limit=FIVE_DAYS))
+        assert unnumbered.state.number == "2025-000007"
+
+    def test_what_was_not_served_or_was_replied_to_is_not_ignored(self):
+        step = EscalateUnitNotice(to=NoticeKind.CIRCULAR, ground=NoticeGround.NOTICE_IGNORED)
+        paper = matter().does(msgspec.structs.replace(SPECIAL, on_paper=True), MANAGER)
+        paper.at("2025-09-01 09:00").refuses(step, MANAGER, refusals.NotIgnored)
+        replied = self.issued().does(REPLY, APPROVER)
+        replied.at("2025-09-01 09:00").refuses(step, MANAGER, refusals.NotIgnored)
+
     def test_ignored_it_goes_one_step_up_and_not_before(self):
         step = EscalateUnitNotice(to=NoticeKind.CIRCULAR, ground=NoticeGround.NOTICE_IGNORED)
         self.issued().at("2025-07-09 00:00").refuses(step, MANAGER, refusals.NotIgnored)  # five working days
@@ -489,6 +510,24 @@ class TestOtherAffairs:
         ignored.refuses(msgspec.structs.replace(refer, unit="E"), MANAGER, refusals.NotResponsible)
         matter().refuses(msgspec.structs.replace(refer, unit="X"), MANAGER, refusals.UnknownUnit)
 
+    def test_units_that_do_not_exist_decide_and_are_inspected_nowhere(self):
+        strange = msgspec.structs.replace(MEETING, decisions=(Decision(unit="X", what="x"),))
+        matter().refuses(strange, MANAGER, refusals.UnknownUnit)
+        inspection = RecordInspection(unit="X", inspected_on=date(2025, 6, 30), findings="x")
+        matter().refuses(inspection, SUPERVISOR, refusals.UnknownUnit)
+
+    def test_what_is_no_circular_is_not_approved_as_one(self):
+        matter().does(MEETING, MANAGER).refuses(ApproveCircular(), LEADER, refusals.NoSuchProposal)
+        approved = matter().does(CRITICISM, SUPERVISOR).does(ApproveCircular(), LEADER)
+        approved.refuses(ApproveCircular(), LEADER, refusals.NoSuchProposal)
+
+    def test_one_stream_holds_one_affair(self):
+        taken = matter().does(CRITICISM, SUPERVISOR)
+        inspection = RecordInspection(unit="B", inspected_on=date(2025, 6, 30), findings="x")
+        shift = HandOverShift(shift="早", to=DISPATCHER.user)
+        for command, by in ((MEETING, MANAGER), (inspection, SUPERVISOR), (shift, AGENT), (SPECIAL, MANAGER)):
+            taken.refuses(command, by, refusals.MatterOpen)
+
     def test_a_shift_is_handed_over_to_another_person(self):
         command = HandOverShift(shift="2025-07-01 早", to=DISPATCHER.user, open_emergencies=(ORDER,))
         over = matter().does(command, AGENT, ShiftHandedOver)
@@ -537,6 +576,10 @@ class TestCalls:
     def test_it_may_be_rated_before_it_is_logged(self):
         rated = self.call().does(RateService(call_id="C1", score=5, via="sms"), SYSTEM)
         assert rated.does(LOG, AGENT).state.ratings == rated.state.ratings
+
+    def test_a_rating_or_complaint_belongs_to_the_stream_of_its_call(self):
+        self.call().refuses(RateService(call_id="C2", score=5, via="ivr"), SYSTEM, refusals.NotForThisStream)
+        self.call().refuses(FileServiceComplaint(call_id="C2", words="x"), AGENT, refusals.NotForThisStream)
 
     def test_a_complaint_is_judged_by_a_reviewer_other_than_whom_it_is_about(self):
         complain = FileServiceComplaint(call_id="C1", words="态度生硬")
@@ -593,6 +636,26 @@ class TestInquiries:
         assert inquiry_clock(looked.state, law("S4-BEIJING")) is None
         assert inquiry_clock(Inquiry(stream=INQUIRY), law("S4-BEIJING")) is None
         looked.refuses(ANSWER, MANAGER, refusals.NothingAsked)
+
+    def test_the_stream_keeps_the_body_it_was_opened_by(self):
+        looked = self.inquiry().does(RecordQuery(query="x", cut_off=9, rows=3, suppressed=1), MEMBER)
+        assert looked.state.body is Body.CPPCC
+        asked = self.inquiry().does(RequestMaskedDossier(order=ORDER, purpose="调研"), DEPUTY)
+        assert asked.state.body is Body.NPC
+        asked.refuses(RecordQuery(query="x", cut_off=9, rows=3, suppressed=1), MEMBER, refusals.RoleNotAllowed)
+        kept = asked.after(
+            OversightSubmissionSent(
+                body=Body.CPPCC,
+                period_from=date(2025, 1, 1),
+                period_until=date(2025, 3, 31),
+                content_hash=DIGEST,
+                cut_off=1,
+                template_version="1",
+                recipients=("x",),
+                medium=Medium.WRITTEN,
+            )
+        )
+        assert kept.state.body is Body.NPC
 
     def test_each_body_asks_for_itself(self):
         self.inquiry().refuses(SUGGEST, MEMBER, refusals.RoleNotAllowed)
@@ -718,6 +781,13 @@ class TestPublications:
         stream.refuses(msgspec.structs.replace(push, to_position=101), SYSTEM, refusals.CutOffAhead)
         stream.refuses(msgspec.structs.replace(push, to_position=0), SYSTEM, refusals.IntervalEmpty)
 
+    def test_a_push_belongs_to_the_stream_of_its_consumer_and_day(self):
+        push = RecordPush(
+            consumer="市住建局", day=date(2025, 7, 2), from_position=1, to_position=5, events=1, digest=DIGEST
+        )
+        stream = Stream(publications.KIND, push_stream("市住建局", date(2025, 7, 1)), "2025-07-01 09:00")
+        stream.refuses(push, SYSTEM, refusals.NotForThisStream)
+
     def telephony(self) -> Stream:
         return Stream(publications.KIND, telephony_stream("acd", COUNTS.day), "2025-07-01 09:00")
 
@@ -802,6 +872,14 @@ class TestSubjects:
         asked.refuses(ApproveSubjectErasure(orders=()), SUPERVISOR, refusals.DiffersFromProposed)
         refused = asked.does(RejectSubjectErasure(words="x"), SUPERVISOR, SubjectErasureRejected)
         refused.beside(ended()).refuses(APPROVE, SUPERVISOR, refusals.NoSuchProposal)
+
+    def test_an_imported_erasure_folds_without_its_proposal(self):
+        erased = self.subject({}).after(SubjectErased(ground="x", basis=BASIS, orders=()))
+        assert erased.state.erased is not None
+        restricted = self.subject({}).does(RestrictSubject(basis=BASIS), MANAGER)
+        assert restricted.state.restricted is not None
+        again = restricted.beside(ended()).does(ERASE, AGENT).after(SubjectRestricted(basis=BASIS))
+        assert again.state.orders == (ORDER,)
 
     def test_restricting_is_what_is_left(self):
         asked = self.subject(ended()).does(ERASE, AGENT)

@@ -322,8 +322,7 @@ def _instant(written: str, context: Context) -> None:
 def approve_correction(order: WorkOrder, command: ApproveCorrection, context: Context) -> list[Step]:
     """Record the correction as it was proposed."""
     asked = second_person(order, context, "correction", command.correction).content
-    if not isinstance(asked, CorrectionProposed):
-        raise refusals.NoSuchProposal
+    assert isinstance(asked, CorrectionProposed)  # its fold puts nothing else there
     return [
         CorrectionRecorded(
             correction=command.correction,
@@ -385,8 +384,7 @@ def approve_erasure(order: WorkOrder, command: ApproveErasure, context: Context)
     """Destroy the case's keys in this commit, and say so."""
     asked = second_person(order, context, "erasure").content
     _erasable(order, context)
-    if not isinstance(asked, PersonalDataErasureProposed):
-        raise refusals.NoSuchProposal
+    assert isinstance(asked, PersonalDataErasureProposed)  # its fold puts nothing else there
     return [PersonalDataErased(ground=asked.ground, basis=asked.basis), Shred(stream=context.stream)]
 
 

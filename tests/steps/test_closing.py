@@ -9,7 +9,9 @@ import pytest
 
 from domain import institution, refusals
 from domain.clocks import clocks
+from domain.institution import PolicyPackPublished
 from domain.journals import series
+from domain.policy import LimitSource, Pack, ref
 from domain.state import (
     Contact,
     Dispute,
@@ -147,6 +149,28 @@ def closes(kind: ClosureKind, **said: Any) -> Close:
 
 def closed_as(case: Case) -> tuple[OrderState, ClosureKind | None]:
     return case.order.state, case.order.filing.kind
+
+
+def disputed(case: Case) -> Case:
+    raised = Dispute(no=1, unit="B", by=APPROVER.user, raised=REPLIED_AT)
+    episode = msgspec.structs.replace(case.order.episodes[-1], disputes=(raised,))
+    return case.having(episodes=(*case.order.episodes[:-1], episode))
+
+
+def bound_to(case: Case, pack: Pack) -> Case:
+    """The same under a pack of its own."""
+    same = case.having(policy=ref(pack))
+    published = PolicyPackPublished(pack=pack, digest=ref(pack).digest, valid_from=None)
+    entry = Entry(
+        event=published,
+        stream="institution",
+        version=case.law.version + 1,
+        position=1,
+        recorded_at=at("2010-01-02 00:00"),
+        actor=SYSTEM,
+    )
+    same.law = institution.evolve(case.law, entry)
+    return same
 
 
 class TestFoldingTheClosure:
@@ -329,6 +353,12 @@ class TestWhatEveryClosingAsks:
         seen = msgspec.structs.replace(case.order.oversight, told=told)
         case.having(oversight=seen).when(self.COMMAND, by=REVIEWER).then(OrderClosed)
 
+    def test_a_real_name_alone_or_another_demand_is_told_as_any_other(self):
+        sayings: tuple[dict[str, Any], ...] = ({"demand_type": DemandType.REPORT}, {"real_name_with_evidence": True})
+        for said in sayings:
+            case = replied(case=given(working("S4-BEIJING", **said)), informed=None)
+            case.when(self.COMMAND, by=REVIEWER).then(OrderClosed)
+
     def test_a_real_name_report_with_evidence_is_told_in_person(self):
         said = {"demand_type": DemandType.REPORT, "real_name_with_evidence": True}
         case = replied(case=given(working("S4-BEIJING", **said)), informed=None)
@@ -353,6 +383,12 @@ class TestOrdersThatAskedForNoReply:
         told = closes(ClosureKind.COMPLETED, follow_up_result="x")
         case.when(told, by=REVIEWER).refused(refusals.NotHotlineManager)
         case.when(closes(ClosureKind.SATISFIED), by=MANAGER).refused(refusals.ReplyMissing)
+
+    def test_a_pending_return_or_a_dispute_is_settled_first(self):
+        told = closes(ClosureKind.COMPLETED, follow_up_result="x")
+        returning = self.order().having(state=OrderState.RETURN_REVIEW)
+        returning.when(told, by=MANAGER).refused(refusals.WrongState)
+        disputed(self.order()).when(told, by=MANAGER).refused(refusals.DisputeOpen)
 
 
 class TestClosingByItself:
@@ -381,6 +417,18 @@ class TestClosingByItself:
         )
         case = quality(self.late(outcome=Outcome.UNSOLVABLE), explained=(1,)).does(CloseAfter(), by=SYSTEM)
         assert closed_as(case)[1] is ClosureKind.UNSOLVABLE_EXPLAINED
+
+    def test_it_asks_what_every_closing_asks_and_closes_once(self):
+        disputed(self.late()).when(CloseAfter(), by=SYSTEM).refused(refusals.DisputeOpen)
+        self.late().does(CloseAfter(), by=SYSTEM).when(CloseAfter(), by=SYSTEM).refused(refusals.WrongState)
+
+    def test_what_was_not_explained_is_only_completed(self):
+        assert closed_as(self.late(outcome=Outcome.UNSOLVABLE).does(CloseAfter(), by=SYSTEM))[1] is (
+            ClosureKind.COMPLETED
+        )
+        assert closed_as(quality(self.late(), explained=(1,)).does(CloseAfter(), by=SYSTEM))[1] is (
+            ClosureKind.COMPLETED
+        )
 
     def test_where_nobody_was_told_nothing_runs_out(self):
         case = self.late(informed=None, counted_informed=None)
@@ -418,6 +466,18 @@ class TestClosingMerged:
         self.child(None).when(command, by=SYSTEM).refused(refusals.UnknownOrder)
         other = CloseMerged(master=UUID(int=1))
         self.child(REPLIED_AT).when(other, by=SYSTEM).refused(refusals.NotItsMaster)
+
+    def test_what_follows_its_master_no_longer_is_not_closed_with_it(self):
+        merge = Merge(
+            master=MASTER, at=REPLIED_AT, state_before=OrderState.AWAITING_DISPATCH, told=REPLIED_AT, undone=REPLIED_AT
+        )
+        undone = given(registered(links=Links(merge=merge), state=OrderState.MERGED))
+        undone = undone.beside(self.master(closed=True))
+        undone.when(CloseMerged(master=MASTER), by=SYSTEM).refused(refusals.NotItsMaster)
+        alone = given(registered(state=OrderState.MERGED)).beside(self.master(closed=True))
+        alone.when(CloseMerged(master=MASTER), by=SYSTEM).refused(refusals.NotItsMaster)
+        free = self.child(REPLIED_AT).having(state=OrderState.AWAITING_DISPATCH).beside(self.master(closed=True))
+        free.when(CloseMerged(master=MASTER), by=SYSTEM).refused(refusals.WrongState)
 
 
 class TestNotedClosure:
@@ -459,6 +519,15 @@ class TestNotedClosure:
         led.when(self.PROPOSE, by=REVIEWER).then(NotedClosureProposed)
         led.when(self.PROPOSE, by=APPROVER).refused(refusals.NotYourUnit)
 
+    def test_only_an_answered_order_without_an_open_dispute_is_closed_with_a_note(self):
+        given(working()).when(self.PROPOSE, by=APPROVER).refused(refusals.WrongState)
+        given(registered()).having(state=OrderState.REPLIED).when(self.PROPOSE, by=APPROVER).refused(
+            refusals.NotYourUnit
+        )
+        back = self.ready().having(state=OrderState.WORKING)
+        back.when(self.APPROVE, by=MANAGER).refused(refusals.WrongState)
+        disputed(self.ready()).when(self.APPROVE, by=MANAGER).refused(refusals.DisputeOpen)
+
     def test_the_management_may_turn_it_down(self):
         case = self.ready().when(RejectNotedClosure(words="尚可解决"), by=MANAGER).then(NotedClosureRejected)
         assert case.order.proposals[-1].decided is not None
@@ -491,6 +560,11 @@ class TestTermination:
         untold = DecideTermination(approve=True, words="同意")
         proposed.when(untold, by=REVIEWER).refused(refusals.ResultNotTold)
         given(registered()).when(self.PROPOSE, by=APPROVER).refused(refusals.WrongState)
+
+    def test_what_closed_meanwhile_is_not_terminated(self):
+        proposed = given(working()).does(self.PROPOSE, by=APPROVER).after(OrderClosed(kind=ClosureKind.WITHDRAWN))
+        grant = DecideTermination(approve=True, words="同意", told=Medium.PHONE)
+        proposed.when(grant, by=REVIEWER).refused(refusals.WrongState)
 
     def test_refusing_it_changes_nothing_else(self):
         proposed = given(working()).does(self.PROPOSE, by=APPROVER)
@@ -525,6 +599,26 @@ class TestReopening:
         self.closed().when(with_limit(8), by=MANAGER).refused(refusals.LimitLonger)
         past = msgspec.structs.replace(self.COMMAND, limit=Limit(until=at("2025-07-01 09:00")))
         self.closed().when(past, by=MANAGER).refused(refusals.LimitInPast)
+
+    def test_a_pack_without_a_figure_wants_the_limit_written(self):
+        case = self.closed()
+        rules = case.law.rules(case.order.policy)
+        bare = tuple(
+            msgspec.structs.replace(c, source=LimitSource.REQUIRED, limit={}) if c.name is ClockName.HANDLE else c
+            for c in rules.pack.clocks
+        )
+        case = bound_to(case, msgspec.structs.replace(rules.pack, clocks=bare))
+        case.when(self.COMMAND, by=MANAGER).refused(refusals.LimitRequired)
+        limit = Limit(amount=2, unit=LimitUnit.NATURAL_DAYS)
+        case.when(msgspec.structs.replace(self.COMMAND, limit=limit), by=MANAGER).then(OrderReopened)
+
+    def test_what_was_erased_is_not_reopened(self):
+        erased = msgspec.structs.replace(self.closed().order.filing, erased=REPLIED_AT)
+        self.closed().having(filing=erased).when(self.COMMAND, by=MANAGER).refused(refusals.WrongState)
+        refused = given(registered()).after(
+            OrderClosed(kind=ClosureKind.NOT_ACCEPTED), OrderArchived(keep="dossier", period="D10", basis=BASIS)
+        )
+        refused.when(self.COMMAND, by=MANAGER).refused(refusals.WrongState)
 
     def test_after_a_direct_answer_it_waits_for_a_dispatch(self):
         case = given(registered("S4-BEIJING")).after(OrderClosed(kind=ClosureKind.DIRECT)).at("2025-07-01 10:00")

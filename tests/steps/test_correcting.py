@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from domain import institution, refusals
 from domain import order as whole
-from domain import refusals
 from domain.state import WorkOrder
 from domain.steps.correcting import (
     ApproveCorrection,
@@ -29,6 +29,7 @@ from domain.steps.correcting import (
 from domain.steps.filing import ArchivePackageSealed, OrderArchived, OrderClosed
 from domain.steps.handling import AssignmentSigned
 from domain.terms import ClosureKind, Entry, Fact, Shred
+from domain.units import UnitSucceeded
 from tests.given import (
     AGENT,
     APPROVER,
@@ -110,6 +111,20 @@ class TestCorrecting:
         case.when(AN_HOUR_EARLIER, by=management("E")).refused(refusals.NotYourUnit)
         for who in (APPROVER, PARENT, AGENT):
             case.when(AN_HOUR_EARLIER, by=who).then(CorrectionProposed)
+
+    def test_the_heir_of_a_unit_that_held_the_case_may_propose(self):
+        case = given(working()).at("2025-06-20 10:00")
+        succeeded = UnitSucceeded(from_units=("B",), to_units=("E",), at=at("2025-06-18 00:00"), basis=BASIS)
+        entry = Entry(
+            event=succeeded,
+            stream="institution",
+            version=case.law.version + 1,
+            position=1,
+            recorded_at=at("2025-06-17 00:00"),
+            actor=SYSTEM,
+        )
+        case.law = institution.evolve(case.law, entry)
+        case.when(AN_HOUR_EARLIER, by=handler("E")).then(CorrectionProposed)
 
     def test_a_sealed_file_is_still_corrected_beside(self):
         archived = OrderArchived(keep="dossier", period="D30", basis=BASIS)

@@ -45,6 +45,7 @@ from domain.terms import (
     Outcome,
 )
 from tests.given import ARCHIVIST, BASIS, HANDLER, SYSTEM, Case, at, given, registered, working
+from tests.steps.test_closing import bound_to
 
 REPLIED_AT = Mark(at("2025-06-17 11:00"), 5)
 COPY = "sha256:" + "c" * 64
@@ -131,6 +132,15 @@ class TestCompleteness:
         case = case.having(filing=msgspec.structs.replace(case.order.filing, refusal="petition"))
         assert complete(case.order, case.law) == ()
 
+    def test_a_refusal_without_its_closing_event_is_asked_for_its_reason_too(self):
+        case = given(registered(state=OrderState.NOT_ACCEPTED))
+        assert complete(case.order, case.law) == ("refusal_reason",)
+
+    def test_what_was_withdrawn_or_never_dispatched_needs_no_reply(self):
+        withdrawn = given(working()).after(OrderClosed(kind=ClosureKind.WITHDRAWN))
+        assert complete(withdrawn.order, withdrawn.law) == ()
+        assert complete(given(registered()).order, withdrawn.law) == ()
+
     def test_it_is_asked_before_the_closing_too(self):
         order = msgspec.structs.replace(closed().order, state=OrderState.EVALUATING, filing=filing.Filing())
         assert complete(order, closed().law) == ()
@@ -193,6 +203,29 @@ class TestArchiving:
         closed().when(without, by=ARCHIVIST).refused(refusals.RetentionUnknown)
         odd = msgspec.structs.replace(stated, keep="not_filed")
         closed().when(odd, by=ARCHIVIST).refused(refusals.RetentionUnknown)
+
+    def test_keep_without_a_period_is_not_enough(self):
+        closed().when(Archive(verified_to=101, keep="dossier", basis=BASIS), by=ARCHIVIST).refused(
+            refusals.RetentionUnknown
+        )
+        closed().when(Archive(verified_to=101, period="Y", basis=BASIS), by=ARCHIVIST).refused(
+            refusals.RetentionUnknown
+        )
+
+    def test_where_the_table_is_silent_the_archivist_must_speak(self):
+        case = closed()
+        silent = msgspec.structs.replace(case.law.rules(case.order.policy).pack, retention=())
+        case = bound_to(case, silent)
+        case.when(Archive(verified_to=101), by=SYSTEM).refused(refusals.RetentionUnknown)
+        case.when(Archive(verified_to=101, keep="dossier", period="Y", basis=BASIS), by=ARCHIVIST).then(
+            OrderArchived, Number
+        )
+
+    def test_the_file_number_is_told_from_other_numbers_of_the_commit(self):
+        archived = OrderArchived(keep="dossier", period="D30", basis=BASIS)
+        case = closed().after(archived, numbers={"order/CD20250616": (3,), "file/D30-2025": (7,)})
+        assert case.order.filing.file_number == "2025-D30-0007"
+        assert closed().after(archived, numbers={"order/CD20250616": (3,)}).order.filing.file_number == ""
 
     def test_a_changed_period_gives_a_new_number_and_keeps_the_old_as_reference(self):
         again = Archive(verified_to=102, keep="dossier", period="Y", basis=BASIS)

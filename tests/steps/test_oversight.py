@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from domain import refusals
+from domain import institution, refusals
 from domain.clocks import Status
 from domain.journals import series
 from domain.state import Extension, Instruction, Notice, Reply
@@ -41,6 +41,7 @@ from domain.terms import (
     ClockName,
     ClosureKind,
     Confidentiality,
+    Entry,
     Limit,
     LimitUnit,
     Mark,
@@ -55,6 +56,7 @@ from domain.terms import (
     Role,
     Urgency,
 )
+from domain.units import UnitSucceeded
 from tests.given import (
     APPROVER,
     BASIS,
@@ -221,6 +223,24 @@ class TestAboutWhat:
         onsite = issue(NoticeKind.ONSITE, NoticeGround.UNCLEAR_OWNERSHIP, unit="E", arrive_by=at("2025-06-24 15:00"))
         overdue().when(onsite, by=MANAGER).then()
 
+    def test_the_heir_of_a_unit_bears_its_duties(self):
+        case = overdue()
+        succeeded = UnitSucceeded(from_units=("B",), to_units=("B2",), at=at("2025-06-20 00:00"), basis=BASIS)
+        entry = Entry(
+            event=succeeded,
+            stream="institution",
+            version=case.law.version + 1,
+            position=1,
+            recorded_at=at("2025-06-17 00:00"),
+            actor=SYSTEM,
+        )
+        case.law = institution.evolve(case.law, entry)
+        case.when(msgspec.structs.replace(ABOUT_HANDLE, unit="B2"), by=SYSTEM).then()
+        careless = issue(NoticeKind.WRITTEN, NoticeGround.CARELESS_REPLY, limit=THREE_DAYS, unit="B2")
+        told = case.does(careless, by=SUPERVISOR)
+        told.when(DATED, by=approver("B2")).then(SupervisionReplySubmitted)
+        case.when(ABOUT_HANDLE, by=SYSTEM).refused(refusals.UnitInactive)
+
     def test_one_open_notice_of_a_kind_about_a_duty(self):
         case = overdue().does(ABOUT_HANDLE, by=SYSTEM)
         case.when(ABOUT_HANDLE, by=SYSTEM).refused(refusals.NoticeAlreadyOpen)
@@ -336,6 +356,20 @@ class TestSpecialReports:
         case.when(other, by=SUPERVISOR).refused(refusals.DiffersFromApproved)
         none = msgspec.structs.replace(self.ISSUE, special_report=None)
         case.when(none, by=SUPERVISOR).refused(refusals.NotApproved)
+
+    def test_one_that_ended_is_not_issued_again(self):
+        case = self.drafted().does(ApproveSpecialReport(special_report=1), by=LEADER).does(self.ISSUE, by=SUPERVISOR)
+        case = case.does(WithdrawNotice(notice=1, reason=NoticeWithdrawal.OUTAGE), by=SUPERVISOR)
+        case.when(self.ISSUE, by=SUPERVISOR).refused(refusals.NoticeAlreadyOpen)
+        unknown = msgspec.structs.replace(self.ISSUE, special_report=2)
+        case.when(unknown, by=SUPERVISOR).refused(refusals.NotApproved)
+
+    def test_it_is_drafted_to_a_unit_that_exists_about_a_case_that_is_not_sealed(self):
+        nowhere = msgspec.structs.replace(self.DRAFT, unit="X")
+        overdue().when(nowhere, by=SUPERVISOR).refused(refusals.UnknownUnit)
+        archived = OrderArchived(keep="dossier", period="D30", basis=BASIS)
+        sealed = overdue().after(OrderClosed(kind=ClosureKind.COMPLETED), archived, ArchivePackageSealed(verified_to=1))
+        sealed.when(self.DRAFT, by=SUPERVISOR).refused(refusals.OrderSealed)
 
     def test_who_drafted_does_not_approve_and_a_rejected_draft_is_not_issued(self):
         same = msgspec.structs.replace(LEADER, user=SUPERVISOR.user)

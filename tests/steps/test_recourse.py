@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from domain import refusals
-from domain.steps.filing import complete
+from domain.steps.filing import ArchivePackageSealed, OrderArchived, OrderClosed, complete
 from domain.steps.recourse import (
     AccountabilityReferred,
     AppealDecided,
@@ -22,8 +22,8 @@ from domain.steps.recourse import (
     ReportInstruction,
     RequestInstruction,
 )
-from domain.terms import AppealGround, CitedText, ClockName, Limit, LimitUnit, NoticeGround, Number
-from tests.given import APPROVER, LEADER, MANAGER, SUPERVISOR, Case, approver, at, given, registered, working
+from domain.terms import AppealGround, CitedText, ClockName, ClosureKind, Limit, LimitUnit, NoticeGround, Number
+from tests.given import APPROVER, BASIS, LEADER, MANAGER, SUPERVISOR, Case, approver, at, given, registered, working
 
 ASK = RequestInstruction(leader="分管副市长", summary="多部门职责交叉")
 WORDS = CitedText(dated=date(2025, 6, 18), words="请住建局牵头, 三日内报告")
@@ -74,6 +74,13 @@ class TestInstructions:
         case().does(ASK, by=MANAGER).when(REPORT, by=SUPERVISOR).refused(refusals.NoSuchInstruction)
         nowhere = msgspec.structs.replace(GIVE, request=None, unit="X")
         case().when(nowhere, by=LEADER).refused(refusals.UnknownUnit)
+
+    def test_a_sealed_file_takes_no_instruction(self):
+        archived = OrderArchived(keep="dossier", period="D30", basis=BASIS)
+        sealed = case().after(OrderClosed(kind=ClosureKind.COMPLETED), archived, ArchivePackageSealed(verified_to=1))
+        sealed.when(ASK, by=MANAGER).refused(refusals.OrderSealed)
+        unasked = msgspec.structs.replace(GIVE, request=None)
+        sealed.when(unasked, by=LEADER).refused(refusals.OrderSealed)
 
 
 class TestReferral:
