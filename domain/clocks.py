@@ -355,8 +355,8 @@ def _moved(case: _Case, clock: Clock, extensions: Sequence[Extension] = (), *, p
             continue
         new = case.rules.class_of(what.after)
         limit = case.rules.limit(clock.name, new, peak=peak) if new is not None else None
-        if new is None or limit is None:
-            continue
+        if new is None or limit is None or (what.lengthens and at.at > due):
+            continue  # what was late before is not cured by relabelling
         if what.lengthens:
             moved_to = max(due, calendar.due(clock.start.at, limit, case.kernel).at)
             counted_from = clock.start.at
@@ -547,6 +547,8 @@ def _extensions(case: _Case, episode: Episode, of_class: ClassRule) -> None:
     decision = case.rules.clocks.get(_EXTENSION_DECISION)
     inform = case.rules.clocks.get(_INFORM_EXTENSION)
     approver = {"parent_unit": episode.lead_parent, "own_approver": episode.lead}.get(case.rules.options.extension, "")
+    if approver == case.law.hotline_unit:
+        approver = ""  # above a first-level unit stands the hotline itself
     for x in episode.extensions:
         key = f"e{episode.no}.x{x.no}"
         if decision is not None:
