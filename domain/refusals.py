@@ -63,6 +63,10 @@ class UnknownStream(Refusal):
     """没有这样的记录流。There is no such stream."""
 
 
+class OrderExists(Refusal):
+    """此处已登记工单。An order is registered here already: a demand is registered once."""
+
+
 class WrongState(Refusal):
     """工单当前状态不允许此操作。The order's present state does not allow this command."""
 
@@ -1431,6 +1435,13 @@ class TaskForceMissing(Refusal):
 
 
 # --- supervision -------------------------------------------------------------------------------------------------
+
+
+class ArrivalNotAsked(Refusal):
+    """只有现场督办可以写明到场时间。Only on-site supervision states when to arrive."""
+
+    basis = "DOMAIN 3.6, S4-3"
+    field = "arrive_by"
 
 
 class NoticeKindNotHere(Refusal):
