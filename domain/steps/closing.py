@@ -485,6 +485,7 @@ def approve_noted_closure(order: WorkOrder, command: ApproveNotedClosure, contex
 
 def reject_noted_closure(order: WorkOrder, command: RejectNotedClosure, context: Context) -> list[Step]:
     """Refuse the note; handling goes on as it stood."""
+    guards.unsealed(order)
     second_person(order, context, "noted_closure")
     return [NotedClosureRejected(words=command.words)]
 
@@ -507,6 +508,7 @@ def propose_termination(order: WorkOrder, command: ProposeTermination, context: 
 
 def decide_termination(order: WorkOrder, command: DecideTermination, context: Context) -> list[Step]:
     """Decide about the end of handling; granting it needs the applicant told."""
+    guards.unsealed(order)
     proposal = second_person(order, context, "termination")
     if not command.approve:
         return [TerminationRejected(words=command.words)]

@@ -548,6 +548,7 @@ def exempt_satisfaction(order: WorkOrder, command: ExemptSatisfaction, context: 
 
 def reject_exemption(order: WorkOrder, command: RejectExemption, context: Context) -> list[Step]:
     """Say no to what the reviewer proposed."""
+    guards.unsealed(order)
     waiting = pending(order, _EXEMPTION)
     if waiting is None:
         raise refusals.NoSuchProposal(_EXEMPTION)

@@ -561,8 +561,10 @@ def _only_once(order: WorkOrder, command: IssueNotice, key: str, episode: int | 
 
 
 def _as_its_kind_asks(order: WorkOrder, command: IssueNotice, context: Context) -> None:
-    """Refuse a notice that lacks what its kind must carry."""
+    """Refuse a notice that lacks what its kind must carry, or calls a unit to a place though it is no on-site one."""
     seen = order.oversight
+    if command.arrive_by is not None and command.kind is not NoticeKind.ONSITE:
+        raise refusals.ArrivalNotAsked(command.kind)  # nobody could record an arrival, and its clock would run on
     match command.kind:
         case NoticeKind.ONSITE:
             if command.arrive_by is None:
@@ -817,6 +819,7 @@ def draft_special_report(order: WorkOrder, command: DraftSpecialReport, context:
 
 
 def _waiting_draft(order: WorkOrder, no: int, context: Context) -> None:
+    guards.unsealed(order)
     draft = pending(order, "special_report", no)
     if draft is None:
         raise refusals.NoSuchProposal(f"special_report: {no}")

@@ -369,6 +369,7 @@ def propose_refusal(order: WorkOrder, command: ProposeRefusal, context: Context)
 
 def reject_refusal(order: WorkOrder, command: RejectRefusal, context: Context) -> list[Step]:
     """Find no secret in the demand."""
+    guards.unsealed(order)
     proposal = pending(order, "refusal")
     if proposal is None:
         raise refusals.NoSuchProposal("refusal")
@@ -495,6 +496,7 @@ def refer_caller(order: WorkOrder, command: ReferCaller, context: Context) -> li
 
 def complete_referral(order: WorkOrder, command: CompleteReferral, context: Context) -> list[Step]:
     """Record what the follow-up found."""
+    guards.unsealed(order)
     if not 0 < command.referral <= len(order.referrals) or order.referrals[command.referral - 1].followed_up:
         raise refusals.NoSuchReferral(f"{command.referral}")
     found = ReferralFollowedUp(referral=command.referral, result=command.result, settled=command.settled)
