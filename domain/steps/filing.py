@@ -261,6 +261,9 @@ def closable(order: WorkOrder, context: Context) -> None:
         raise refusals.ExplanationMissing
     if order.round >= 2 and guards.binding(order, context).options.redo_revisit and not _visited(order):
         raise refusals.RevisitMissing
+    unread = reply is not None and reply.accepted is None
+    if unread and order.confidentiality is Confidentiality.INFORMANT:
+        raise refusals.IdentityNotChecked  # only who read it can say that it gives nobody away (3.5): never by itself
     if _must_hear(order) and not (tried(order, law) or _heard(order)):
         raise refusals.ResultNotTold
 
