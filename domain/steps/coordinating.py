@@ -19,6 +19,7 @@ from domain.terms import (
     AssignmentRole,
     AssignmentState,
     CitedText,
+    ClockName,
     Code,
     Entry,
     Fact,
@@ -211,6 +212,10 @@ def add_co(order: WorkOrder, command: AddCo, context: Context) -> list[Step]:
         raise refusals.UnitNamedTwice(command.unit)
     if command.limit is not None:
         guards.written_limit(command.limit, guards.binding(order, context), context)
+    else:
+        handle = guards.clock(order, context, ClockName.HANDLE, f"e{guards.episode_of(order).no}")
+        if handle is not None and context.passed(handle.due):  # else who joins now would be late from the start
+            raise refusals.LimitRequired("主办已超期 the lead is late: who joins now needs a limit of its own")
     return [
         CoOrganizerAdded(unit=command.unit, duty=command.duty, limit=command.limit, asked_by_lead=command.asked_by_lead)
     ]
