@@ -104,6 +104,8 @@ class TestCorrecting:
         case.when(same, by=HANDLER).refused(refusals.NothingChanged)
         both = ProposeCorrection(version=1, field="place", basis="x", old="a", new="b", new_text="c")
         case.when(both, by=HANDLER).refused(refusals.CorrectionUnreadable)
+        mixed = ProposeCorrection(version=1, field="place", basis="x", new="b", new_text="c")
+        case.when(mixed, by=HANDLER).refused(refusals.CorrectionUnreadable)
 
     def test_a_units_side_is_a_unit_that_held_the_case_or_stands_above_it(self):
         case = given(working()).at("2025-06-20 10:00")
