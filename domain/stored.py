@@ -17,7 +17,7 @@ import msgspec
 from domain import journals
 from domain.context import StreamKind
 from domain.refusals import UnknownTopic
-from domain.terms import Actor, Entry, Fact, Origin
+from domain.terms import SHANGHAI, Actor, Entry, Fact, Origin
 
 
 class StoredEntry(NamedTuple):
@@ -79,8 +79,9 @@ class Codec:
             stream=row.stream,
             version=row.version,
             position=row.position,
-            recorded_at=row.recorded_at,
-            occurred_at=row.occurred_at,
+            # In Shanghai's time from here on: every due instant is counted there (K1), and once is cheaper than each time.
+            recorded_at=row.recorded_at.astimezone(SHANGHAI),
+            occurred_at=row.occurred_at.astimezone(SHANGHAI) if row.occurred_at is not None else None,
             origin=_ORIGINS[row.origin],
             actor=_actor(row.actor),
             on_behalf_of=row.on_behalf_of,
