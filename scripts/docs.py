@@ -10,13 +10,14 @@ import ast
 import inspect
 import re
 import sys
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import msgspec
 
-from domain import refusals, terms
+from domain import guards, refusals, terms
 from domain.kinds import KINDS
 from domain.refusals import Refusal
 from domain.terms import Act, Fact
@@ -45,14 +46,64 @@ def _names(kind: type[Fact | Act]) -> str:
     return ", ".join(shown)
 
 
+class Reach:
+    """What a command's rule may ask and make, read from its source: states it is allowed from, events it writes."""
+
+    def __init__(self, rule: Callable[..., object]) -> None:
+        self.states: list[str] = []
+        self.events: list[str] = []
+        self._seen: set[Callable[..., object]] = set()
+        self._follow(rule)
+
+    def _follow(self, function: Callable[..., object]) -> None:
+        if function in self._seen or not getattr(function, "__module__", "").startswith("domain."):
+            return
+        self._seen.add(function)
+        names = inspect.getmodule(function).__dict__
+        for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(function)))):
+            if isinstance(node, ast.Call):
+                self._call(node, names)
+
+    def _call(self, node: ast.Call, names: Mapping[str, Any]) -> None:
+        called = _resolve(node.func, names)
+        if called is guards.in_state:
+            for argument in node.args[1:]:
+                value = _resolve(argument.value if isinstance(argument, ast.Starred) else argument, names)
+                states = value if isinstance(value, tuple) else (value,)
+                self.states += [str(state) for state in states if state is not None and str(state) not in self.states]
+        elif isinstance(called, type) and issubclass(called, Fact):
+            if _tag(called) not in self.events:
+                self.events.append(_tag(called))
+        elif inspect.isfunction(called) and called.__module__ not in ("domain.guards", "domain.clocks"):
+            self._follow(called)
+
+
+def _resolve(node: ast.expr, names: Mapping[str, Any]) -> Any:
+    if isinstance(node, ast.Name):
+        return names.get(node.id)
+    if isinstance(node, ast.Attribute):
+        return getattr(_resolve(node.value, names), node.attr, None)
+    return None
+
+
+def _rules() -> dict[type[Act], Callable[..., object]]:
+    found: dict[type[Act], Callable[..., object]] = {}
+    for module in list(sys.modules.values()):
+        if module.__name__.startswith("domain."):
+            found |= getattr(module, "DECIDES", {})
+    return found
+
+
 def commands_page() -> str:
     """Return docs/commands.md: every command and event of every kind of stream, and every refusal."""
     lines = [
         "# Commands, events and refusals",
         "",
-        "Generated from the code by `python -m scripts.docs`; do not edit. **Bold** fields are required, ▒ is sealed.",
+        "Generated from the code by `python -m scripts.docs`; do not edit. **Bold** fields are required, ▒ is sealed;",
+        "`from` lists the states a rule names (any: it asks otherwise), `events` what it may write.",
         "",
     ]
+    rules = _rules()
     for kind in KINDS:
         lines += [
             f"## Stream `{kind.name}`",
@@ -60,10 +111,13 @@ def commands_page() -> str:
             "| command | who may ask | what it asks | fields |",
             "|---|---|---|---|",
         ]
-        lines += [
-            f"| `{_tag(c)}` | {', '.join(sorted(c.roles))} | {_cell(sentence(c))} | {_names(c)} |"
-            for c in sorted(kind.commands, key=_tag)
-        ]
+        for c in sorted(kind.commands, key=_tag):
+            reach = Reach(rules[c]) if c in rules else None
+            states = ", ".join(reach.states) if reach else ""
+            events = ", ".join(f"`{e.partition('.')[2]}`" for e in reach.events) if reach else ""
+            roles = ", ".join(sorted(c.roles))
+            cells = (f"`{_tag(c)}`", roles, states or "any", _cell(sentence(c)), events, _names(c))
+            lines.append(f"| {' | '.join(cells)} |")
         lines += ["", "| event | what happened | fields |", "|---|---|---|"]
         lines += [f"| `{_tag(e)}` | {_cell(sentence(e))} | {_names(e)} |" for e in sorted(kind.events, key=_tag)]
         lines.append("")
