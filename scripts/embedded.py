@@ -114,14 +114,14 @@ def start(root: Path, *, settings: Mapping[str, str] | None = None, patience: fl
     return entries
 
 
-def stop(root: Path, *, patience: float = PATIENCE) -> bool:
-    """Stop the embedded server; tell whether one was running."""
+def stop(root: Path, *, at_once: bool = False, patience: float = PATIENCE) -> bool:
+    """Stop the embedded server; tell whether one was running. `at_once` leaves the rest to the next start's recovery."""
     place = _place(root)
     with _locked(place, time.monotonic() + patience):
         pid = _running(place)
         if pid is None:
             return False
-        os.kill(pid, signal.SIGINT)  # fast shutdown: sessions end, everything is written
+        os.kill(pid, signal.SIGQUIT if at_once else signal.SIGINT)  # SIGINT: sessions end, everything is written
         until = time.monotonic() + patience
         while _running(place) == pid:
             if time.monotonic() > until:

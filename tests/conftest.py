@@ -44,9 +44,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if root is None:
         return
     if (root / "embedded").exists():
-        embedded.stop(root / "embedded")
+        embedded.stop(root / "embedded", at_once=True)
     if (root / "debian" / "data" / "postmaster.pid").exists():
-        _as_postgres([DEBIAN / "pg_ctl", "-D", root / "debian" / "data", "-m", "fast", "-w", "stop"])
+        _as_postgres([DEBIAN / "pg_ctl", "-D", root / "debian" / "data", "-m", "immediate", "-w", "stop"])
     shutil.rmtree(root, ignore_errors=True)
     os.environ.pop(HOME, None)
 
