@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from domain.calendar import Calendar, due_day
+from domain.calendar import Calendar, Due, due_day
 from domain.law import Law
 from domain.policy import ClassRule, ClockRule, Plan, Rules
 from domain.state import Assignment, ClassChange, Episode, Extension, Notice, Reply, Wait, WorkOrder
@@ -290,7 +290,7 @@ def _class_at(case: _Case, since: Mark) -> ClassRule | None:
         return case.rules.class_of(case.order.attributes)
     attributes = case.order.demand.attributes
     for change in case.changes:
-        if change.at.at <= since.at:
+        if change.at <= since:
             attributes = change.after
     return case.rules.class_of(attributes)
 
@@ -322,19 +322,21 @@ def _in_any_peak(case: _Case, wait: Wait, limit: Limit | None) -> bool:
 
 
 def _between(changes: Iterable[ClassChange], start: Mark, end: Mark | None) -> list[ClassChange]:
-    return [c for c in changes if c.at.at > start.at and (end is None or c.at.at <= end.at)]
+    return [c for c in changes if c.at > start and (end is None or c.at <= end)]
 
 
 def _shortened(
     case: _Case, clock: Clock, calendar: Calendar, change: ClassChange, new: ClassRule, limit: Limit
-) -> datetime:
-    """Return when `clock` falls due under a shorter class from `change` on: nobody becomes late retroactively (R-35)."""
-    kernel = case.kernel
+) -> tuple[Due, datetime]:
+    """Return when `clock` falls due under a shorter class from `change` on, and what that is counted from.
+
+    Nobody becomes late retroactively (R-35): where the limit had ended before the change, it is counted from the change.
+    """
     if not (new.by_the_clock or limit.in_hours):
-        from_start = calendar.due(clock.start.at, limit, kernel).at
-        if from_start >= change.at.at:
-            return from_start
-    return calendar.due(change.at.at, limit, kernel).at
+        from_start = calendar.due(clock.start.at, limit, case.kernel)
+        if from_start.at >= change.at.at:
+            return from_start, clock.start.at
+    return calendar.due(change.at.at, limit, case.kernel), change.at.at
 
 
 def _moved(case: _Case, clock: Clock, extensions: Sequence[Extension] = (), *, peak: bool = False) -> Clock:
@@ -358,14 +360,12 @@ def _moved(case: _Case, clock: Clock, extensions: Sequence[Extension] = (), *, p
         if new is None or limit is None or (what.lengthens and at.at > due):
             continue  # what was late before is not cured by relabelling (R-33)
         if what.lengthens:
-            moved_to = max(due, calendar.due(clock.start.at, limit, case.kernel).at)
-            counted_from = clock.start.at
+            moved, counted_from = calendar.due(clock.start.at, limit, case.kernel), clock.start.at
         else:
-            moved_to = min(due, _shortened(case, clock, calendar, what, new, limit))
-            counted_from = clock.start.at if not (new.by_the_clock or limit.in_hours) else at.at
-        if moved_to != due:
-            moves.append(Move(at, Why.RECLASSIFIED, due, moved_to, counted_from, limit))
-            due = moved_to
+            moved, counted_from = _shortened(case, clock, calendar, what, new, limit)
+        if moved.at > due if what.lengthens else moved.at < due:
+            moves.append(Move(at, Why.RECLASSIFIED, due, moved.at, counted_from, limit))
+            due, provisional = moved.at, moved.provisional
     return msgspec.structs.replace(clock, due=due, moves=tuple(moves), provisional=provisional)
 
 
@@ -447,7 +447,7 @@ def _co_reply_limit(case: _Case, lead: Clock | None, co: Assignment, of_class: C
         ahead = Limit(amount=options.co_lead_days, unit=LimitUnit.WORKING_DAYS)
         until = case.calendar(co.opinion or co.ended).before(lead.due, ahead, case.kernel).at
         note = f"{options.co_lead_days} working day(s) before the lead's due (A-08)"
-    return Limit(until=until if until > co.given.at else lead.due), note
+    return Limit(until=until if until > (co.since or co.given).at else lead.due), note
 
 
 def _assignments(case: _Case, episode: Episode, of_class: ClassRule, plan: Plan, lead: Clock | None) -> None:
@@ -466,7 +466,8 @@ def _assignments(case: _Case, episode: Episode, of_class: ClassRule, plan: Plan,
             case.found.append(_moved(case, clock) if case.changes else clock)
         if a.role is _CO and co_reply is not None:
             limit, note = _co_reply_limit(case, lead, a, of_class)
-            case.add(co_reply[0], key, a.unit, a.given, limit, a.opinion, end if a.opinion is None else None, "removed")
+            begun = a.since or a.given  # handed on inside an organizer, the same duty runs on
+            case.add(co_reply[0], key, a.unit, begun, limit, a.opinion, end if a.opinion is None else None, "removed")
             if note:
                 case.found[-1] = msgspec.structs.replace(case.found[-1], note=note)
 
@@ -711,19 +712,26 @@ def _notices(case: _Case) -> None:
     reply, arrive = case.rules.clocks.get(_SUPV_REPLY), case.rules.clocks.get(_ARRIVE_SITE)
     record = case.rules.clocks.get(_SITE_RECORD)
     for n in case.order.oversight.notices:
+        turns = (*n.earlier, (n.served, n.replied, n.limit))
         if reply is not None:
-            turns = (*n.earlier, (n.served, n.replied, n.limit))
             for turn, (served, replied, limit) in enumerate(turns, 1):
                 if served is None or limit is None:
                     continue
                 cancel = n.closed if replied is None and turn == len(turns) else None
+                limit = _since_told(limit, served)
                 case.add(reply, f"n{n.no}.{turn}", n.unit, served, limit, replied, cancel, str(n.state))
-        if arrive is not None and n.arrive_by is not None:
-            start = n.served or n.issued
-            cancel = _first(n.closed, case.closed_after(start)) if n.arrived is None else None
-            case.add(arrive, f"n{n.no}", n.unit, start, Limit(until=n.arrive_by), n.arrived, cancel, str(n.state))
+        told = next((served for served, _, _ in turns if served is not None), None)
+        if arrive is not None and n.arrive_by is not None and told is not None:
+            cancel = _first(n.closed, case.closed_after(told)) if n.arrived is None else None
+            limit = _since_told(Limit(until=n.arrive_by), told)
+            case.add(arrive, f"n{n.no}", n.unit, told, limit, n.arrived, cancel, str(n.state))
         if record is not None and n.arrived is not None:
             _site_record(case, record, n)
+
+
+def _since_told(limit: Limit, told: Mark) -> Limit:
+    """Return a written limit as it binds whoever is told of it: nobody is late before they were told (8.6)."""
+    return limit if limit.until is None or limit.until >= told.at else Limit(until=told.at)
 
 
 def _site_record(case: _Case, rule: ClockRule, n: Notice) -> None:

@@ -68,6 +68,7 @@ class Assignment(Part, frozen=True):
     given: Mark
     state: AssignmentState = AssignmentState.PENDING_SIGN
     transferred_from: int | None = None  # the assignment it was passed on from
+    since: Mark | None = None  # when the duty began that it was passed on with; None: when it was given
     signed: Mark | None = None
     signed_by: UserId = ""
     implied: bool = False  # signed by its first act, in packs without a signing clock (8.3)

@@ -405,6 +405,7 @@ def on_assignment_transferred(order: WorkOrder, event: AssignmentTransferred, en
         role=old.role if old is not None else AssignmentRole.LEAD,
         given=at,
         transferred_from=event.assignment,
+        since=(old.since or old.given) if old is not None else None,
         limit=old.limit if old is not None else None,
     )
     order = handed(order, episode, new, event.parent)

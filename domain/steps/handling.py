@@ -520,8 +520,10 @@ def _notice(order: WorkOrder, no: int, **changes: object) -> WorkOrder:
 
 
 def on_site_arrived(order: WorkOrder, event: SiteArrived, entry: Entry) -> WorkOrder:
-    """Fold the arrival."""
-    return _notice(order, event.notice, arrived=mark(entry))
+    """Fold the arrival; who comes has been told."""
+    notices = order.oversight.notices
+    served = notices[event.notice - 1].served if 0 < event.notice <= len(notices) else None
+    return _notice(order, event.notice, arrived=mark(entry), served=served or mark(entry))
 
 
 def on_site_verified(order: WorkOrder, event: SiteVerified, entry: Entry) -> WorkOrder:

@@ -662,6 +662,9 @@ def serve_notice(order: WorkOrder, command: ServeNotice, context: Context) -> li
     notice = _open_notice(order, command.notice)
     if notice.served is not None:
         raise refusals.AlreadyServed(f"notice: {notice.no}")
+    until = notice.limit.until if notice.limit is not None else None
+    if context.passed(until) or context.passed(notice.arrive_by):
+        raise refusals.LimitInPast("须撤销后重新签发 withdraw it and issue it anew")  # its time was over when it came
     if command.medium is Medium.PHONE and not guards.said(command.person):
         raise refusals.PersonMissing
     return [SupervisionNoticeServed(notice=notice.no, medium=command.medium, person=command.person)]

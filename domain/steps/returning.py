@@ -640,6 +640,7 @@ def on_escalation_accepted(order: WorkOrder, event: ReturnEscalationAccepted, en
         signed_by=entry.actor.user,
         implied=True,
         transferred_from=before.transferred_from if before is not None else old.transferred_from,
+        since=old.since or old.given,
         limit=old.limit,
     )
     return handed(order, msgspec.structs.replace(episode, assignments=ended), again, event.parent)
