@@ -718,8 +718,8 @@ def _notices(case: _Case) -> None:
                 if served is None or limit is None:
                     continue
                 cancel = n.closed if replied is None and turn == len(turns) else None
-                limit = _since_told(limit, served)
-                case.add(reply, f"n{n.no}.{turn}", n.unit, served, limit, replied, cancel, str(n.state))
+                told_by = _since_told(limit, served)
+                case.add(reply, f"n{n.no}.{turn}", n.unit, served, told_by, replied, cancel, str(n.state))
         told = next((served for served, _, _ in turns if served is not None), None)
         if arrive is not None and n.arrive_by is not None and told is not None:
             cancel = _first(n.closed, case.closed_after(told)) if n.arrived is None else None

@@ -22,6 +22,7 @@ from domain.refusals import (
     LimitUncountable,
     NotYourUnit,
     OrderSealed,
+    ReviewerHandled,
     SelfApproval,
     UnitInactive,
     UnknownUnit,
@@ -40,6 +41,7 @@ from domain.terms import (
     Private,
     Role,
     UnitId,
+    UserId,
 )
 
 UNDISPATCHED = (
@@ -50,6 +52,7 @@ UNDISPATCHED = (
 )
 HANDLED = (OrderState.DISPATCHED, OrderState.WORKING, OrderState.RETURN_REVIEW)
 ANSWERED = (OrderState.REPLIED, OrderState.EVALUATING)
+_ORGANIZERS = (Role.ORG_HANDLER, Role.ORG_APPROVER)
 OPEN = (*UNDISPATCHED, *HANDLED, *ANSWERED)
 ENDED = (OrderState.CLOSED, OrderState.ARCHIVED, OrderState.NOT_ACCEPTED)
 
@@ -224,8 +227,15 @@ def next_higher(unit: UnitId, context: Context) -> UnitId:
 
 
 def accused(order: WorkOrder, context: Context, unit: UnitId) -> bool:
-    """Tell whether `unit` is one complained of, or stands below one, where that bars it from the order (8.14)."""
-    if not any(context.law.is_within(unit, against, context.now) for against in order.demand.accused):
+    """Tell whether `unit` is one complained of, stands below one or succeeded one, where that bars it (8.14).
+
+    Everybody stands below the hotline: a complaint about the hotline bars nobody else.
+    """
+    law, now = context.law, context.now
+    if not any(
+        unit == against or (against != law.hotline_unit and law.is_within(unit, law.successor(against, now), now))
+        for against in order.demand.accused
+    ):
         return False
     protected = order.confidentiality is Confidentiality.INFORMANT
     report = order.attributes.demand_type is DemandType.REPORT
@@ -239,6 +249,21 @@ def may_handle(order: WorkOrder, context: Context, unit: UnitId) -> None:
         raise HotlineNotOrganizer(unit)
     if accused(order, context, unit):
         raise AccusedUnit(unit)
+
+
+def handled(order: WorkOrder, user: UserId) -> bool:
+    """Tell whether a person took part in handling: acted for an organizer, drafted or signed off a reply."""
+    if any(signer == user and role in _ORGANIZERS for signer, role in order.signers):
+        return True
+    if any(user in (r.drafted_by, r.approved_by) for r in order.replies):
+        return True
+    return any(user in (a.handler, a.signed_by) for e in order.episodes for a in e.assignments)
+
+
+def not_handled(order: WorkOrder, context: Context) -> None:
+    """Refuse whoever handled the order to judge it (4.1). Raises ReviewerHandled."""
+    if handled(order, context.actor.user):
+        raise ReviewerHandled(f"user: {context.actor.user}", user=context.actor.user)
 
 
 def written_limit(limit: Limit, rules: Rules, context: Context) -> None:

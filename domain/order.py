@@ -10,7 +10,7 @@ import msgspec
 
 from domain import guards
 from domain.context import Context, StreamKind
-from domain.refusals import RoleNotAllowed, UnknownOrder
+from domain.refusals import AccusedUnit, RoleNotAllowed, UnknownOrder
 from domain.state import WorkOrder
 from domain.steps import (
     answering,
@@ -30,7 +30,7 @@ from domain.steps import (
     revisiting,
     triage,
 )
-from domain.terms import SHANGHAI, Act, Entry, Fact, Step
+from domain.terms import SHANGHAI, Act, Entry, Fact, Role, Step
 
 STEPS = (
     registration,
@@ -62,6 +62,19 @@ DECIDES: Mapping[type[Act], Callable[[WorkOrder, Any, Context], Sequence[Step]]]
 EVENTS = tuple(EVOLVES)
 COMMANDS = tuple(DECIDES)
 
+IN_ITS_OWN_CAUSE = frozenset(
+    {
+        oversight.ReplyNotice,
+        handling.ArriveSite,
+        handling.VerifySite,
+        recourse.ReportInstruction,
+        recourse.FileAppeal,
+        answering.CompleteFollowUp,
+    }
+)
+"""What a unit complained of may still do: answer for itself, and keep what it promised."""
+
+_OF_A_UNIT = (Role.ORG_HANDLER, Role.ORG_APPROVER, Role.MGMT_UNIT)
 _FROM_NOTHING = (*registration.BIRTHS,)  # events and commands that need no order before them
 
 
@@ -74,7 +87,16 @@ def decide(order: WorkOrder | None, command: Act, context: Context) -> Sequence[
         raise UnknownOrder(context.stream)
     guards.datable(context.now)
     guards.countable(command)
+    if order is not None and context.actor.role in _OF_A_UNIT and type(command) not in IN_ITS_OWN_CAUSE:
+        _not_accused(order, context)
     return DECIDES[type(command)](order, command, context)  # type: ignore[arg-type]  births take None
+
+
+def _not_accused(order: WorkOrder, context: Context) -> None:
+    """Refuse every command of a unit complained of, also where that came out while it held the case (3.3)."""
+    unit = context.actor.unit
+    if unit and guards.accused(order, context, unit):
+        raise AccusedUnit(f"unit: {unit}", unit=unit)
 
 
 def evolve(order: WorkOrder | None, entry: Entry) -> WorkOrder | None:

@@ -301,8 +301,7 @@ def close(order: WorkOrder, command: Close, context: Context) -> list[Step]:
     reply = reply_now(order)
     if reply is None:
         raise refusals.ReplyMissing
-    if context.actor.user in (reply.approved_by, reply.drafted_by):
-        raise refusals.ReviewerHandled
+    guards.not_handled(order, context)
     closable(order, context)
     _bears(order, reply, command, context)
     return [OrderClosed(kind=kind, accepts_reply=reply.accepted is None, article=command.article, words=command.words)]
@@ -461,6 +460,7 @@ def approve_noted_closure(order: WorkOrder, command: ApproveNotedClosure, contex
         raise refusals.NotHotlineManager
     guards.in_state(order, *guards.ANSWERED)
     second_person(order, context, "noted_closure")
+    guards.not_handled(order, context)
     reply, counts = reply_now(order), effective(order)
     if reply is None:
         raise refusals.ReplyMissing
@@ -510,6 +510,7 @@ def decide_termination(order: WorkOrder, command: DecideTermination, context: Co
     """Decide about the end of handling; granting it needs the applicant told."""
     guards.unsealed(order)
     proposal = second_person(order, context, "termination")
+    guards.not_handled(order, context)
     if not command.approve:
         return [TerminationRejected(words=command.words)]
     guards.in_state(order, *guards.HANDLED, *guards.ANSWERED)

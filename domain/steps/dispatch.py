@@ -303,7 +303,10 @@ def recall_dispatch(order: WorkOrder, command: RecallDispatch, context: Context)
     """Take a dispatch back: the hotline's own until it is signed for, afterwards with the unit's consent (8.3)."""
     guards.in_state(order, OrderState.DISPATCHED, OrderState.WORKING)
     episode = guards.episode_of(order)
-    if any(r.episode == episode.no for r in order.replies):
+    barred = bool(episode.lead) and guards.accused(
+        order, context, episode.lead
+    )  # nobody could correct a reply sent back
+    if any(r.episode == episode.no for r in order.replies) and not barred:
         raise refusals.WrongState("已有答复 replied already", state=order.state)
     signed = episode.first_signed is not None
     if signed and context.actor.role is Role.DISPATCHER and command.unit_consent is None:

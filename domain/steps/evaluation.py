@@ -57,12 +57,10 @@ from domain.terms import (
     Step,
     Substance,
     UnitId,
-    UserId,
 )
 from domain.units import Instant
 
 _AFTER_REPLY = (*guards.ANSWERED, OrderState.CLOSED, OrderState.ARCHIVED)
-_ORGANIZERS = (Role.ORG_HANDLER, Role.ORG_APPROVER)
 
 
 # --- events: reviewing -------------------------------------------------------------------------------------------
@@ -286,19 +284,9 @@ class JudgeReasonableness(Act, frozen=True, tag="judge_reasonableness"):
 # --- who may judge -----------------------------------------------------------------------------------------------
 
 
-def handled(order: WorkOrder, user: UserId) -> bool:
-    """Tell whether a person took part in handling: acted for an organizer, drafted or signed off a reply."""
-    if any(signer == user and role in _ORGANIZERS for signer, role in order.signers):
-        return True
-    if any(user in (r.drafted_by, r.approved_by) for r in order.replies):
-        return True
-    return any(user in (a.handler, a.signed_by) for e in order.episodes for a in e.assignments)
-
-
 def judging(order: WorkOrder, context: Context) -> None:
     """Refuse whoever handled the order, and the unit complained of. Raises ReviewerHandled, AccusedUnit."""
-    if handled(order, context.actor.user):
-        raise refusals.ReviewerHandled(f"user: {context.actor.user}", user=context.actor.user)
+    guards.not_handled(order, context)
     may_judge = guards.binding(order, context).options.accused_may_judge
     if not may_judge and context.actor.unit in order.demand.accused:
         raise refusals.AccusedUnit(f"unit: {context.actor.unit}", unit=context.actor.unit)

@@ -560,6 +560,7 @@ def rule_dispute(order: WorkOrder, command: RuleDispute, context: Context) -> li
     asked = next((r for r in episode.returns if r.pending and not r.co), None) if running else None
     if asked is None:
         return [ruled]
+    guards.another_person(context, asked.by)
     if stays:
         return [ruled, ReturnRejected(return_no=asked.no, reason=command.reason, dispute=found.no)]
     return [ReturnApproved(return_no=asked.no, reason=command.reason, dispute=found.no), ruled]
