@@ -63,10 +63,6 @@ class UnknownStream(Refusal):
     """没有这样的记录流。There is no such stream."""
 
 
-class OrderExists(Refusal):
-    """此处已登记工单。An order is registered here already: a demand is registered once."""
-
-
 class WrongState(Refusal):
     """工单当前状态不允许此操作。The order's present state does not allow this command."""
 

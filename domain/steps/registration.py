@@ -403,7 +403,6 @@ def has_personal_data(title: str) -> bool:
 def register(order: WorkOrder | None, command: Register, context: Context) -> list[Step]:
     """Register a demand: the law it is bound to, and whether it came in a peak, are of this instant."""
     _unborn(order)
-    _unborn(order)
     _described(command.title, command.content)
     _reachable(command)
     if command.place_bound and not command.place and not guards.said(command.address):
@@ -462,12 +461,6 @@ def _unborn(order: WorkOrder | None) -> None:
         raise refusals.WrongState("已登记 registered already", state=order.state)
 
 
-def _unborn(order: WorkOrder | None) -> None:
-    """Refuse to register where an order is on record: a stub would end it. Raises OrderExists."""
-    if order is not None:
-        raise refusals.OrderExists(order.number)
-
-
 def _found(applicant: Applicant | None, context: Context) -> Applicant | None:
     """Return the applicant as the subject the door found or drew."""
     return None if applicant is None else msgspec.structs.replace(applicant, subject=context.subject)
@@ -522,7 +515,6 @@ def _policy(command: Register, context: Context) -> PolicyRef:
 
 def register_secret_stub(order: WorkOrder | None, command: RegisterSecretStub, context: Context) -> list[Step]:
     """Keep that, when and by whom something secret was turned away, and nothing of it."""
-    _unborn(order)
     _unborn(order)
     context.until(context.law.next_policy_change(context.now))
     policy = context.law.policy_at(context.now)
