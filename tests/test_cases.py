@@ -28,6 +28,7 @@ from domain.clocks import Clock, clocks
 from domain.kinds import KINDS
 from domain.law import Law
 from domain.ledger import Ledger
+from domain.matters.inquiries import Inquiry, inquiry_clock
 from domain.refusals import Refusal
 from domain.sealing import Keyring
 from domain.state import WorkOrder
@@ -87,6 +88,7 @@ class Town(NamedTuple):
     summary: importing.Summary
     entries: list[Entry]
     orders: dict[str, WorkOrder]  # by their labels
+    inquiries: list[Inquiry]
     law: Law
 
 
@@ -122,7 +124,9 @@ async def imported(city: City, script: Path, rejects: Path) -> Town:
         streams = dict.fromkeys(entry.stream for entry in entries if entry.stream.startswith("order:"))
         by_number = {order.number: order for order in [await ledger.fold(stream) for stream in streams]}
         orders = {label: by_number[number] for label, number in summary.orders.items()}
-        return Town(city, summary, entries, orders, await ledger.law())
+        asked = dict.fromkeys(entry.stream for entry in entries if entry.stream.startswith("inquiry:"))
+        inquiries = [await ledger.fold(stream) for stream in asked]
+        return Town(city, summary, entries, orders, inquiries, await ledger.law())
 
 
 def made(database: embedded.Database, text: str, script: Path, folder: Path) -> Town:
@@ -177,6 +181,7 @@ def test_each_case_ends_filed_with_just_the_clocks_it_should_have(text: str, tow
 def test_every_clock_and_every_event_that_the_text_names_occurs(text: str, town: Town):
     wanted = expected(text)
     ran = {clock.name for order in town.orders.values() for clock in clocks(order, town.law)}
+    ran |= {clock.name for inquiry in town.inquiries if (clock := inquiry_clock(inquiry, town.law)) is not None}
     happened = {tag(type(entry.event)) for entry in town.entries}
     assert not wanted.clocks - ran
     assert not wanted.events - happened
