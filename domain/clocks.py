@@ -439,15 +439,17 @@ def _co_reply_limit(case: _Case, lead: Clock | None, co: Assignment, of_class: C
         return case.rules.limit(_HANDLE, of_class), "the class's limit, since the hotline leads"
     if lead.due is None:
         return None, ""
-    options = case.rules.options
+    options, begun = case.rules.options, co.since or co.given
+    # What moves the lead's due later does not move the co-organizer's, whose breach stays its own (2.9, R-32).
+    due = next((move.before for move in lead.moves if move.at > begun), lead.due)
     if of_class.by_the_clock:
-        until = lead.start.at + (lead.due - lead.start.at) * options.co_lead_share / 100
+        until = lead.start.at + (due - lead.start.at) * options.co_lead_share / 100
         note = f"{options.co_lead_share}% of the lead's limit (A-08)"
     else:
         ahead = Limit(amount=options.co_lead_days, unit=LimitUnit.WORKING_DAYS)
-        until = case.calendar(co.opinion or co.ended).before(lead.due, ahead, case.kernel).at
+        until = case.calendar(co.opinion or co.ended).before(due, ahead, case.kernel).at
         note = f"{options.co_lead_days} working day(s) before the lead's due (A-08)"
-    return Limit(until=until if until > (co.since or co.given).at else lead.due), note
+    return Limit(until=until if until > begun.at else due), note
 
 
 def _assignments(case: _Case, episode: Episode, of_class: ClassRule, plan: Plan, lead: Clock | None) -> None:
