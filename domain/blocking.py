@@ -31,10 +31,11 @@ from eventsourcing.utils import Environment, EnvType
 from domain.context import StreamKind
 from domain.leaves import canonical
 from domain.ledger import Ledger, Receipt
+from domain.recorder import texts
 from domain.refusals import ClosedDoor
 from domain.sealing import Entropy, Keyring
-from domain.terms import Act, Actor, Entry, Fact, Role
-from domain.writer import Draft, Written
+from domain.terms import Act, Actor, Entry, Fact, Origin, Role
+from domain.writer import Draft, Proposal, Written
 
 T = TypeVar("T")
 
@@ -169,9 +170,17 @@ class LedgerRecorder(ApplicationRecorder):
             Draft(str(event.originator_id), event.topic, event.state, version=event.originator_version)
             for event in stored_events
         ]
-        outcome = await self._blocking.ledger.submit_raw(
-            drafts, actor=canonical(self._actor).decode(), command_id=said.get("command_id")
+        ledger = self._blocking.ledger
+        proposal = Proposal(
+            command_id=said.get("command_id") or str(ledger.fresh_id()),
+            digest=bytes(32),
+            stream=drafts[0].stream,
+            now=await ledger.now(),
+            actor=canonical(self._actor).decode(),
+            origin=Origin.LIVE.value,
+            steps=drafts,
         )
+        outcome = await ledger.submit(proposal)
         if not isinstance(outcome, Written):
             raise IntegrityError(f"not the next version: {[draft[:2] for draft in drafts]}")
         return [row.position for row in outcome.rows]
@@ -209,7 +218,7 @@ class LedgerRecorder(ApplicationRecorder):
         """Return events by position."""
         after = (start or 0) - int(inclusive_of_start and start is not None)
         rows = self._blocking.wait(
-            self._blocking.ledger.rows("stored_page", after, _ALL if stop is None else stop, tuple(topics), limit)
+            self._blocking.ledger.rows("stored_page", after, _ALL if stop is None else stop, texts(topics), limit)
         )
         return [Notification(row[1], row[2], row[3], row[4].encode(), row[0]) for row in rows]
 

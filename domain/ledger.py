@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Self
+from uuid import UUID
 
 from domain import leaves, recorder
 from domain.context import StreamKind
@@ -361,7 +362,7 @@ class Ledger:
         the consents of both; the attempt stays in the journal.
         """
         ids = tuple(dict.fromkeys(sealed.key for sealed in fields.values()))
-        now = (await self._reader.read(Want())).now
+        now = await self.now()
         logged = AccessLogged(
             stream=stream,
             fields=tuple(fields),
@@ -420,22 +421,20 @@ class Ledger:
         return await self._pages.head()
 
     async def rows(self, name: str, *parameters: object) -> list[tuple[Any, ...]]:
-        """Return the rows of a named statement of `recorder.sql`; a tuple of texts is a text[]."""
-        return await self._pages.rows(name, *(recorder.texts(p) if isinstance(p, tuple) else p for p in parameters))
+        """Return the rows of a named statement of `recorder.sql`."""
+        return await self._pages.rows(name, *parameters)
 
-    async def submit_raw(self, drafts: Sequence[Draft], *, actor: str, command_id: str | None = None) -> Outcome:
-        """Write events without a rule, at the versions they insist on: what the library's recorder suite asks for."""
-        now = (await self._reader.read(Want())).now
-        proposal = Proposal(
-            command_id=command_id or str(self._proposer.draw(now)),
-            digest=bytes(32),
-            stream=drafts[0].stream,
-            now=now,
-            actor=actor,
-            origin=Origin.LIVE.value,
-            steps=drafts,
-        )
+    async def submit(self, proposal: Proposal) -> Outcome:
+        """Write a proposal that no rule made: what the library's recorder suite, a benchmark or a restore needs."""
         return await self._submit(proposal)
+
+    def fresh_id(self) -> UUID:
+        """Return a random id that says nothing of when it was drawn."""
+        return self._proposer.draw(None)
+
+    async def now(self) -> datetime:
+        """Return the instant that a decision read now would be taken at: the database's clock, never before the head."""
+        return (await self._reader.read(Want())).now
 
     async def verify_stream(self, stream: str) -> list[Finding]:
         """Compute every leaf of a stream again, and return what does not add up."""

@@ -14,8 +14,9 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import psycopg
 import pytest
 
 from domain import ledger as door
@@ -102,7 +103,7 @@ def _start_debian(root: Path) -> None:
 def _as_postgres(arguments: list[str | Path]) -> None:
     user = pwd.getpwnam("postgres")
     words = [str(a) for a in arguments]
-    who = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+    who: dict[str, Any] = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
     # Not captured: a server that inherits a pipe keeps it open for as long as it runs.
     subprocess.run(words, check=True, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **who)
 
@@ -129,6 +130,13 @@ def new_city(database: embedded.Database, *, hash_algorithm: str = "sha256", key
     )
     asyncio.run(making)
     return city
+
+
+def as_superuser(city: City, statement: str) -> list[tuple[Any, ...]]:
+    """Run a statement behind the ledger's back; `{}` stands for the city's schema."""
+    with psycopg.connect(city.database.superuser, autocommit=True) as connection:
+        cursor = connection.execute(statement.replace("{}", f'"{city.name}"').encode())
+        return cursor.fetchall() if cursor.description else []
 
 
 @pytest.fixture

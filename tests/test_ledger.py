@@ -51,7 +51,7 @@ from domain.terms import (
     Step,
     To,
 )
-from tests.conftest import City
+from tests.conftest import City, as_superuser
 
 AGENT = Actor(user="a1", role=Role.AGENT, unit="hotline")
 
@@ -159,7 +159,7 @@ INSTITUTION = StreamKind(
     events=(RuleSet,),
     commands=(SetRule,),
     evolve=lambda law, entry: entry.event.name,
-    decide=lambda law, act, context: [RuleSet(name=act.name)],
+    decide=lambda law, act, context: [RuleSet(name=act.name)] if isinstance(act, SetRule) else [],
 )
 KINDS = (SLIP, INSTITUTION)
 
@@ -177,8 +177,8 @@ async def door(city: City, **settings: Any) -> AsyncIterator[Ledger]:
         yield ledger
 
 
-async def opened(ledger: Ledger, **fields: Any) -> Receipt:
-    return await ledger.execute(OpenSlip(**{"title": "路灯不亮"} | fields), actor=AGENT, command_id=cid())
+async def opened(ledger: Ledger, title: str = "路灯不亮", **fields: Any) -> Receipt:
+    return await ledger.execute(OpenSlip(title=title, **fields), actor=AGENT, command_id=cid())
 
 
 async def do(ledger: Ledger, stream: str, act: Act, **said: Any) -> Receipt:
@@ -334,8 +334,8 @@ async def test_a_decision_whose_turn_comes_after_its_fence_is_decided_again_with
         slip = (await opened(ledger)).stream
         # Somebody holds the head while the due instant passes: decided before it, written after it.
         async with await psycopg.AsyncConnection.connect(city.database.superuser) as holder:
-            row = await holder.execute(f'SELECT clock_timestamp() FROM "{city.name}".head FOR UPDATE')
-            due = (await row.fetchone())[0] + timedelta(milliseconds=400)
+            row = await holder.execute(f'SELECT clock_timestamp() FROM "{city.name}".head FOR UPDATE'.encode())
+            due = (await row.fetchall())[0][0] + timedelta(milliseconds=400)
             signing = asyncio.create_task(do(ledger, slip, SignSlip(due=due)))
             await asyncio.sleep(0.8)
         receipt = await signing
@@ -363,8 +363,9 @@ async def test_a_backfilled_decision_is_judged_by_when_it_occurred(city: City):
 
 async def test_what_is_not_live_needs_the_instant_it_occurred_at(city: City):
     async with door(city) as ledger:
+        slip = (await opened(ledger)).stream
         with pytest.raises(OccurredAtRequired):
-            await opened(ledger) and await do(ledger, "slip:x", NoteSlip(), origin=Origin.BACKFILL)
+            await do(ledger, slip, NoteSlip(), origin=Origin.BACKFILL)
 
 
 async def test_imports_into_one_stream_never_go_back_in_time(city: City):
@@ -398,12 +399,10 @@ async def test_recorded_facts_are_written_once_and_ask_no_rule(city: City):
 async def test_a_head_that_lies_ahead_of_the_databases_clock_stops_writes_and_says_so(city: City):
     async with door(city) as ledger:
         await opened(ledger)
-        with psycopg.connect(city.database.superuser, autocommit=True) as connection:
-            connection.execute(f"UPDATE \"{city.name}\".head SET recorded_at = now() + interval '7 seconds'")
+        as_superuser(city, "UPDATE {}.head SET recorded_at = now() + interval '7 seconds'")
         with pytest.raises(ClockAhead):
             await opened(ledger)
-        with psycopg.connect(city.database.superuser, autocommit=True) as connection:
-            connection.execute(f"UPDATE \"{city.name}\".head SET recorded_at = now() + interval '3 seconds'")
+        as_superuser(city, "UPDATE {}.head SET recorded_at = now() + interval '3 seconds'")
         ahead = await opened(ledger)  # a little ahead: time stands still until the clock has come up
         assert (await opened(ledger)).recorded_at == ahead.recorded_at
 
@@ -549,7 +548,7 @@ async def test_an_outcome_that_nobody_heard_of_is_unknown_and_the_same_id_asks_f
         slip = (await opened(ledger)).stream
         said = {"stream": slip, "actor": AGENT, "command_id": "c1"}
         async with await psycopg.AsyncConnection.connect(city.database.superuser) as holder:
-            await holder.execute(f'SELECT 1 FROM "{city.name}".head FOR UPDATE')
+            await holder.execute(f'SELECT 1 FROM "{city.name}".head FOR UPDATE'.encode())
             with pytest.raises((OutcomeUnknown, Unavailable)):
                 await ledger.execute(NoteSlip(), **said)
         receipt = await ledger.execute(NoteSlip(), **said)
