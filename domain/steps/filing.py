@@ -209,7 +209,7 @@ def complete(order: WorkOrder, law: Law) -> tuple[str, ...]:
     if dispatched and (kind is None or kind in _REPLIED_KINDS):
         if reply_now(order) is None:
             missing.append("reply")
-        if kind is not ClosureKind.UNREACHABLE and not told(order):
+        if kind is not ClosureKind.UNREACHABLE and not (told(order) or tried(order, law)):
             missing.append("informed")
         missing += [f"emergency {recipient}" for recipient in emergency_untold(order, law)]
     return tuple(missing)
