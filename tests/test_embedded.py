@@ -162,6 +162,7 @@ def test_a_data_root_too_deep_for_a_socket_gets_one_elsewhere(home: Path):
         assert not (deep / "run").exists()
     finally:
         embedded.stop(deep, at_once=True)
+        shutil.rmtree(embedded._place(deep).run)
 
 
 def test_a_data_root_its_user_cannot_reach_is_refused_with_what_to_do(home: Path):
