@@ -15,7 +15,7 @@ from uuid import UUID
 import msgspec
 
 from domain import guards, refusals
-from domain.clocks import Clock
+from domain.clocks import Clock, clocks
 from domain.context import Context
 from domain.state import Notice, WorkOrder, pending, propose, put, settle
 from domain.terms import (
@@ -491,18 +491,25 @@ def _about(order: WorkOrder, command: IssueNotice, context: Context) -> Clock | 
         if command.kind in _OF_THE_CASE and not bears_duty(order, command.unit, context):
             raise refusals.NotResponsible(f"unit: {command.unit}", unit=command.unit)
         return None
-    found = guards.clock(order, context, command.clock, command.clock_key or None)
-    if found is None:
+    named = [c for c in clocks(order, context.law) if c.name is command.clock and command.clock_key in ("", c.key)]
+    if not named:
         raise refusals.NoSuchClock(f"{command.clock} {command.clock_key}".strip())
-    owner = found.unit or context.law.hotline_unit
-    context.until(context.law.next_unit_change(context.now))
-    if command.unit not in (owner, context.law.successor(owner, context.now)):
+    # Several units may have a clock of that name, each organizer its signing: the newest that this one answers for.
+    found = next((c for c in reversed(named) if _answers(command.unit, c, context)), None)
+    if found is None:
         raise refusals.NotResponsible(f"unit: {command.unit}", unit=command.unit)
     if command.ground is NoticeGround.FALLING_DUE and not (found.running and not _late(found, context)):
         raise refusals.NotFallingDue(f"{command.clock}: {found.due}")
     if command.ground is NoticeGround.OVERDUE and not _late(found, context):
         raise refusals.NotOverdue(f"{command.clock}: {found.due}")
     return found
+
+
+def _answers(unit: UnitId, clock: Clock, context: Context) -> bool:
+    """Tell whether a unit, or one it has taken over from, has the duty."""
+    owner = clock.unit or context.law.hotline_unit
+    context.until(context.law.next_unit_change(context.now))
+    return unit in (owner, context.law.successor(owner, context.now))
 
 
 def _late(clock: Clock, context: Context) -> bool:
