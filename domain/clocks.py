@@ -683,7 +683,8 @@ def _external(case: _Case) -> None:
     stop = _first(case.order.replies[0].submitted if case.order.replies else None, closed)
     if stop is None and case.order.state == "not_accepted" and case.order.waits:
         stop = case.order.waits[-1].until
-    unit = case.order.episodes[-1].lead if case.order.episodes else ""
+    # Whoever answered it, else who has it now: while nobody has it, the hotline.
+    unit = case.order.replies[0].unit if case.order.replies else case.order.lead
     case.add(rule, "x1", unit, case.order.registered, Limit(until=until), stop)
 
 

@@ -39,6 +39,7 @@ from domain.terms import (
     Attachment,
     Citation,
     ClockName,
+    ClosureKind,
     Code,
     Entry,
     Fact,
@@ -394,8 +395,9 @@ def _told_by(order: WorkOrder, command: InformApplicant, context: Context) -> No
             master = context.other(f"order:{command.master}")
         if master is None:
             raise refusals.UnknownOrder("主单 the master order must be named")
-        if command.about is InformAbout.RESULT and not any(r.accepted is not False for r in master.replies):
-            raise refusals.MasterNotReplied(master.number)
+        answered = master.filing.kind is ClosureKind.DIRECT or any(r.accepted is not False for r in master.replies)
+        if command.about is InformAbout.RESULT and not answered:
+            raise refusals.MasterNotReplied(master.number)  # and if it never will be: unmerge
         parts = master.episodes[-1].assignments if master.episodes else ()
     else:
         if not order.episodes:
