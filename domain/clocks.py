@@ -20,6 +20,7 @@ from domain.state import Assignment, ClassChange, Episode, Extension, Notice, Re
 from domain.terms import (
     AssignmentRole,
     ClockName,
+    DispatchType,
     EvaluationSource,
     Limit,
     LimitUnit,
@@ -87,6 +88,7 @@ _SUPV_REPLY: Final = ClockName.SUPV_REPLY
 _TRANSFER: Final = ClockName.TRANSFER
 _WHISTLE: Final = ClockName.WHISTLE
 _LEAD: Final = AssignmentRole.LEAD
+_ORDINARY: Final = DispatchType.ORDINARY
 _CO: Final = AssignmentRole.CO
 _SUPERVISING: Final = AssignmentRole.SUPERVISING
 _DEEMED: Final = EvaluationSource.DEEMED
@@ -518,7 +520,8 @@ def _returns(case: _Case, episode: Episode, plan: Plan, replied: Mark | None) ->
         rule, limit = ruled
         start = episode.begun if rule.starts is _FROM_DISPATCH else episode.first_signed
         # A unit fixed by designation or ruling has no return to ask for: there is no window.
-        final = episode.ruled_final and case.rules.options.ruled_final and episode.ruled is None
+        designated = episode.type is not _ORDINARY
+        final = episode.ruled_final and case.rules.options.ruled_final and (designated or episode.ruled is None)
         if start is not None and not final and not episode.reopened:
             cancel = _first(episode.ruled, replied, episode.ended) if requested is None else None
             if limit is not None and case.rules.options.return_scope == "per_order":
@@ -645,15 +648,17 @@ def _eval_window(
 def _revisit(case: _Case, rule: ClockRule, reply: Reply, over: Mark | None) -> None:
     if case.order.demand.anonymous or any(r.no > reply.no and r.round == reply.round for r in case.order.replies):
         return  # one return visit a round: the newest reply's
-    start = reply.submitted
-    if case.rules.options.revisit_opens == "handle_due":
-        handle = next((c for c in case.found if c.name is _HANDLE and c.key == f"e{reply.episode}"), None)
-        if handle is not None and handle.due is not None:
-            start = Mark(max(handle.due, start.at), start.position)
     stop: Mark | None = None
     for visit in case.order.quality.revisits:
         if visit.round == reply.round:
             stop = visit.over
+    start = reply.submitted
+    if case.rules.options.revisit_opens == "handle_due":
+        handle = next((c for c in case.found if c.name is _HANDLE and c.key == f"e{reply.episode}"), None)
+        due = handle.due if handle is not None else None
+        # Opened by the end of the limit, also before a late reply; by the reply where the visit did not wait (S4-T16).
+        if due is not None and (stop is None or due <= stop.at):
+            start = Mark(due, start.position)
     case.add(rule, f"r{reply.no}", "", start, None, stop, over, "closed or redone")
 
 
