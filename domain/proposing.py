@@ -18,7 +18,14 @@ from domain.journals import is_journal
 from domain.law import Law
 from domain.leaves import canonical, rfc3339
 from domain.recorder import Found, Want
-from domain.refusals import NotForThisStream, OccurredAtRequired, TextNotStorable, TimeGoesBack, VersionMoved
+from domain.refusals import (
+    InstantAhead,
+    NotForThisStream,
+    OccurredAtRequired,
+    TextNotStorable,
+    TimeGoesBack,
+    VersionMoved,
+)
 from domain.sealing import MASTER, Entropy, Keyring, Sealing, Survey, Unsealed, Work, mac_of, unwrap, wrap_for_two
 from domain.stored import Codec, StoredEntry, tag
 from domain.terms import Act, Actor, Confidentiality, Entry, Fact, Number, Origin, Shred, Step, To
@@ -320,14 +327,16 @@ def _last_imported(entries: Sequence[Entry]) -> datetime | None:
 
 
 def _refuse_disorder(request: Request, view: View) -> None:
-    """What is imported comes in the order it happened, stream by stream."""
-    if request.origin is not Origin.IMPORT:
+    """What happened elsewhere has happened; what is imported comes in the order it happened, stream by stream."""
+    if request.origin is Origin.LIVE:
         return
-    last = view.imported_at
+    last = view.imported_at if request.origin is Origin.IMPORT else None
     for time in request.times or (request.occurred_at,):
+        if time is not None and time > view.found.now:
+            raise InstantAhead(f"{rfc3339(time)} > {rfc3339(view.found.now)}")
         if time is not None and last is not None and time < last:
             raise TimeGoesBack(f"{rfc3339(time)} < {rfc3339(last)}")
-        last = time
+        last = time if request.origin is Origin.IMPORT else None
 
 
 def _refuse_nul(text: bytes) -> None:

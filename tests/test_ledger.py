@@ -21,6 +21,7 @@ from domain.refusals import (
     ClockAhead,
     ClosedDoor,
     CommandIdReused,
+    InstantAhead,
     NotForThisStream,
     NotInitialised,
     OccurredAtRequired,
@@ -379,6 +380,16 @@ async def test_imports_into_one_stream_never_go_back_in_time(city: City):
         with pytest.raises(TimeGoesBack):
             await ledger.record([SlipNoted()] * 2, **opening, command_id="i3", occurred_at=[later, earlier])
         assert [entry.at for entry in await ledger.history("slip:old")] == [earlier, later]
+
+
+async def test_what_has_not_happened_yet_is_neither_imported_nor_backfilled(city: City):
+    async with door(city) as ledger:
+        tomorrow = datetime.now(UTC) + timedelta(days=1)
+        with pytest.raises(InstantAhead):
+            await ledger.record([SlipNoted()], stream="slip:old", actor=AGENT, command_id="i1", occurred_at=tomorrow)
+        slip = (await opened(ledger)).stream
+        with pytest.raises(InstantAhead):
+            await do(ledger, slip, NoteSlip(), origin=Origin.BACKFILL, occurred_at=tomorrow)
 
 
 async def test_recorded_facts_are_written_once_and_ask_no_rule(city: City):
