@@ -42,7 +42,7 @@ CODES: dict[str, str] = tomllib.loads((runner.VECTORS / "codes.toml").read_text(
 REFUSALS = {
     kind.code(): kind for kind in vars(refusals).values() if isinstance(kind, type) and issubclass(kind, Refusal)
 }
-OWN = [name for name in runner.names() if name not in LIST]
+PARAGRAPHS = [f"8.{number}" for number in range(1, 16)]
 
 
 # --- playing -----------------------------------------------------------------------------------------------------
@@ -145,6 +145,20 @@ def test_every_code_of_the_list_means_a_refusal_that_exists():
     said = {code for one in LIST.values() for e in one["expected"] for code in _codes(e.get("expect", ""))}
     assert said <= set(CODES)
     assert set(CODES.values()) <= set(REFUSALS)
+
+
+@pytest.mark.parametrize("paragraph", PARAGRAPHS)
+def test_every_paragraph_of_section_8_has_vectors_of_its_own(paragraph: str):
+    own = [name for name in runner.names() if name.startswith(f"P{paragraph}-")]
+    assert own
+    assert all(runner.vector(name).given for name in own)
+
+
+def test_every_vector_expects_something_and_says_which_rule_it_is_about():
+    for name in runner.names():
+        one = runner.vector(name)
+        assert one.expect or one.effect is not None, name
+        assert one.rules, name
 
 
 def test_every_vector_has_both_its_files_and_its_name():

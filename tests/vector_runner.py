@@ -26,6 +26,7 @@ from domain.journals import series
 from domain.kinds import KINDS
 from domain.law import Law
 from domain.ledger import Ledger, Receipt
+from domain.matters.inquiries import Inquiry, inquiry_clock
 from domain.policy import Option, Pack
 from domain.proposing import events_of
 from domain.refusals import NotForThisStream, Refusal, TimeGoesBack
@@ -94,6 +95,10 @@ class Vector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     rules: tuple[str, ...] = ()  # the rules it is about: "8.5", "R-33"
     on_ledger: str = ""  # the test that plays it against PostgreSQL, because it is about more than one writer
     expect: tuple[Expect, ...] = ()
+    # what the last line does to the clocks of an order, in the letters of 2.9: a row of that matrix
+    row: str = ""
+    effect: dict[ClockName, str] | None = None
+    effect_of: str = "A"
 
 
 def names() -> list[str]:
@@ -429,8 +434,13 @@ def _differ(what: str, wanted: Any, found: Any) -> Iterator[str]:
 
 def clock_seen(case: Seen, expect: Expect) -> Clock | None:
     """Return the newest clock of that name and key."""
-    assert isinstance(case.state, WorkOrder)
-    found = [c for c in clocks(case.state, case.law) if c.name is expect.clock and expect.key in (None, c.key)]
+    if isinstance(case.state, Inquiry):
+        running = inquiry_clock(case.state, case.law)
+        all_of_it = () if running is None else (running,)
+    else:
+        assert isinstance(case.state, WorkOrder)
+        all_of_it = clocks(case.state, case.law)
+    found = [clock for clock in all_of_it if clock.name is expect.clock and expect.key in (None, clock.key)]
     return found[-1] if found else None
 
 
@@ -495,3 +505,44 @@ def _effective(case: Seen, expect: Expect) -> Iterator[str]:
     counts = effective(case.state, expect.of_round)
     found = {} if counts is None else {"source": str(counts.source), "result": str(counts.result)}
     yield from _differ("effective evaluation", expect.effective, found)
+
+
+# --- what one line does to the clocks ----------------------------------------------------------------------------
+
+_LETTERS = "SPXMR"
+
+
+def effects(name: str) -> dict[ClockName, str]:
+    """Return what the last line of a script did to an order's clocks: S start, P stop, X cancel, M move, R re-open.
+
+    A clock that there is no more was cancelled. Several clocks of one name may fare differently: both letters are said.
+    """
+    one, (number, last) = played(name), script(name)[-1]
+    stream = one.labels[vector(name).effect_of]
+    whole = one.memory.histories[stream]
+    earlier = [entry for entry in whole if entry.command_id.rpartition(":")[2] != str(number)]
+    law = one.memory.laws[-2][1] if last.stream == institution.STREAM else one.memory.law
+    before = {(c.name, c.key): c for c in _clocks_of(stream, earlier, law)}
+    after = {(c.name, c.key): c for c in _clocks_of(stream, whole, one.memory.law)}
+    found: dict[ClockName, set[str]] = {}
+    for key in before.keys() | after.keys():
+        for letter in _fate(before.get(key), after.get(key)):
+            found.setdefault(key[0], set()).add(letter)
+    return {clock: "".join(sorted(letters, key=_LETTERS.index)) for clock, letters in found.items()}
+
+
+def _clocks_of(stream: str, entries: Sequence[Entry], law: Law) -> tuple[Clock, ...]:
+    state = fold(stream, entries)
+    return () if state is None else clocks(state, law)
+
+
+def _fate(before: Clock | None, after: Clock | None) -> str:
+    if before is None:
+        return "S"
+    if after is None:
+        return "X" if before.running else ""
+    if before.running and not after.running:
+        return "P" if after.stop is not None else "X"
+    if after.running and not before.running:
+        return "R"
+    return "M" if after.due != before.due else ""
