@@ -656,8 +656,9 @@ def _revisit(case: _Case, rule: ClockRule, reply: Reply, over: Mark | None) -> N
     if case.rules.options.revisit_opens == "handle_due":
         handle = next((c for c in case.found if c.name is _HANDLE and c.key == f"e{reply.episode}"), None)
         due = handle.due if handle is not None else None
-        # Opened by the end of the limit, also before a late reply; by the reply where the visit did not wait (S4-T16).
-        if due is not None and (stop is None or due <= stop.at):
+        end = stop or over
+        # Opened by the end of the limit, also before a late reply; by the reply where nobody waited for it (S4-T16).
+        if due is not None and (end is None or due <= end.at):
             start = Mark(due, start.position)
     case.add(rule, f"r{reply.no}", "", start, None, stop, over, "closed or redone")
 
