@@ -28,9 +28,15 @@ CITY = "demo"
     "--simulated", is_flag=True, help="即使有真实文件也用模拟 the simulation even where a real file is at hand."
 )
 @click.option("--seed", default=12345, show_default=True, help="模拟的种子 the simulation's seed.")
-@click.option("--orders", default=300, show_default=True, help="模拟的件数 how many cases are simulated.")
+@click.option(
+    "--orders",
+    type=click.IntRange(1, 100_000),
+    default=300,
+    show_default=True,
+    help="模拟的件数 how many cases are simulated.",
+)
 def demo_command(simulated: bool, seed: int, orders: int) -> None:
-    """演示: a city is founded, cases are imported, and what became of them is shown.
+    """演示: found a city, import cases, show what became of them.
 
     Real mailbox messages are used where the file is present (HUIYIN_TRIAL_DATA), a seeded simulation otherwise. Each
     run makes a city of its own (demo, demo2, …); nothing else is touched.

@@ -4,40 +4,44 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import secrets
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from datetime import date, datetime
 from pathlib import Path
-from typing import Any, TypeVar, Union, get_type_hints
+from types import NoneType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from uuid import UUID
 
 import click
 import msgspec
+from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from domain.clocks import clocks
 from domain.explanation import explain
-from domain.journals import is_journal
-from domain.kinds import COMMANDS
+from domain.journals import JOURNALS, is_journal
+from domain.kinds import KINDS
 from domain.ledger import Ledger, Receipt
+from domain.matters.calls import call_stream
 from domain.order import fold, history
-from domain.refusals import UnknownOrder
+from domain.refusals import UnknownOrder, UnknownStream
 from domain.sealing import Consent
-from domain.terms import Act, Actor, Entry, OrderState, Origin, Role, Sealed
+from domain.terms import SHANGHAI, Act, Actor, Entry, OrderState, Origin, Role, Sealed
 from projections.answers import Projections
 from projections.orders import OrderRow
-from scripts import embedded, printing, wiring
+from scripts import embedded, importing, printing, wiring
+from scripts.importing import BY_NAME, arms, structs_in, type_at, words_of
 from scripts.lawbook import answer
 from scripts.wiring import SettingError
 
 T = TypeVar("T")
-BY_NAME: dict[str, type[Act]] = {str(command.__struct_config__.tag): command for command in COMMANDS}
-AnyCommand = Union[COMMANDS]  # noqa: UP007  a union made from a tuple
-
 city_option = click.option(
     "--city", default=wiring.default_city, help="城市 the city (HUIYIN_CITY); without: the only one there is."
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="JSON for programs.")
+json_option = click.option("--json", "as_json", is_flag=True, help="供程序读取 JSON for programs.")
 as_option = click.option(
     "--as", "actor", required=True, metavar="USER/ROLE[@UNIT]", help="操作人 who acts: wang/org_handler@D-B1"
 )
@@ -54,13 +58,13 @@ def parse_actor(text: str) -> Actor:
 
 async def the_city(database: embedded.Database, said: str | None) -> str:
     """Return the city meant: the one said, or the only one. Raises SettingError."""
-    if said:
-        return said
     cities = await wiring.cities(database)
-    if len(cities) == 1:
-        return cities[0]
+    if said in cities or (not said and len(cities) == 1):
+        return said or cities[0]
     if not cities:
         raise SettingError("还没有城市 no city yet; 请先 run first: huiyin init CITY --policy S0")
+    if said:
+        raise SettingError(f"没有此城市 no such city: {said}; 已有 there are: {', '.join(cities)}")
     raise SettingError(f"请指明城市 name one with --city: {', '.join(cities)}")
 
 
@@ -71,6 +75,10 @@ def with_city(said: str | None, work: Callable[[Ledger, Projections], Awaitable[
     async def run() -> T:
         city = await the_city(database, said)
         async with await wiring.open_city(database, city) as ledger, Projections(database.app, city) as shown:
+            if await ledger.law() is None:
+                raise SettingError(
+                    f"{city} 的建账中断了 its founding was interrupted: 请再次 run again: huiyin init {city} …"
+                )
             if follow:
                 await caught_up(shown)
             return await work(ledger, shown)
@@ -91,10 +99,31 @@ async def caught_up(shown: Projections) -> None:
 
 
 async def stream_of(shown: Projections, said: str) -> str:
-    """Return the stream that a person means: an order by number, old number or id, or a stream by its own name."""
-    if said == "institution" or (":" in said and not said.startswith("order:")):
+    """Return the stream that a person means: an order by number, old number or id, or a stream by its own name.
+
+    A call's is also meant by the telephone system's id. Raises UnknownOrder, SettingError.
+    """
+    kind, colon, name = said.partition(":")
+    if kind == "institution" and not colon:
         return said
-    return (await shown.order_by_number(said.removeprefix("order:"))).stream
+    if not colon or kind == "order":
+        return (await shown.order_by_number(name or said)).stream
+    known = sorted({*JOURNALS, *(one.name for one in KINDS)} - {"institution"})
+    if kind not in known:
+        raise SettingError(
+            f"没有此类记录 no such kind of record: {kind!r}; 可用 there are: institution, {', '.join(known)}"
+        )
+    if kind == "call" and not _is_id(name):
+        return call_stream(name)
+    return said
+
+
+def _is_id(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 # --- show --------------------------------------------------------------------------------------------------------
@@ -110,12 +139,18 @@ async def stream_of(shown: Projections, said: str) -> str:
 def show_command(
     order: str, as_at: str | None, recorded_by: str | None, brief: bool, city: str | None, as_json: bool
 ) -> None:
-    """显示一件工单: its history, its clocks, and how each deadline came about. ORDER: number, old number or id."""
+    """显示一件工单: its history, its clocks, and how each deadline came about.
+
+    ORDER: number, old number or id.
+    """
     at = wiring.parse_instant(as_at) if as_at else None
     known = wiring.parse_instant(recorded_by) if recorded_by else None
 
     async def work(ledger: Ledger, shown: Projections) -> None:
-        entries = history(await ledger.history(await stream_of(shown, order)), recorded_by=known, as_at=at)
+        stream = await stream_of(shown, order)
+        if not stream.startswith("order:"):
+            raise SettingError(f"show 只显示工单 shows orders; 请用 use: huiyin history {order}")
+        entries = history(await ledger.history(stream), recorded_by=known, as_at=at)
         law = await ledger.law()
         case = fold(entries)
         if case is None:
@@ -159,13 +194,19 @@ def as_data(entry: Entry) -> dict[str, Any]:
 @city_option
 @json_option
 def history_command(stream: str, city: str | None, as_json: bool) -> None:
-    """列出一件工单或一个记录流的全部事件. STREAM: an order, or institution, matter:…, call:…"""
+    """列出一件工单或一个记录的全部事件: every event of a record.
+
+    STREAM: an order's number, or institution, call:ID, matter:ID, inquiry:ID, publication:ID, or a journal such as
+    access:2025-03-04, shreds:all.
+    """
 
     async def work(ledger: Ledger, shown: Projections) -> None:
-        entries = await ledger.history(await stream_of(shown, stream))
+        where = await stream_of(shown, stream)
+        entries = await ledger.history(where)
+        if not entries and not is_journal(where):
+            raise UnknownStream(stream)
         if as_json:
-            for entry in entries:
-                answer(as_data(entry))
+            answer([as_data(entry) for entry in entries])
             return
         if not entries:
             click.echo("没有事件 no events")
@@ -180,12 +221,17 @@ def history_command(stream: str, city: str | None, as_json: bool) -> None:
 
 @click.command("list")
 @click.option(
-    "--state", "states", multiple=True, type=click.Choice([str(s) for s in OrderState]), help="状态 (repeatable)."
+    "--state",
+    "states",
+    multiple=True,
+    metavar="STATE",
+    type=click.Choice([str(s) for s in OrderState]),
+    help=f"状态 one of {', '.join(OrderState)} (repeatable).",
 )
-@click.option("--unit", help="主办单位 the unit that leads, or led last.")
+@click.option("--unit", metavar="UNIT", help="主办单位 the unit that leads, or led last.")
 @click.option("--overdue", is_flag=True, help="只列超期 only those with a duty that is late.")
 @click.option("--by-due", is_flag=True, help="最先到期在前 those with a running duty, the next due first.")
-@click.option("--limit", default=50, show_default=True, help="最多 at most so many.")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="最多 at most so many.")
 @click.option("--at", "at", metavar="T", help="以此时刻计超期 the instant lateness is judged at; without: now.")
 @city_option
 @json_option
@@ -199,46 +245,78 @@ def list_command(
     city: str | None,
     as_json: bool,
 ) -> None:
-    """列出工单, in the order of registration."""
+    """列出工单: orders by registration, or by what is due next."""
     now = wiring.parse_instant(at) if at else wiring.process_now()
 
     async def work(_: Ledger, shown: Projections) -> None:
+        wanted = [OrderState(state) for state in states] or None
         if by_due:
             found = await shown.orders_by_due(unit=unit, limit=limit)
         else:
-            wanted = [OrderState(state) for state in states] or None
             found = await shown.list_orders(states=wanted, unit=unit, overdue=now if overdue else None, limit=limit)
         if as_json:
             answer(found)
             return
         if not found.rows:
-            click.echo("没有符合条件的工单 no orders")
+            empty = (
+                "账本中还没有工单 no orders yet"
+                if (await shown.counts_by_state())[1] == {}
+                else "没有符合条件的工单 no orders like that"
+            )
+            click.echo(f"{empty}, 截至位置 true at position {found.position}")
             return
         printing.console().print(_orders(found.rows, now))
         more = ", 还有更多 and more (--limit)" if found.more else ""
         click.echo(f"{len(found.rows)} 件 orders{more}, 截至位置 true at position {found.position}")
 
+    if by_due and (states or overdue):
+        raise click.UsageError("--by-due 不与 --state, --overdue 同用 goes with neither --state nor --overdue")
     with_city(city, work)
 
 
-def _orders(rows: Iterable[OrderRow], now: datetime) -> Table:
+def _orders(rows: Sequence[OrderRow], now: datetime) -> RenderableType:
+    """Show orders, a line each; on a narrow terminal two: what it is, then where it stands."""
+    old = any(row.old_number for row in rows)
+    if printing.console().width < printing.NARROW:
+        return Group(*(line for row in rows for line in _order_lines(row, now)))
     table = Table(box=None, pad_edge=False)
-    for column in ("工单 order", "标题 title", "状态 state", "主办 lead", "登记 registered", "到期 due", ""):
-        table.add_column(column, no_wrap=column != "标题 title")
+    columns = ("工单 order", "旧号 old", "标题 title", "状态 state", "主办 lead", "登记 registered", "到期 due", "")
+    for column in columns:
+        if old or not column.startswith("旧号"):
+            table.add_column(column, overflow="fold", no_wrap=column in (columns[0], columns[5]))
     for row in rows:
-        late = row.overdue_from is not None and row.overdue_from < now
-        due = f"{printing.show_end(row.due)} {row.due_clock}" if row.due else "—"
         state = row.state + (f"/{row.closure_kind}" if row.closure_kind else "")
         table.add_row(
-            row.number or row.old_number or str(row.id)[:13],
+            row.number or str(row.id)[:13],
+            *((escape(row.old_number),) if old else ()),
             escape(row.title),
             state,
-            row.unit or "—",
+            escape(row.unit) or "—",
             printing.show_instant(row.registered_at),
-            due + (" 暂定" if row.provisional else ""),
-            "[red]超期 late[/]" if late else "",
+            _due(row),
+            _late(row, now),
         )
     return table
+
+
+def _order_lines(row: OrderRow, now: datetime) -> tuple[Text, Text]:
+    state = row.state + (f"/{row.closure_kind}" if row.closure_kind else "")
+    old = f" (旧号 {escape(row.old_number)})" if row.old_number else ""
+    where = [state, escape(row.unit) or "—", f"{row.registered_at.astimezone(SHANGHAI):%Y-%m-%d}"]
+    if row.due:
+        where.append(f"到期 {_due(row)}")
+    return (
+        Text.from_markup(f"[bold]{row.number or str(row.id)[:13]}[/]{old}  {escape(row.title)}"),
+        Text.from_markup("  " + " · ".join(where) + (f" {late}" if (late := _late(row, now)) else "")),
+    )
+
+
+def _due(row: OrderRow) -> str:
+    return (f"{printing.show_end(row.due)} {row.due_clock}" if row.due else "—") + (" 暂定" if row.provisional else "")
+
+
+def _late(row: OrderRow, now: datetime) -> str:
+    return "[red]超期 late[/]" if row.overdue_from is not None and row.overdue_from < now else ""
 
 
 # --- do ----------------------------------------------------------------------------------------------------------
@@ -273,19 +351,22 @@ def do_command(
     city: str | None,
     as_json: bool,
 ) -> None:
-    """执行任何命令. ORDER: number, old number or id; `new` to register; or institution, matter:…, call:…
+    """执行任何命令: give a command, about an order or another record.
 
-    Fields are name=value; a value that is JSON is taken as such: days=5, co='[{"unit":"E"}]', attributes.urgency=general.
-    `huiyin commands NAME` shows what a command takes.
+    ORDER: number, old number or id; `new` for what begins a record of its own (register, log_call, issue_unit_notice …);
+    or institution, matter:ID, call:ID.
+
+    Fields are name=value, also within: attributes.urgency=general, applicant.phone=13800000000. A list or a record is
+    written as JSON: co='[{"unit":"E"}]'. `huiyin commands NAME` shows what a command takes.
     """
-    by, given = parse_actor(actor), _fields(command, fields, json_fields)
-    act = msgspec.convert(given, AnyCommand)
+    by = parse_actor(actor)
+    act = importing.read_command(_fields(command, fields, json_fields))
     at = wiring.parse_instant(occurred_at) if occurred_at else None
 
     async def work(ledger: Ledger, shown: Projections) -> None:
         receipt = await ledger.execute(
             act,
-            stream=None if order in ("new", "-") else await stream_of(shown, order),
+            stream=importing.own_stream(act) or (None if order in ("new", "-") else await stream_of(shown, order)),
             actor=by,
             command_id=command_id or f"cli:{secrets.token_hex(12)}",
             origin=Origin.BACKFILL if at is not None else Origin.LIVE,
@@ -301,28 +382,45 @@ def do_command(
 
 
 def _fields(command: str, fields: tuple[str, ...], json_fields: str | None) -> dict[str, Any]:
+    """Return the command's JSON from what was written. Raises SettingError where it was written otherwise."""
     name = command.replace("-", "_")
-    if name not in BY_NAME:
-        near = [known for known in BY_NAME if name.split("_")[0] in known]
-        raise SettingError(f"没有此命令 no such command: {command}; {'、'.join(near) or '见 see: huiyin commands'}")
     try:
-        plain: dict[str, Any] = dict(json.loads(json_fields)) if json_fields else {}
-    except (ValueError, TypeError) as error:
-        raise SettingError(f"--json-fields: 不是 JSON 对象 not a JSON object: {error}") from error
+        plain: Any = json.loads(json_fields) if json_fields else {}
+    except ValueError as error:
+        raise SettingError(f"--json-fields: 不是 JSON not JSON: {error}") from error
+    if not isinstance(plain, dict):
+        raise SettingError("--json-fields: 须为一个 JSON 对象 one JSON object is wanted")
+    act = BY_NAME.get(name)
     for pair in fields:
         path, sign, text = pair.partition("=")
-        if not sign:
+        if not sign or not path:
             raise SettingError(f"写作 write it as field=value: {pair!r}")
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = text
         *parents, last = path.split(".")
         place = plain
         for parent in parents:
             place = place.setdefault(parent, {})
-        place[last] = value
+            if not isinstance(place, dict):
+                raise SettingError(f"{path}: {parent} 已写作单个值 was given as a single value before")
+        if last in place:
+            raise SettingError(f"{path}: 写了两次 was given twice")
+        place[last] = _value(text, None if act is None else type_at(act, path))
     return {**plain, "type": name}
+
+
+def _value(text: str, kind: Any) -> Any:
+    """Return what a written value means: text where the field holds text, JSON where it is that, else a word."""
+    holds = arms(kind)
+    if str in holds or UUID in holds:
+        return None if text == "null" and NoneType in holds else text
+    try:
+        return json.loads(text)
+    except ValueError:
+        pass
+    if datetime in holds:
+        return wiring.parse_instant(text).isoformat()
+    if any(get_origin(arm) in (tuple, list, frozenset) for arm in holds):
+        return [word for word in re.split(r"[,，]\s*", text) if word]  # units=E,F
+    return text
 
 
 def print_receipt(receipt: Receipt, *, dry_run: bool, as_json: bool) -> None:
@@ -372,9 +470,10 @@ def open_command(
     city: str | None,
     as_json: bool,
 ) -> None:
-    """开启密封字段 of one event: all, or those named (content, applicant.name …). Every opening is recorded first.
+    """开启密封字段: open what is sealed in an event, after recording who looked and why.
 
-    An informant's identity needs the private keys of the two persons appointed.
+    STREAM: an order's number or another record; VERSION: the event's # in its history; FIELD: content, applicant.name …,
+    without: all of them. An informant's identity needs the private keys of the two persons appointed.
     """
     by = parse_actor(actor)
     agreed = [_consent(pair) for pair in consents]
@@ -385,9 +484,12 @@ def open_command(
         if not entries:
             raise SettingError(f"没有第 {version} 个事件 no event {version} in {stream}")
         sealed = dict(sealed_fields(entries[0].event))
-        chosen = {name: sealed[name] for name in fields or sealed if name in sealed}
-        if not chosen:
-            raise SettingError(f"没有此密封字段 no such sealed field; 有 there are: {', '.join(sealed) or '—'}")
+        missing = [name for name in fields if name not in sealed]
+        if missing or not sealed:
+            raise SettingError(
+                f"没有此密封字段 no such sealed field: {', '.join(missing) or '—'}; 有 there are: {', '.join(sealed) or '—'}"
+            )
+        chosen = {name: sealed[name] for name in fields or sealed}
         opened = await ledger.open_sealed(
             chosen,
             stream=where,
@@ -430,38 +532,81 @@ def sealed_fields(value: object, path: str = "") -> Iterator[tuple[str, Sealed]]
 
 @click.command("commands")
 @click.argument("name", required=False)
-def commands_command(name: str | None) -> None:
-    """列出全部命令, or what one command takes and who may give it."""
+@json_option
+def commands_command(name: str | None, as_json: bool) -> None:
+    """列出全部命令: all commands, or what one takes and who may give it."""
     if name is None:
+        if as_json:
+            answer([{"name": n, "roles": sorted(BY_NAME[n].roles), "says": _doc(BY_NAME[n])} for n in sorted(BY_NAME)])
+            return
         table = Table(box=None, pad_edge=False)
-        for column in ("命令 command", "角色 roles", "说明"):
+        for column in ("命令 command", "说明", "角色 roles"):
             table.add_column(column, overflow="fold")
         for known in sorted(BY_NAME):
-            act = BY_NAME[known]
-            table.add_row(known, " ".join(sorted(act.roles)), escape((act.__doc__ or "").strip().split("\n")[0]))
+            said = _doc(BY_NAME[known]).partition("\n")[0]
+            table.add_row(known, escape(said), ", ".join(sorted(BY_NAME[known].roles)))
         printing.console().print(table)
         return
-    act = BY_NAME.get(name.replace("-", "_"))
-    if act is None:
-        raise SettingError(f"没有此命令 no such command: {name}; 见 see: huiyin commands")
+    word = name.replace("-", "_")
+    if word not in BY_NAME:
+        importing.read_command({"type": word})  # says what is near
+    act = BY_NAME[word]
+    if as_json:
+        answer({"name": word, "roles": sorted(act.roles), "says": _doc(act), "schema": msgspec.json.schema(act)})
+        return
     out = printing.console()
-    out.print(f"[bold]{name}[/]  {escape((act.__doc__ or '').strip())}")
+    out.print(f"[bold]{word}[/]  {escape(_doc(act))}")
     out.print(f"角色 roles: {', '.join(sorted(act.roles))}")
-    hints = get_type_hints(act, include_extras=False)
     table = Table(box=None, pad_edge=False)
-    for column in ("字段 field", "类型 type", ""):
+    for column in ("字段 field", "", "类型 type"):
         table.add_column(column, overflow="fold")
-    for field in msgspec.structs.fields(act):
-        table.add_row(field.name, escape(type_words(hints[field.name])), "必填 required" if field.required else "")
+    for row in field_rows(act):
+        table.add_row(*(escape(cell) for cell in row))
     out.print(table)
 
 
+def _doc(act: type[Act]) -> str:
+    return (act.__doc__ or "").strip()
+
+
+def field_rows(kind: type[msgspec.Struct], within: str = "") -> Iterator[tuple[str, str, str]]:
+    """Yield the fields of a record: name, whether it must be there, type; records within it one level deep."""
+    hints = get_type_hints(kind)
+    for field in msgspec.structs.fields(kind):
+        hint = hints[field.name]
+        yield f"{within}{field.name}", "必填 required" if field.required else "", type_words(hint)
+        many = any(get_origin(arm) is not None for arm in arms(hint))
+        inner = structs_in(hint)
+        if not within and len(inner) == 1 and len(msgspec.structs.fields(inner[0])) <= 12:
+            yield from field_rows(inner[0], f"  {field.name}{'[…]' if many else ''}.")
+
+
+_WORDS = {
+    str: "文字 text",
+    bool: "true | false",
+    int: "整数 integer",
+    float: "数 number",
+    datetime: "时刻 instant",
+    UUID: "标识 id",
+}
+
+
 def type_words(kind: Any) -> str:
-    """Say a type as its JSON looks: enums by their words."""
-    if isinstance(kind, type):
-        if issubclass(kind, str) and hasattr(kind, "__members__"):
-            return " | ".join(str(member.value) for member in kind.__members__.values())  # type: ignore[attr-defined]
-        if issubclass(kind, datetime):
-            return "instant"
-        return kind.__name__
-    return str(kind).replace("typing.", "").replace("domain.terms.", "").replace("domain.", "")
+    """Say a type as its JSON is written: words that may stand there, lists, records by their names."""
+    said: list[str] = []
+    for arm in arms(kind):
+        inner = get_args(arm)
+        if arm is NoneType or (arm is Sealed and str in arms(kind)):
+            continue
+        if words := words_of(arm) if get_origin(arm) is None else ():
+            said.append(" | ".join(words))
+        elif get_origin(arm) is dict:
+            said.append(f"{{{type_words(inner[0])}: {type_words(inner[1])}}}")
+        elif inner:
+            said.append(f"[{type_words(inner[0])}, …]")
+        elif arm is date:
+            said.append("日期 date")
+        else:
+            said.append(_WORDS.get(arm, getattr(arm, "__name__", str(arm))))
+    sealed = " (密封 sealed)" if Sealed in arms(kind) else ""
+    return " | ".join(dict.fromkeys(said)) + sealed

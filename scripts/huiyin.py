@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
+import re
 import sys
 from collections.abc import Sequence
 from datetime import date
@@ -15,17 +18,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from domain.calendar import CalendarError, load_calendar
 from domain.institution import (
     ApproveCalendar,
+    ApproveOutage,
     ApprovePolicy,
+    CalendarProposed,
     HashAlgorithm,
+    OutageProposed,
     ProposeCalendar,
     ProposePolicy,
     RejectCalendar,
+    RejectOutage,
     RejectPolicy,
 )
 from domain.ledger import Ledger, Receipt
 from domain.policy import PolicyError
 from domain.refusals import Refusal
-from domain.terms import Act, Actor
+from domain.terms import Act, Actor, Fact
 from projections.answers import PROJECTIONS, DueChange, Projections
 from scripts import demo, desk, embedded, importing, lawbook, printing, wiring
 from scripts.desk import as_option, city_option, json_option, with_city
@@ -34,7 +41,7 @@ from scripts.wiring import SettingError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option("0.1.0", prog_name="huiyin 回音")
+@click.version_option("0.1.0", prog_name="huiyin 回音", help="版本 show the version and exit.")
 def huiyin() -> None:
     """回音: 12345热线办件账本。 The case ledger of a 12345 government hotline.
 
@@ -44,8 +51,13 @@ def huiyin() -> None:
     \b
     先试 first:  huiyin demo
     建账 found:  huiyin init chengdu --policy S1 --parent SC-2025 --name 成都
-    查看 look:   huiyin list · huiyin show ORDER · huiyin due --policy S0 --clock handle --class consult --at '2025-03-04 10:00'
+    查看 look:   huiyin list · huiyin show ORDER
+    计算 count:  huiyin due --policy S0 --clock handle --class consult --at '2025-03-04 10:00'
     """
+
+
+_Approval = ApproveCalendar | ApproveOutage | ApprovePolicy
+_Rejection = RejectCalendar | RejectOutage | RejectPolicy
 
 
 def command_id(*parts: str) -> str:
@@ -82,9 +94,19 @@ def init_command(
     hash_name: str,
     as_json: bool,
 ) -> None:
-    """建账: make a city's ledger, with its policy, the overlays and every shipped calendar."""
+    """建账: make a city's ledger.
+
+    With its policy, the overlays and every shipped calendar. CITY: lower-case letters, digits and underscores.
+    """
+    wiring.check_city(city)
+    if code is not None and not re.fullmatch("[A-Z]{2,6}", code):
+        raise SettingError(f"--code: 2 至 6 个大写字母 two to six capital letters: {code!r}")
     pack = wiring.completed(policy_name, parents)
     start = wiring.parse_instant(since) if since else None
+    if pack.overlay:
+        raise SettingError(
+            f"{pack.id}: 叠加规则不能单独作为城市政策 an overlay applies beside a policy, it is none itself"
+        )
     letters = code or ("".join(c for c in city.upper() if c.isalpha())[:6] or "HY").ljust(2, "X")
     packs = [(pack, start), *((wiring.read_pack(overlay), None) for overlay in wiring.OVERLAYS)]
     receipt = desk.run_async(
@@ -114,7 +136,9 @@ def init_command(
     "--assume-policy", "assume", metavar="PACK", help="推定适用 run history under a pack outside its validity."
 )
 @click.option(
-    "--rejects", type=click.Path(path_type=Path), help="退回文件 where refused rows go; without: FILE.rejects.jsonl"
+    "--rejects",
+    type=click.Path(path_type=Path),
+    help="退回文件 where refused rows go; without: FILE.rejects.jsonl beside it.",
 )
 @click.option("--dry-run", is_flag=True, help="只试不写 check every row, write nothing.")
 @city_option
@@ -128,27 +152,35 @@ def import_command(
     city: str | None,
     as_json: bool,
 ) -> None:
-    """导入: a case script (commands, every guard holds) or an old system's table (facts, through a mapping).
+    """导入: bring cases in, from a case script or an old system's table.
 
-    A bad row never stops it: it goes to the rejects file with line number and reason. Importing the same file again
-    adds nothing.
+    A case script (JSON Lines) holds commands, and every guard holds; a table (CSV, with --mapping) holds facts that
+    another system recorded. A bad row never stops it: it goes to the rejects file with line number and reason.
+    Importing the same file again adds nothing, so an interrupted import goes on when it is given again. A table's row
+    is known by its old number: a corrected table brings in only what was not there yet; a corrected script is another
+    script.
     """
-    where = rejects or Path(f"{file.name}.rejects.jsonl")
+    where = rejects or file.with_name(f"{file.name}.rejects.jsonl")
+    if assume is not None and mapping is None:
+        raise click.UsageError("--assume-policy 只用于 --mapping goes with --mapping only")
+    read = importing.read_mapping(mapping) if mapping is not None else None
+    told = [0, 0]
 
     async def work(ledger: Ledger, shown: Projections) -> importing.Summary:
         with _bar(f"导入 importing {file.name}") as bar:
             task = bar.add_task("", total=None)
 
             def progress(done: int, total: int) -> None:
+                told[:] = done, total
                 bar.update(task, completed=done, total=total)
 
-            if mapping is None:
+            if read is None:
                 summary = await importing.import_script(ledger, file, rejects=where, dry_run=dry_run, progress=progress)
             else:
                 summary = await importing.import_table(
                     ledger,
                     file,
-                    importing.read_mapping(mapping),
+                    read,
                     assume=assume,
                     rejects=where,
                     dry_run=dry_run,
@@ -157,7 +189,14 @@ def import_command(
         await desk.caught_up(shown)
         return summary
 
-    summary = with_city(city, work, follow=False)
+    try:
+        summary = with_city(city, work, follow=False)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        _say_resumable(told, "已中断 interrupted")
+        sys.exit(130)
+    except importing.Stopped as error:
+        _say_resumable(told, str(error))
+        sys.exit(1)
     if as_json:
         answer(summary)
     else:
@@ -172,8 +211,17 @@ def _bar(title: str) -> Progress:
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        console=printing.console(stderr=True),
+        console=(out := printing.console(stderr=True)),
         transient=True,
+        disable=not out.is_terminal,
+    )
+
+
+def _say_resumable(told: Sequence[int], why: str) -> None:
+    done, total = told
+    click.echo(f"✗ {why}: 已处理 done {done}/{total or '?'} 行 lines", err=True)
+    click.echo(
+        "  已导入的保留不变; 再次执行同一命令即可接续 what was imported stays: give the same command to go on", err=True
     )
 
 
@@ -194,8 +242,28 @@ def print_summary(summary: importing.Summary) -> None:
         click.echo(f"  {count:6d}  {code}")
     for label, number in list(summary.orders.items())[:20]:
         click.echo(f"  {label} → {number}")
+    if len(summary.orders) > 20:
+        click.echo(f"  … 共 {len(summary.orders)} 件 orders in all; 见 see: huiyin list")
+    _print_reconciliation(summary.reconciliation)
     if summary.rejects_file:
         click.echo(f"  退回文件 rejects: {summary.rejects_file}")
+
+
+def _print_reconciliation(compared: Sequence[importing.Reconciled]) -> None:
+    """Say how the old system's rows and our orders compare: whole by month and state, the largest units."""
+    for by, title in (
+        ("month", "按月 by month"),
+        ("unit", "按单位 by unit"),
+        ("state", "按状态 by state: 原 old → 现 new"),
+    ):
+        rows = [(one.name, one.rows, one.orders) for one in compared if one.by == by]
+        shown = rows if by != "unit" or len(rows) <= 12 else rows[:11]
+        if len(shown) < len(rows):
+            rest = rows[len(shown) :]
+            shown = [*shown, (f"其余 {len(rest)} 个 others", sum(r[1] for r in rest), sum(r[2] for r in rest))]
+        if shown:
+            columns = ("", "原系统 old rows", "本账本 orders here")
+            printing.console().print(printing.counts(f"对账 {title}", shown, columns))
 
 
 # --- publishing --------------------------------------------------------------------------------------------------
@@ -203,17 +271,17 @@ def print_summary(summary: importing.Summary) -> None:
 
 @click.group("calendar")
 def calendar_group() -> None:
-    """日历: show a year; propose one's publication or revision."""
+    """日历: show a year, propose its publication or revision."""
 
 
 @calendar_group.command("show")
-@click.argument("year", type=int)
-@click.option("--known-at", metavar="T", help="当时所知 as it was known at T (with --city, or from the shipped files).")
+@click.argument("year", type=click.IntRange(1990, 2100))
+@click.option("--known-at", metavar="T", help="当时所知 as it was known at T.")
 @click.option("--files", is_flag=True, help="只看随软件提供的文件 the shipped files, no ledger.")
 @city_option
 @json_option
 def calendar_show(year: int, known_at: str | None, files: bool, city: str | None, as_json: bool) -> None:
-    """显示一年: working days, days off, make-up days, and the notice they come from."""
+    """显示一年: working days, days off, make-up days, the notice."""
     at = wiring.parse_instant(known_at) if known_at else None
 
     async def work(ledger: Ledger, _: Projections) -> None:
@@ -221,7 +289,7 @@ def calendar_show(year: int, known_at: str | None, files: bool, city: str | None
         answer(lawbook.year_as_data(calendar, year)) if as_json else lawbook.print_year(calendar, year)
 
     if files:
-        calendar = lawbook.calendar_from_files()
+        calendar = lawbook.calendar_from_files(at)
         answer(lawbook.year_as_data(calendar, year)) if as_json else lawbook.print_year(calendar, year)
         return
     with_city(city, work, follow=False)
@@ -231,14 +299,38 @@ def calendar_show(year: int, known_at: str | None, files: bool, city: str | None
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @as_option
 @city_option
-def calendar_publish(file: Path, actor: str, city: str | None) -> None:
-    """提出公布或修订一年的日历: proposes the newest year in FILE; `approve` by a second person publishes it."""
+@json_option
+def calendar_publish(file: Path, actor: str, city: str | None, as_json: bool) -> None:
+    """提出公布一年的日历: propose a year's publication.
+
+    The newest year in FILE is proposed; `huiyin approve` by a second person publishes it.
+    """
+    _propose_calendar(file, actor, city, as_json=as_json)
+
+
+@calendar_group.command("revise")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@as_option
+@city_option
+@json_option
+def calendar_revise(file: Path, actor: str, city: str | None, as_json: bool) -> None:
+    """提出修订一年的日历: propose a year's next version.
+
+    The newest version in FILE is proposed; `huiyin approve` by a second person publishes it.
+    """
+    _propose_calendar(file, actor, city, as_json=as_json)
+
+
+def _propose_calendar(file: Path, actor: str, city: str | None, *, as_json: bool) -> None:
     by = desk.parse_actor(actor)
-    year = load_calendar(file.read_text(encoding="utf-8"), file.name)[-1]
-    _propose(city, ProposeCalendar(calendar=year), by)
+    years = load_calendar(wiring.read_text(file), file.name)
+    if not years:
+        raise SettingError(f"文件中没有日历 no calendar in the file: {file}")
 
+    async def work(ledger: Ledger, _: Projections) -> None:
+        await _proposed(ledger, ProposeCalendar(calendar=years[-1]), by, as_json=as_json)
 
-calendar_group.add_command(calendar_publish, "revise")
+    with_city(city, work, follow=False)
 
 
 @click.command("publish")
@@ -248,10 +340,20 @@ calendar_group.add_command(calendar_publish, "revise")
 @click.option("--replaces", metavar="PACK", help="替代 the pack in force that it ends.")
 @as_option
 @city_option
+@json_option
 def policy_publish(
-    name: str, parents: tuple[str, ...], since: str | None, replaces: str | None, actor: str, city: str | None
+    name: str,
+    parents: tuple[str, ...],
+    since: str | None,
+    replaces: str | None,
+    actor: str,
+    city: str | None,
+    as_json: bool,
 ) -> None:
-    """提出公布一份政策: proposes it; `approve` by a second person publishes it."""
+    """提出公布一份政策: propose a policy's publication.
+
+    NAME: a shipped policy or a TOML file. `huiyin approve` by a second person publishes it.
+    """
     by, pack = desk.parse_actor(actor), wiring.completed(name, parents)
     start: date | None = wiring.parse_instant(since).date() if since else None
 
@@ -261,21 +363,17 @@ def policy_publish(
         if replaces and ended is None:
             raise SettingError(f"没有公布过此政策 never published: {replaces}")
         act = ProposePolicy(pack=pack, valid_from=start, replaces=ended)
-        await _proposed(ledger, act, by)
+        await _proposed(ledger, act, by, as_json=as_json)
 
     with_city(city, work, follow=False)
 
 
-def _propose(city: str | None, act: Act, by: Actor) -> None:
-    async def work(ledger: Ledger, _: Projections) -> None:
-        await _proposed(ledger, act, by)
-
-    with_city(city, work, follow=False)
-
-
-async def _proposed(ledger: Ledger, act: Act, by: Actor) -> None:
+async def _proposed(ledger: Ledger, act: Act, by: Actor, *, as_json: bool) -> None:
     receipt = await ledger.execute(act, stream="institution", actor=by, command_id=command_id("propose"))
     law = await ledger.law()
+    if as_json:
+        answer({"proposal": law.proposals, "position": receipt.first_position})
+        return
     click.echo(f"✓ 已提出 proposed: 第 {law.proposals} 号 number {law.proposals} (位置 {receipt.first_position})")
     click.echo(f"  由另一人批准 a second person approves: huiyin approve {law.proposals} --as USER/admin@HOTLINE")
 
@@ -285,8 +383,12 @@ async def _proposed(ledger: Ledger, act: Act, by: Actor) -> None:
 @click.option("--reject", "words", metavar="REASON", help="不同意, 附理由 reject it, with the reason.")
 @as_option
 @city_option
-def approve_command(number: int, words: str | None, actor: str, city: str | None) -> None:
-    """批准或驳回一项提案; a calendar's approval lists the orders whose due instant changed."""
+@json_option
+def approve_command(number: int, words: str | None, actor: str, city: str | None, as_json: bool) -> None:
+    """批准或驳回一项提案: decide what somebody else proposed.
+
+    A calendar, a policy or an outage. The approval lists the orders whose due instant changed.
+    """
     by = desk.parse_actor(actor)
 
     async def work(ledger: Ledger, shown: Projections) -> None:
@@ -297,20 +399,30 @@ def approve_command(number: int, words: str | None, actor: str, city: str | None
             raise SettingError(
                 f"没有待批的第 {number} 号 nothing pending under {number}; 待批 pending: {waiting or '—'}"
             )
-        about_calendar = "Calendar" in type(proposal.content).__name__
-        act: Act
-        if words is not None:
-            reject = RejectCalendar if about_calendar else RejectPolicy
-            act = reject(proposal=number, reason=words)
-        else:
-            act = (ApproveCalendar if about_calendar else ApprovePolicy)(proposal=number)
+        approve, reject = _ways(proposal.content)
+        act = approve(proposal=number) if words is None else reject(proposal=number, reason=words)
         receipt = await ledger.execute(act, stream="institution", actor=by, command_id=command_id("approve"))
-        _decided(receipt)
-        if about_calendar and words is None:
-            _print_changes((await shown.due_changes_at(receipt.first_position)).rows)
         await desk.caught_up(shown)
+        changes = (await shown.due_changes_at(receipt.first_position)).rows if words is None else []
+        if as_json:
+            answer({"proposal": number, "events": [desk.as_data(e) for e in receipt.events], "changed_dues": changes})
+            return
+        _decided(receipt)
+        if words is None and approve is not ApprovePolicy:
+            _print_changes(changes)
 
     with_city(city, work)
+
+
+def _ways(content: Fact) -> tuple[type[_Approval], type[_Rejection]]:
+    """Return how a proposal is approved and rejected."""
+    match content:
+        case CalendarProposed():
+            return ApproveCalendar, RejectCalendar
+        case OutageProposed():
+            return ApproveOutage, RejectOutage
+        case _:
+            return ApprovePolicy, RejectPolicy
 
 
 def _decided(receipt: Receipt) -> None:
@@ -339,7 +451,10 @@ def _print_changes(changes: Sequence[DueChange]) -> None:
 @city_option
 @json_option
 def rebuild_command(names: tuple[str, ...], compare: bool, city: str | None, as_json: bool) -> None:
-    """重建投影 from the first event, then switch to it: all of them, or those named. The old one serves meanwhile."""
+    """重建投影: make tables again from the first event.
+
+    All of them, or those named; then switch to the new ones. The old ones serve meanwhile.
+    """
 
     async def work(_: Ledger, shown: Projections) -> None:
         with _bar("重建 rebuilding") as bar:
@@ -363,7 +478,7 @@ def rebuild_command(names: tuple[str, ...], compare: bool, city: str | None, as_
 @city_option
 @json_option
 def status_command(city: str | None, as_json: bool) -> None:
-    """状态: where the ledger stands and how far each table has followed."""
+    """状态: where the ledger stands, how far each table followed."""
 
     async def work(ledger: Ledger, shown: Projections) -> None:
         position, at = await ledger.head()
@@ -384,7 +499,10 @@ def status_command(city: str | None, as_json: bool) -> None:
 @city_option
 @json_option
 def verify_command(city: str | None, as_json: bool) -> None:
-    """核验: compute every leaf again and compare; exit code 1 if anything does not add up."""
+    """核验: compute every leaf again and compare.
+
+    Exit code 1 if anything does not add up, with the position where.
+    """
 
     async def work(ledger: Ledger, _: Projections) -> int:
         findings = await ledger.verify_all()
@@ -408,7 +526,10 @@ def verify_command(city: str | None, as_json: bool) -> None:
 )
 @city_option
 def appoint_command(person: str, key: Path, city: str | None) -> None:
-    """指定双人之一: one of the two persons who together open an informant's identity. Their private key is theirs alone."""
+    """指定双人之一: appoint one of the two who open an informant's identity.
+
+    Their private key is written to a file of their own, and is theirs alone.
+    """
 
     async def named() -> str:
         return await desk.the_city(wiring_database, city)
@@ -420,7 +541,10 @@ def appoint_command(person: str, key: Path, city: str | None) -> None:
 
 @huiyin.command("stop")
 def stop_command() -> None:
-    """停止内置数据库 the embedded PostgreSQL keeps running between commands; this stops it."""
+    """停止内置数据库: stop the embedded PostgreSQL.
+
+    It keeps running between commands; the next one starts it again.
+    """
     stopped = embedded.stop(embedded.home(wiring.environment()))
     click.echo("✓ 已停止 stopped" if stopped else "没有在运行 it was not running")
 
@@ -441,24 +565,34 @@ for command in (
     huiyin.add_command(command)
 
 
-def main() -> None:
-    """Run the command line; errors that people can mend are sentences, not traces."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; errors that people can mend are sentences, not traces.
+
+    Exit codes: 0 done; 1 refused, invalid, or something was found; 2 the command line is wrong; 70 an error inside the
+    program; 130 interrupted.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show Chinese is no error
     try:
-        huiyin.main(standalone_mode=False)
+        if any("\udc80" <= letter <= "\udcff" for word in words for letter in word):
+            raise click.UsageError("参数不是 UTF-8 an argument is not UTF-8")
+        huiyin.main(words, prog_name="huiyin", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except click.Abort:
+    except (click.Abort, KeyboardInterrupt):
         click.echo("已中止 aborted", err=True)
         sys.exit(130)
-    except (Refusal, PolicyError, CalendarError, SettingError, importing.BadSource, embedded.NoDatabase) as error:
+    except _MENDABLE as error:
         click.echo(f"✗ {error}", err=True)
         sys.exit(1)
     except msgspec.ValidationError as error:
         click.echo(f"✗ 内容不合格式 invalid: {error}", err=True)
         sys.exit(1)
-    except psycopg.OperationalError as error:
-        click.echo(f"✗ 数据库 database: {error}", err=True)
+    except psycopg.Error as error:
+        click.echo(f"✗ 数据库 database: {str(error).strip()}", err=True)
         sys.exit(1)
     except Exception as error:
         if wiring.debugging():
@@ -466,6 +600,18 @@ def main() -> None:
         click.echo(f"✗ 程序内部错误 an error inside the program: {type(error).__name__}: {error}", err=True)
         click.echo("  设 HUIYIN_DEBUG=1 重试可见详情 run again with HUIYIN_DEBUG=1 for the details", err=True)
         sys.exit(70)
+
+
+_MENDABLE = (
+    Refusal,
+    PolicyError,
+    CalendarError,
+    SettingError,
+    importing.BadSource,
+    importing.Stopped,
+    embedded.NoDatabase,
+    OSError,  # a file or a socket that is not there, not allowed, or full
+)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import msgspec
 from rich.markup import escape
 from rich.table import Table
 
-from domain.calendar import Calendar, DayKind
+from domain.calendar import Calendar, DayKind, known
 from domain.clocks import Clock
 from domain.explanation import explain, limit_words
 from domain.policy import LimitSource, Pack, PolicyError, Rules, digest, rules
@@ -64,7 +64,7 @@ def due_clock(bound: Rules, clock: str, of_class: str | None, at: datetime, cale
     "--at", "start", required=True, help="起算时刻 the starting instant, Shanghai's time: '2025-03-04 10:00'."
 )
 @click.option("--peak", is_flag=True, help="话务集中 registered inside a declared peak.")
-@click.option("--json", "as_json", is_flag=True, help="JSON for programs.")
+@click.option("--json", "as_json", is_flag=True, help="供程序读取 JSON for programs.")
 def due_command(
     policy_name: str, parents: tuple[str, ...], clock: str, of_class: str | None, start: str, peak: bool, as_json: bool
 ) -> None:
@@ -93,13 +93,13 @@ def due_command(
 
 @click.group("policy")
 def policy_group() -> None:
-    """政策: the shipped rules (list, show, check); publish and approve need a city (huiyin do)."""
+    """政策: list, show and check the shipped rules; propose one for a city."""
 
 
 @policy_group.command("list")
-@click.option("--json", "as_json", is_flag=True, help="JSON for programs.")
+@click.option("--json", "as_json", is_flag=True, help="供程序读取 JSON for programs.")
 def policy_list(as_json: bool) -> None:
-    """列出随软件提供的政策."""
+    """列出随软件提供的政策: id, version, title, validity, how many clocks."""
     packs = wiring.read_packs()
     if as_json:
         answer([{"id": p.id, "version": p.version, "title": p.title, "digest": digest(p)} for p in packs.values()])
@@ -108,7 +108,7 @@ def policy_list(as_json: bool) -> None:
     for column in ("代码 id", "版本 version", "名称 title", "施行 from", "时限数 clocks", "摘要 digest"):
         table.add_column(column)
     for pack in packs.values():
-        since = str(pack.effective_from)
+        since = str(pack.effective_from or "未载明 not stated")
         table.add_row(pack.id, pack.version, pack.title, since, str(len(pack.clocks)), digest(pack)[7:19])
     printing.console().print(table)
 
@@ -117,9 +117,9 @@ def policy_list(as_json: bool) -> None:
 @click.argument("name")
 @click.option("--parent", "parents", multiple=True, help="上位规则 a policy whose content fills the gaps.")
 @click.option("--own", is_flag=True, help="只看本文件 the file alone, gaps not filled.")
-@click.option("--json", "as_json", is_flag=True, help="JSON for programs.")
+@click.option("--json", "as_json", is_flag=True, help="供程序读取 JSON for programs.")
 def policy_show(name: str, parents: tuple[str, ...], own: bool, as_json: bool) -> None:
-    """显示一份政策: 类别、时限、选项、后果, 各附依据."""
+    """显示一份政策: its classes, clocks and options, each with its citation."""
     pack = wiring.read_pack(name) if own else wiring.completed(name, parents)
     if as_json:
         answer(pack)
@@ -135,13 +135,13 @@ def _print_pack(pack: Pack) -> None:
     for note in pack.notes:
         out.print(f"  [yellow]注 note[/] {escape(note)}")
     classes = Table(title="类别 classes", title_justify="left", box=None, pad_edge=False)
-    for column in ("类别", "名称", "依据"):
+    for column in ("类别 class", "名称 title", "依据 basis"):
         classes.add_column(column, overflow="fold")
     for c in pack.classes:
         classes.add_row(c.name, c.title, escape(printing.show_citation(c.basis)))
     out.print(classes)
     clocks = Table(title="时限 clocks", title_justify="left", box=None, pad_edge=False)
-    for column in ("时限", "起算 → 停止", "时限 limit", "依据"):
+    for column in ("时限 clock", "起算 → 停止 from → to", "期限 limit", "依据 basis"):
         clocks.add_column(column, overflow="fold")
     for rule in pack.clocks:
         figures = [
@@ -158,7 +158,7 @@ def _print_pack(pack: Pack) -> None:
         )
     out.print(clocks)
     options = Table(title="选项 options", title_justify="left", box=None, pad_edge=False)
-    for column in ("选项", "取值", "依据"):
+    for column in ("选项 option", "取值 value", "依据 basis"):
         options.add_column(column, overflow="fold")
     for option in pack.options:
         value = msgspec.json.encode(option.value).decode()
@@ -169,7 +169,10 @@ def _print_pack(pack: Pack) -> None:
 @policy_group.command("check")
 @click.argument("files", nargs=-1, required=True)
 def policy_check(files: tuple[str, ...]) -> None:
-    """检查政策文件: says where it does not load; exit code 1 if any does not."""
+    """检查政策文件: say whether they load, and where they do not.
+
+    FILES: TOML files or shipped policies. Exit code 1 if any does not load.
+    """
     failed = False
     for name in files:
         try:
@@ -190,6 +193,7 @@ def policy_check(files: tuple[str, ...]) -> None:
 def print_year(calendar: Calendar, year: int) -> None:
     """Print a year as months of days: working, off, made up, with the notice it comes from."""
     out = printing.console()
+    half = 16 if out.width < 140 else 31  # days in a line
     published = calendar.published(year)
     if published is None:
         out.print(
@@ -216,14 +220,17 @@ def print_year(calendar: Calendar, year: int) -> None:
                 style, mark = "dim", "."
             cells.append(f"[{style}]{today.day:2d}{mark}[/]")
             day += 1
-        out.print(f"{month:2d}月 " + " ".join(cells))
+        out.print(f"{month:2d}月 " + " ".join(cells[:half]))
+        if cells[half:]:
+            out.print("     " + " ".join(cells[half:]))
     marks = "[white on red] x [/] 放假 off  [black on yellow] + [/] 调休上班 make-up  [dim] . [/] 周末 weekend"
     out.print(f"工作日 working days: {working}   {marks}")
 
 
-def calendar_from_files() -> Calendar:
-    """Return the newest calendar of the shipped files."""
-    return Calendar(wiring.read_calendars())
+def calendar_from_files(at: datetime | None = None) -> Calendar:
+    """Return the calendar of the shipped files, the newest or as it was known at an instant."""
+    years = wiring.read_calendars()
+    return Calendar(years if at is None else known(years, at))
 
 
 def year_as_data(calendar: Calendar, year: int) -> dict[str, Any]:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import msgspec
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -22,6 +24,7 @@ from domain.explanation import STATUS_WORDS, Explanation, MoveExplained
 from domain.policy import Pack
 from domain.state import WorkOrder
 from domain.terms import SHANGHAI, Citation, Entry, Fact, Origin
+from scripts import wiring
 
 _WEEKDAYS = "一二三四五六日"
 _COLOURS = {
@@ -88,6 +91,9 @@ def show_citation(citation: Citation) -> str:
     return f"《{citation.text}》{citation.article}{source}{note}"
 
 
+_NOTHING: tuple[Any, ...] = (None, "", [], {}, ())
+
+
 def _plain(value: Any) -> str:
     if isinstance(value, dict):
         return _plain_record(value)
@@ -105,22 +111,32 @@ def _plain_record(value: dict[str, Any]) -> str:
         return "▒▒▒"
     if names == {"pack", "digest"}:
         return str(value["pack"])
+    if {"id", "version", "clocks"} <= names:  # a policy, whole
+        return f"{value['id']} {value['version']} 《{value.get('title', '')}》"
+    if {"year", "known_from", "basis"} <= names:  # a year's calendar, whole
+        return f"{value['year']}年第{value.get('version', 1)}版"
     if "text" in names and names <= {"text", "article", "source", "quote", "reading", "note"}:
         return f"《{value['text']}》{value.get('article', '')}"
     if names and names <= {"amount", "unit", "until"}:
         return " ".join(str(v) for v in value.values())
-    return "{" + ", ".join(f"{k}: {_plain(v)}" for k, v in value.items() if v not in ("", [], {}, None)) + "}"
+    return "{" + ", ".join(f"{k}: {_plain(v)}" for k, v in value.items() if v not in _NOTHING) + "}"
 
 
 def event_details(event: Fact) -> str:
     """Show an event's fields in one line; sealed ones as ▒▒▒."""
     plain = msgspec.to_builtins(event)
     plain.pop("type", None)
-    return " · ".join(f"{name}={_plain(value)}" for name, value in plain.items() if value not in (None, "", [], {}))
+    return " · ".join(f"{name}={_plain(value)}" for name, value in plain.items() if value not in _NOTHING)
 
 
-def timeline(entries: Sequence[Entry], *, corrections: dict[int, str] | None = None) -> Table:
-    """Show a history: version, position, instant, what happened, who did it."""
+def timeline(entries: Sequence[Entry], *, corrections: dict[int, str] | None = None) -> RenderableType:
+    """Show a history: version, position, instant, what happened, who did it. On a narrow terminal two lines each."""
+    rows = [_entry_cells(entry, before, corrections or {}) for before, entry in pairwise((None, *entries))]
+    if console().width < NARROW:
+        return Group(
+            Text("办理过程 history", style="italic"),
+            *(line for cells in rows for line in _entry_lines(*cells)),
+        )
     table = Table(title="办理过程 history", title_justify="left", show_lines=False, pad_edge=False, box=None)
     table.add_column("#", justify="right", style="dim")
     table.add_column("位置 pos", justify="right", style="dim")
@@ -128,21 +144,35 @@ def timeline(entries: Sequence[Entry], *, corrections: dict[int, str] | None = N
     table.add_column("事件 event", no_wrap=True, style="bold")
     table.add_column("操作人 by", no_wrap=True)
     table.add_column("内容 details", overflow="fold")
-    told = ""  # the commit whose numbers were shown: they belong to all of its events
-    for entry in entries:
-        at = show_instant(entry.at)
-        if entry.origin is not Origin.LIVE:
-            at += " ᴵ" if entry.origin is Origin.IMPORT else " ᴮ"
-        by = f"{entry.actor.user}/{entry.actor.role}" + (f"@{entry.actor.unit}" if entry.actor.unit else "")
-        details = escape(event_details(entry.event))
-        numbers = " ".join(f"{journal} № {', '.join(map(str, given))}" for journal, given in entry.numbers.items())
-        if numbers and entry.command_id != told:
-            details += f" [cyan]{escape(numbers)}[/]"
-        if corrections and entry.version in corrections:
-            details += f" [yellow]更正 corrected: {escape(corrections[entry.version])}[/]"
-        told = entry.command_id
-        table.add_row(str(entry.version), str(entry.position or "—"), at, event_title(entry.event), escape(by), details)
+    for cells in rows:
+        table.add_row(*cells)
     return table
+
+
+def _entry_cells(
+    entry: Entry | None, before: Entry | None, corrections: dict[int, str]
+) -> tuple[str, str, str, str, str, str]:
+    assert entry is not None
+    at = show_instant(entry.at)
+    if entry.origin is not Origin.LIVE:
+        at += " ᴵ" if entry.origin is Origin.IMPORT else " ᴮ"
+    by = f"{entry.actor.user}/{entry.actor.role}" + (f"@{entry.actor.unit}" if entry.actor.unit else "")
+    details = escape(event_details(entry.event))
+    numbers = " ".join(f"{journal} № {', '.join(map(str, given))}" for journal, given in entry.numbers.items())
+    # A commit's numbers belong to all of its events: they are shown with the first.
+    if numbers and (before is None or before.command_id != entry.command_id):
+        details += f" [cyan]{escape(numbers)}[/]"
+    if entry.version in corrections:
+        details += f" [yellow]更正 corrected: {escape(corrections[entry.version])}[/]"
+    position = str(entry.position or "—")
+    return str(entry.version), position, at, event_title(entry.event), escape(by), details
+
+
+def _entry_lines(
+    version: str, position: str, at: str, title: str, by: str, details: str
+) -> tuple[RenderableType, RenderableType]:
+    head = Text.from_markup(f"[dim]#{version}[/] {at} [bold]{title}[/] {by} [dim]位置 {position}[/]")
+    return head, Padding(Text.from_markup(details), (0, 0, 0, 3))
 
 
 def day_steps(steps: Iterable[DayStep]) -> str:
@@ -224,15 +254,16 @@ def explanation(explained: Explanation, clock: Clock, now: datetime) -> Panel:
     return Panel(rows, title=title, subtitle=f"[{_COLOURS[status]}]{verdict}[/]", title_align="left")
 
 
-def clocks_table(found: Sequence[Clock], now: datetime) -> Table:
-    """Show every clock of a case, a line each."""
+def clocks_table(found: Sequence[Clock], now: datetime) -> RenderableType:
+    """Show every clock of a case, a line each; on a narrow terminal two lines."""
+    if console().width < NARROW:
+        return Group(
+            Text("时限 clocks", style="italic"), *(line for clock in found for line in _clock_lines(clock, now))
+        )
     table = Table(title="时限 clocks", title_justify="left", box=None, pad_edge=False)
     for column in ("时限 clock", "项 key", "责任 unit", "起算 start", "到期 due", "停止 stop", "状态 status"):
         table.add_column(column, no_wrap=True)
     for clock in found:
-        status = clock.status(now)
-        late = clock.late_by(now)
-        words = STATUS_WORDS[status][0] + (f" {show_span(late)}" if late is not None else "")
         end = clock.stop or clock.cancel
         table.add_row(
             f"{clock.rule.title} {clock.name}",
@@ -241,9 +272,26 @@ def clocks_table(found: Sequence[Clock], now: datetime) -> Table:
             show_instant(clock.start.at),
             show_end(clock.due) + (" 暂定" if clock.provisional else ""),
             show_instant(end.at) if end is not None else "—",
-            f"[{_COLOURS[status]}]{words}[/]",
+            _clock_status(clock, now),
         )
     return table
+
+
+def _clock_status(clock: Clock, now: datetime) -> str:
+    status, late = clock.status(now), clock.late_by(now)
+    words = " ".join(STATUS_WORDS[status]) + (f" {show_span(late)}" if late is not None else "")
+    return f"[{_COLOURS[status]}]{words}[/]"
+
+
+def _clock_lines(clock: Clock, now: datetime) -> tuple[Text, Text]:
+    end = clock.stop or clock.cancel
+    due = show_end(clock.due) + (" 暂定" if clock.provisional else "")
+    stop = f" · 止 {show_instant(end.at)}" if end is not None else ""
+    unit = escape(clock.unit) or "热线"
+    return (
+        Text.from_markup(f"[bold]{clock.rule.title} {clock.name}[/] {clock.key} {unit} {_clock_status(clock, now)}"),
+        Text.from_markup(f"   起 {show_instant(clock.start.at)}{stop} · 到期 {due}"),
+    )
 
 
 def order_head(order: WorkOrder, pack: Pack) -> Panel:
@@ -306,9 +354,13 @@ def counts(title: str, rows: Iterable[Sequence[object]], columns: Sequence[str])
     return Group(Text(title, style="italic"), table)
 
 
+NARROW = 120
+"""Columns below which a table's rows are written as two lines each."""
+
+
 def console(*, stderr: bool = False) -> Console:
-    """Return the terminal; wide enough for tables when the output is a file or a pipe."""
+    """Return the terminal; wide enough for tables when the output is a file or a pipe, unless COLUMNS says how wide."""
     out = Console(stderr=stderr, highlight=False)
-    if not out.is_terminal:
+    if not out.is_terminal and not wiring.environment().get("COLUMNS", "").isdecimal():
         out = Console(stderr=stderr, highlight=False, width=160)
     return out

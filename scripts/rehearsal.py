@@ -12,6 +12,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
 
+import msgspec
+
 from domain import institution, order
 from domain.context import Context
 from domain.journals import series
@@ -20,7 +22,8 @@ from domain.law import Law
 from domain.ledger import Ledger, Receipt
 from domain.policy import Pack
 from domain.proposing import events_of
-from domain.refusals import NotForThisStream, TimeGoesBack
+from domain.refusals import NotForThisStream, Refusal, TextNotStorable, TimeGoesBack, TwoPersonsNotAppointed
+from domain.sealing import Survey
 from domain.terms import Act, Actor, Entry, Fact, Number, Origin, Step, To
 from scripts import wiring
 
@@ -87,7 +90,7 @@ class Rehearsal:
             self.laws.append((self.now, await self.source.law()))
             self.position, _ = await self.source.head()
         for stream in streams:
-            if stream not in self.histories and stream != institution.STREAM:
+            if stream not in self.histories:
                 self.histories[stream] = await self.source.history(stream)
 
     async def execute(
@@ -106,6 +109,7 @@ class Rehearsal:
             stream = f"{getattr(command, 'creates', '')}:{self._draw()}"
         named = getattr(command, "reads", tuple)()
         await self._have(stream, *named)
+        await self._sealable(command, stream, actor, command_id, occurred_at)
         kind = _KINDS.get(stream.partition(":")[0])
         if kind is None or type(command) not in kind.commands:
             raise NotForThisStream(f"{type(command).__name__} → {stream}")
@@ -124,10 +128,35 @@ class Rehearsal:
             draw=self._draw,
             subject=uuid5(_IDS, phone) if isinstance(phone, str) else None,
             position=self.position,
+            recording=max(self.now, occurred_at),
         )
         state = self.law if stream == institution.STREAM else self.state(stream)
         steps = kind.decide(state, command, context)
         return self._write(stream, steps, actor, occurred_at, origin=origin, command_id=command_id)
+
+    async def _sealable(self, command: Act, stream: str, actor: Actor, command_id: str, occurred_at: datetime) -> None:
+        """Ask the source's door about what nothing is decided by here: what it can store, and whom it can protect.
+
+        Raises TextNotStorable, TwoPersonsNotAppointed.
+        """
+        if self.source is None:
+            return
+        if not Survey(command).informant and b"\\u0000" not in msgspec.json.encode(command):
+            return
+        try:
+            await self.source.execute(
+                command,
+                stream=stream,
+                actor=actor,
+                command_id=command_id,
+                occurred_at=occurred_at,
+                origin=Origin.IMPORT,
+                dry_run=True,
+            )
+        except (TextNotStorable, TwoPersonsNotAppointed):
+            raise
+        except Refusal:
+            return  # it does not know what was only rehearsed
 
     async def head(self) -> tuple[int, datetime]:
         """Return the last position, and when it was recorded."""

@@ -26,7 +26,7 @@ from domain.law import Law
 from domain.ledger import Ledger, Receipt, create
 from domain.packs import load_pack
 from domain.policy import Pack, PolicyError
-from domain.refusals import LedgerExists, Refusal
+from domain.refusals import LedgerExists, NotInitialised, Refusal
 from domain.sealing import Keyring
 from domain.terms import SHANGHAI, Actor, Entry, Origin, Role, UnitKind, UnitLevel
 from domain.units import GrantRole, RegisterUnit
@@ -80,9 +80,7 @@ def read_pack(name: str) -> Pack:
     """
     path = Path(name)
     if path.suffix == ".toml":
-        if not path.is_file():
-            raise SettingError(f"没有此文件 no such file: {name}")
-        return load_pack(path.read_text(encoding="utf-8"), str(path))
+        return load_pack(read_text(path), str(path))
     packs = read_packs()
     wanted = name.upper()
     for pack_id, pack in packs.items():
@@ -91,12 +89,26 @@ def read_pack(name: str) -> Pack:
     raise SettingError(f"没有此政策 no such policy: {name}; 可用 available: {', '.join(sorted(packs))}")
 
 
+def read_text(path: Path) -> str:
+    """Return a file's text. Raises SettingError where it is not there, not readable or not UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SettingError(f"文件不是 UTF-8 the file is not UTF-8: {path} (byte {error.start})") from error
+    except OSError as error:
+        raise SettingError(f"无法读取文件 the file cannot be read: {path}: {error.strerror}") from error
+
+
 def completed(name: str, parents: Iterable[str] = ()) -> Pack:
     """Return a pack with its gaps filled by its parents and by the pack of named assumptions."""
     pack = read_pack(name)
+    if pack.overlay:  # applies beside others: it neither fills nor is filled
+        if list(parents):
+            raise SettingError(f"{pack.id}: 叠加规则不由上位规则补足 an overlay is not filled by a parent")
+        return pack
     base = read_packs()[BASE.upper()]
     filled = complete(pack, *(read_pack(parent) for parent in parents))
-    return filled if filled.overlay or filled.id == base.id else complete(filled, base)
+    return filled if filled.id == base.id else complete(filled, base)
 
 
 def read_calendars(folder: Path = CALENDARS) -> tuple[CalendarYear, ...]:
@@ -209,6 +221,21 @@ def problem(error: Exception) -> dict[str, str]:
 # --- cities ------------------------------------------------------------------------------------------------------
 
 
+_CITY = re.compile(r"[a-z][a-z0-9_]{0,40}")
+
+
+def check_city(city: str) -> str:
+    """Return the name of a city that is to be founded. Raises SettingError for one that PostgreSQL or we keep back."""
+    if not _CITY.fullmatch(city):
+        raise SettingError(
+            f"城市代号只用小写字母、数字和下划线, 以字母开头 write a city's name in lower-case letters, digits and "
+            f"underscores, a letter first, at most 41: {city!r}; 名称另以 --name 写明 its proper name goes into --name"
+        )
+    if city.startswith("pg_") or city.endswith("_projections") or city in ("public", "information_schema"):
+        raise SettingError(f"此代号已由数据库占用 the database keeps this name for itself: {city!r}")
+    return city
+
+
 def default_city() -> str | None:
     """Return the city that HUIYIN_CITY names, if any."""
     return os.environ.get("HUIYIN_CITY") or None
@@ -232,7 +259,8 @@ def read_keyring(city: str) -> Keyring:
         master = bytes.fromhex(path.read_text(encoding="ascii").strip())
     except FileNotFoundError as error:
         raise SettingError(
-            f"没有主密钥 no master key: {path}; 请先 run first: huiyin init {city} --policy …"
+            f"没有 {city} 的主密钥 the city's master key is missing: {path}; "
+            "请从备份放回, 或设 HUIYIN_MASTER_KEY_FILE put it back from its copy, or set HUIYIN_MASTER_KEY_FILE"
         ) from error
     except ValueError as error:
         raise SettingError(f"主密钥文件不合格 not a master key (64 hex digits): {path}") from error
@@ -326,8 +354,11 @@ async def found_city(
     units: Iterable[RegisterUnit] = (),
     grants: Iterable[GrantRole] = (),
 ) -> Receipt:
-    """Create a city's ledger and record its founding act. An interrupted founding is completed, never begun twice."""
-    keyring = make_keyring(city)
+    """Create a city's ledger and record its founding act. An interrupted founding is completed, never begun twice.
+
+    Raises LedgerExists, and SettingError where the name is taken by something else.
+    """
+    keyring = make_keyring(check_city(city))
     with suppress(LedgerExists):
         await create(
             database.owner,
@@ -337,7 +368,13 @@ async def found_city(
             keyring=keyring,
             entropy=os.urandom,
         )
-    async with await open_city(database, city, keyring) as ledger:
+    try:
+        opened = await open_city(database, city, keyring)
+    except NotInitialised as error:
+        raise SettingError(
+            f"数据库中已有同名模式, 但不是台账 the database has a schema of this name that is no ledger: {city}"
+        ) from error
+    async with opened as ledger:
         if await ledger.law() is not None:
             raise LedgerExists(city)
         act = founding_act(
