@@ -69,6 +69,10 @@ _MOST = {
 """Ten years. Nothing that a hotline writes runs longer, and whatever is shorter ends inside the calendar."""
 
 
+_OF_THE_PAST = "happened_at"
+"""When the matter itself happened: a date of long ago is one that no clock starts from."""
+
+
 def countable(said: msgspec.Struct) -> None:
     """Refuse an instant without zone or out of reach, and a limit of nothing: once recorded, no clock could be read.
 
@@ -78,14 +82,20 @@ def countable(said: msgspec.Struct) -> None:
         if isinstance(found, Limit):
             if not _is_limit(found):
                 raise LimitUncountable(f"{field}: {found.amount} {found.unit or '-'} {found.until or ''}".strip())
+        elif isinstance(found, datetime) and not field.endswith(_OF_THE_PAST):
+            _datable(found, f"{field}: ")
         elif not 1900 <= found.year <= 2099 or (isinstance(found, datetime) and found.utcoffset() is None):
             raise InstantUncountable(f"{field}: {found.isoformat()}")
 
 
 def datable(instant: datetime) -> None:
     """Refuse an instant at which nothing can have happened that a clock starts from. Raises InstantUncountable."""
+    _datable(instant, "")
+
+
+def _datable(instant: datetime, field: str) -> None:
     if instant.utcoffset() is None or not FIRST_YEAR < instant.year < LAST_YEAR:
-        raise InstantUncountable(instant.isoformat())
+        raise InstantUncountable(f"{field}{instant.isoformat()}")
 
 
 def _is_limit(limit: Limit) -> bool:

@@ -10,7 +10,7 @@ import msgspec
 
 from domain import guards
 from domain.context import Context, StreamKind
-from domain.refusals import AccusedUnit, RoleNotAllowed, UnknownOrder
+from domain.refusals import AccusedUnit, Refusal, RoleNotAllowed, UnknownOrder
 from domain.state import WorkOrder
 from domain.steps import (
     answering,
@@ -127,7 +127,8 @@ def corrected(history: Sequence[Entry]) -> list[Entry]:
     """Return the history with each correction applied to the entry it names; the correction itself stays in it.
 
     The field `at` stands for the instant of the entry; any other names a field of the event. A value that does not
-    fit the field's type leaves the entry as it was: what was recorded is never lost to a mistake in its correction.
+    fit the field's type, or that no clock could count, leaves the entry as it was: what was recorded is never lost to
+    a mistake in its correction.
     """
     by_version = {entry.version: entry for entry in history}
     for entry in history:
@@ -143,12 +144,16 @@ def corrected(history: Sequence[Entry]) -> list[Entry]:
 def _correct(entry: Entry, field: str, new: str) -> Entry:
     try:
         if field == "at":
-            return msgspec.structs.replace(entry, corrected_at=datetime.fromisoformat(new).astimezone(SHANGHAI))
+            at = datetime.fromisoformat(new)
+            guards.datable(at)
+            return msgspec.structs.replace(entry, corrected_at=at.astimezone(SHANGHAI))
         kind: type[Fact] = type(cast(Fact, entry.event))
         plain = msgspec.to_builtins(entry.event)
         plain[field] = new
-        return msgspec.structs.replace(entry, event=msgspec.convert(plain, kind, strict=False))
-    except (ValueError, msgspec.ValidationError):
+        event = msgspec.convert(plain, kind, strict=False)
+        guards.countable(event)
+        return msgspec.structs.replace(entry, event=event)
+    except (ValueError, msgspec.ValidationError, Refusal):
         return entry
 
 

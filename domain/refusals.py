@@ -1007,7 +1007,7 @@ class InstantAhead(Refusal):
 
 
 class InstantUncountable(Refusal):
-    """所述时间未注明时区，或超出1900年至2099年。The instant names no zone, or lies outside the years 1900 to 2099."""
+    """所述时间未注明时区，或超出可计时的年份。The instant names no zone, or lies outside the years a clock can count."""
 
     basis = "K1"
 

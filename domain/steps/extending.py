@@ -51,7 +51,7 @@ class ExtensionRequested(Fact, frozen=True, tag="order.extension_requested"):
 
     assignment: int
     unit: UnitId
-    days: int  # counted from the due day at the decision, in the pack's kind of days
+    days: Days  # counted from the due day at the decision, in the pack's kind of days
     reason: Private
     due: Instant  # the limit that was running when it was asked for
     legal_basis: Citation | None = None
@@ -63,7 +63,7 @@ class ExtensionApproved(Fact, frozen=True, tag="order.extension_approved"):
 
     extension: int
     unit: UnitId  # whose limit it is
-    days: int  # as granted; counted from the old due day
+    days: Days  # as granted; counted from the old due day
     words: Private | None = None
     basis: Citation | None = None
     after_due: bool = False  # decided after the old limit had ended
