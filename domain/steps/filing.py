@@ -79,6 +79,7 @@ class OrderClosed(Fact, frozen=True, tag="order.order_closed"):
     follow_up_result: Private | None = None  # of an order that asked for no reply (S2-25)
     told: Medium | None = None  # how the applicant was told of a termination
     master: UUID | None = None  # 并单: the order whose result was told
+    derived: tuple[Code, ...] = ()  # what a mapping set because the source lacks it (8.15)
 
 
 class OrderArchived(Fact, frozen=True, tag="order.order_archived"):
@@ -89,7 +90,7 @@ class OrderArchived(Fact, frozen=True, tag="order.order_archived"):
     basis: Citation
     verified_to: int | None = None  # the ledger's position up to which the chain was verified; None: not yet
     file_number: Code | None = None  # kept from an earlier filing, or given by another system
-    gaps: tuple[str, ...] = ()  # what the history of an imported order lacks for good
+    gaps: tuple[Code, ...] = ()  # what the history of an imported order lacks for good
     words: Private | None = None  # 备考
 
 
@@ -434,7 +435,7 @@ class Archive(Act, frozen=True, tag="archive"):
     keep: Keep | None = None
     period: Retention | None = None
     basis: Citation | None = None
-    gaps: tuple[str, ...] = ()
+    gaps: tuple[Code, ...] = ()
     words: Private | None = None
 
 
