@@ -1631,6 +1631,13 @@ class OrderOfCallMissing(Refusal):
     field = "order"
 
 
+class CallerProtected(Refusal):
+    """举报人来电，值班记录簿不登记身份，身份只存于工单。The duty book does not name an informant who called: the order alone keeps who it was."""
+
+    basis = "S2-40, DOMAIN 4.2"
+    field = "caller"
+
+
 class NoSuchComplaint(Refusal):
     """没有此项服务质量投诉。There is no such complaint about the service."""
 

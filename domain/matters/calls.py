@@ -16,7 +16,22 @@ import msgspec
 from domain import guards, refusals
 from domain.context import Context
 from domain.matters.folding import Folded, derived, here, kind, mark
-from domain.terms import Act, Applicant, Attachment, Code, Entry, Fact, Mark, Number, Private, Role, Step, UserId
+from domain.state import WorkOrder
+from domain.terms import (
+    Act,
+    Applicant,
+    Attachment,
+    Code,
+    Confidentiality,
+    Entry,
+    Fact,
+    Mark,
+    Number,
+    Private,
+    Role,
+    Step,
+    UserId,
+)
 
 
 class CallDisposition(StrEnum):
@@ -173,6 +188,10 @@ class LogCall(Act, frozen=True, tag="log_call"):
     order: UUID | None = None
     recording: Attachment | None = None
 
+    def reads(self) -> tuple[str, ...]:
+        """Return the order that the call became."""
+        return () if self.order is None else (f"order:{self.order}",)
+
 
 class RateService(Act, frozen=True, tag="rate_service"):
     """评价热线服务. By the caller, or by the voice menu for the caller; once a call."""
@@ -215,6 +234,9 @@ def log_call(call: Call | None, command: LogCall, context: Context) -> list[Step
         raise refusals.IntervalEmpty
     if command.disposition is CallDisposition.ORDER and command.order is None:
         raise refusals.OrderOfCallMissing
+    became: WorkOrder | None = context.other(f"order:{command.order}")
+    if command.caller is not None and became is not None and became.confidentiality is Confidentiality.INFORMANT:
+        raise refusals.CallerProtected
     told = {name: getattr(command, name) for name in CallLogged.__struct_fields__}
     return [CallLogged(**told), Number("calls")]
 
