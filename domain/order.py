@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, cast
+from functools import cache
+from typing import Any, cast, get_args
 
 import msgspec
 
 from domain import guards
 from domain.context import Context, StreamKind
-from domain.refusals import AccusedUnit, Refusal, RoleNotAllowed, UnknownOrder
+from domain.refusals import AccusedUnit, CorrectionUnreadable, Refusal, RoleNotAllowed, UnknownOrder
 from domain.state import WorkOrder
 from domain.steps import (
     answering,
@@ -30,7 +31,7 @@ from domain.steps import (
     revisiting,
     triage,
 )
-from domain.terms import SHANGHAI, Act, Entry, Fact, Role, Step
+from domain.terms import SHANGHAI, Act, Entry, Fact, Role, Sealed, Step
 
 STEPS = (
     registration,
@@ -87,9 +88,50 @@ def decide(order: WorkOrder | None, command: Act, context: Context) -> Sequence[
         raise UnknownOrder(context.stream)
     guards.datable(context.now)
     guards.countable(command)
+    if isinstance(command, correcting.ProposeCorrection):
+        _correctable(command)
     if order is not None and context.actor.role in _OF_A_UNIT and type(command) not in IN_ITS_OWN_CAUSE:
         _not_accused(order, context)
     return DECIDES[type(command)](order, command, context)  # type: ignore[arg-type]  births take None
+
+
+@cache
+def _fields() -> Mapping[str, tuple[Any, ...]]:
+    """Return the types that each field name has among the events of an order."""
+    found: dict[str, dict[Any, None]] = {}
+    for event in EVENTS:
+        for field in msgspec.structs.fields(event):
+            found.setdefault(field.name, {})[field.type] = None
+    return {name: tuple(types) for name, types in found.items()}
+
+
+def _correctable(command: correcting.ProposeCorrection) -> None:
+    """Refuse a correction of what no event says, in a form it cannot have: what is sealed is corrected sealed (8.10).
+
+    Raises CorrectionUnreadable.
+    """
+    if command.field == "at":
+        return
+    types = _fields().get(command.field, ())
+    sealed = any(Sealed in get_args(one) for one in types)
+    if command.new_text is not None or command.old_text is not None:
+        if not sealed:
+            raise CorrectionUnreadable(f"{command.field}: 非密封字段 not a sealed field")
+        return
+    plain = [one for one in types if Sealed not in get_args(one)]
+    for value in (command.new, command.old) if command.old else (command.new,):
+        if not any(_fits(value, one) for one in plain):
+            raise CorrectionUnreadable(
+                f"{command.field}: 密封字段写入 sealed fields in new_text" if sealed else command.field
+            )
+
+
+def _fits(value: str, kind: Any) -> bool:
+    try:
+        msgspec.convert(value, kind, strict=False)
+    except (msgspec.ValidationError, ValueError):
+        return False
+    return True
 
 
 def _not_accused(order: WorkOrder, context: Context) -> None:

@@ -38,6 +38,18 @@ Title = Annotated[str, msgspec.Meta(min_length=1, max_length=30)]
 Code = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 """A short code or name that is shown in the open: category, document number, place."""
 
+Tag = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^\S+$")]
+"""标签. A word that classes, overlays and lists ask about: consumer_complaint, hot_issue."""
+
+Name = Annotated[str, msgspec.Meta(max_length=200)]
+"""The title, number or publication of a document that anybody may read."""
+
+Quote = Annotated[str, msgspec.Meta(max_length=500)]
+"""The words of such a document."""
+
+MediaType = Annotated[str, msgspec.Meta(max_length=100, pattern=r"^[\w.+-]+/[\w.+-]+$")]
+"""文件类型. As in `image/jpeg`."""
+
 Digest = Annotated[str, msgspec.Meta(pattern=r"^(sha256|sm3):[0-9a-f]{64}$")]
 """摘要. The digest of a file kept elsewhere, with its algorithm."""
 
@@ -72,12 +84,12 @@ class Reading(StrEnum):
 class Citation(Struct, frozen=True):
     """依据. Where a figure or a duty comes from; what a lawyer needs to look it up."""
 
-    text: str  # the instrument's title
-    article: str = ""  # article, heading, or requirement (S1-22)
-    source: str = ""  # document number or publication, only where it is known
-    quote: str = ""  # the words relied on, as the source has them
+    text: Name  # the instrument's title
+    article: Name = ""  # article, heading, or requirement (S1-22)
+    source: Name = ""  # document number or publication, only where it is known
+    quote: Quote = ""  # the words relied on, as the source has them
     reading: Reading = Reading.SEED
-    note: str = ""  # R-nn / A-nn and what was decided
+    note: Quote = ""  # R-nn / A-nn and what was decided
 
 
 class LimitUnit(StrEnum):
@@ -368,7 +380,7 @@ class Attributes(Struct, frozen=True, omit_defaults=False):
     complexity: Complexity = Complexity.ORDINARY
     scale: Scale = Scale.SINGLE
     domain: PolicyDomain = PolicyDomain.OTHER
-    tags: tuple[str, ...] = ()  # consumer_complaint, unfair_competition, mediation, enforcement, mass_outage …
+    tags: tuple[Tag, ...] = ()  # consumer_complaint, unfair_competition, mediation, enforcement, mass_outage …
 
 
 # --- steps of the case -------------------------------------------------------------------------------------------
@@ -767,7 +779,7 @@ class Attachment(Struct, frozen=True):
 
     digest: Digest
     size: int
-    media_type: str
+    media_type: MediaType
     name: Private | None = None
 
 
@@ -857,6 +869,6 @@ class CitedText(Struct, frozen=True):
     """A document that exists outside the ledger: its date, its number where known, its digest, its sealed words."""
 
     dated: date | None = None
-    number: str = ""
+    number: Code = ""
     digest: Digest | None = None
     words: Private | None = None
