@@ -628,21 +628,25 @@ def _eval_window(
     """The time to evaluate; what comes after its end is late and does not stop it (R-17)."""
     if case.order.demand.anonymous:
         return
-    clock = case.make(rule, f"r{reply.no}", "", start, limit)
-    outage = case.law.outage_at(clock.due) if case.law.outages and clock.due is not None else None
-    if outage is not None and clock.due is not None:
-        next_day = Limit(amount=1, unit=LimitUnit.WORKING_DAYS)
-        later = case.newest.due(outage.until, next_day, case.kernel).at
-        move = Move(Mark(outage.from_at, 0), Why.OUTAGE, clock.due, later, outage.until, next_day)
-        clock = msgspec.structs.replace(clock, due=later, moves=(move,))
-    due = clock.due
     for e in case.order.quality.evaluations:
-        if e.reply == reply.no and e.source is not _DEEMED and (due is None or e.at.at <= due):
-            case.found.append(msgspec.structs.replace(clock, stop=e.at))
-            return
-    if over is not None:
-        clock = msgspec.structs.replace(clock, cancel=over, cancelled_by="closed, redone or sent back")
-    case.found.append(clock)
+        if e.reply == reply.no and e.source is not _DEEMED:
+            clock = _window(case, case.make(rule, f"r{reply.no}", "", start, limit, e.at))
+            if clock.due is None or e.at.at <= clock.due:
+                case.found.append(clock)
+                return
+    clock = case.make(rule, f"r{reply.no}", "", start, limit, None, over, "closed, redone or sent back")
+    case.found.append(_window(case, clock))
+
+
+def _window(case: _Case, clock: Clock) -> Clock:
+    """Return `clock` with its end after an outage that it would have fallen in (8.11)."""
+    outage = case.law.outage_at(clock.due) if case.law.outages and clock.due is not None else None
+    if outage is None or clock.due is None:
+        return clock
+    next_day = Limit(amount=1, unit=LimitUnit.WORKING_DAYS)
+    later = case.calendar(clock.stop or clock.cancel).due(outage.until, next_day, case.kernel).at
+    move = Move(Mark(outage.from_at, 0), Why.OUTAGE, clock.due, later, outage.until, next_day)
+    return msgspec.structs.replace(clock, due=later, moves=(move,))
 
 
 def _revisit(case: _Case, rule: ClockRule, reply: Reply, over: Mark | None) -> None:
