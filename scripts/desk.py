@@ -75,7 +75,7 @@ def with_city(said: str | None, work: Callable[[Ledger, Projections], Awaitable[
     async def run() -> T:
         city = await the_city(database, said)
         async with await wiring.open_city(database, city) as ledger, Projections(database.app, city) as shown:
-            if await ledger.law() is None:
+            if (await ledger.head())[0] == 0:
                 raise SettingError(
                     f"{city} 的建账中断了 its founding was interrupted: 请再次 run again: huiyin init {city} …"
                 )
@@ -254,6 +254,9 @@ def list_command(
             found = await shown.orders_by_due(unit=unit, limit=limit)
         else:
             found = await shown.list_orders(states=wanted, unit=unit, overdue=now if overdue else None, limit=limit)
+        if not by_due:  # by id is by registration; of what was imported, by when it was brought in
+            rows = sorted(found.rows, key=lambda row: (row.registered_at, row.number))
+            found = msgspec.structs.replace(found, rows=tuple(rows))
         if as_json:
             answer(found)
             return

@@ -39,8 +39,10 @@ from scripts.desk import as_option, city_option, json_option, with_city
 from scripts.lawbook import answer
 from scripts.wiring import SettingError
 
+click.Context.formatter_class = printing.HelpFormatter  # of every command, wherever it is defined
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+
+@click.group(cls=lawbook.Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option("0.1.0", prog_name="huiyin 回音", help="版本 show the version and exit.")
 def huiyin() -> None:
     """回音: 12345热线办件账本。 The case ledger of a 12345 government hotline.
@@ -269,7 +271,7 @@ def _print_reconciliation(compared: Sequence[importing.Reconciled]) -> None:
 # --- publishing --------------------------------------------------------------------------------------------------
 
 
-@click.group("calendar")
+@click.group("calendar", cls=lawbook.Commands)
 def calendar_group() -> None:
     """日历: show a year, propose its publication or revision."""
 
@@ -316,7 +318,7 @@ def calendar_publish(file: Path, actor: str, city: str | None, as_json: bool) ->
 def calendar_revise(file: Path, actor: str, city: str | None, as_json: bool) -> None:
     """提出修订一年的日历: propose a year's next version.
 
-    The newest version in FILE is proposed; `huiyin approve` by a second person publishes it.
+    FILE holds every version of the year, the newest is proposed; `huiyin approve` by a second person publishes it.
     """
     _propose_calendar(file, actor, city, as_json=as_json)
 
@@ -508,7 +510,7 @@ def verify_command(city: str | None, as_json: bool) -> None:
         findings = await ledger.verify_all()
         position, _at = await ledger.head()
         if as_json:
-            answer({"position": position, "findings": findings})
+            answer({"position": position, "findings": [finding._asdict() for finding in findings]})
         for finding in findings if not as_json else ():
             click.echo(f"✗ 位置 position {finding.position}: {finding.stream} {finding.what}")
         if not findings and not as_json:

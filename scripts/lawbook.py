@@ -19,6 +19,16 @@ from scripts import printing, wiring
 from scripts.wiring import SettingError
 
 
+class Commands(click.Group):
+    """A group of commands that shows each one's first line whole."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  as click asks
+        """List the commands by name."""
+        rows = [(name, command.get_short_help_str(limit=200)) for name, command in sorted(self.commands.items())]
+        with formatter.section("命令 Commands"):
+            formatter.write_dl(rows)
+
+
 def answer(value: Any) -> None:
     """Print a value as one line of JSON, for programs."""
     click.echo(msgspec.json.encode(value, order="sorted").decode())
@@ -91,7 +101,7 @@ def due_command(
 # --- policies ----------------------------------------------------------------------------------------------------
 
 
-@click.group("policy")
+@click.group("policy", cls=Commands)
 def policy_group() -> None:
     """政策: list, show and check the shipped rules; propose one for a city."""
 

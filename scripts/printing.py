@@ -5,12 +5,15 @@ Everything here takes what the domain derived and returns rich renderables; it d
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
+import click
 import msgspec
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.padding import Padding
@@ -352,6 +355,37 @@ def counts(title: str, rows: Iterable[Sequence[object]], columns: Sequence[str])
     for row in rows:
         table.add_row(*(escape(str(cell)) for cell in row))
     return Group(Text(title, style="italic"), table)
+
+
+class HelpFormatter(click.HelpFormatter):
+    """Help that measures Chinese as wide as it is shown."""
+
+    def write_text(self, text: str) -> None:
+        """Write paragraphs; one that begins with \\b as it stands."""
+        paragraphs = re.split(r"\n{2,}", text)
+        for number, paragraph in enumerate(paragraphs):
+            if number:
+                self.write("\n")
+            raw = paragraph.startswith("\b\n")
+            for line in paragraph[2:].splitlines() if raw else self._wrapped(" ".join(paragraph.split()), self.width):
+                self.write(f"{'':>{self.current_indent}}{line}\n")
+
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+        """Write terms with what they mean beside them, or below where a term is long."""
+        rows = list(rows)
+        column = min(max((cell_len(term) for term, _ in rows), default=0), col_max) + col_spacing
+        for term, meaning in rows:
+            self.write(f"{'':>{self.current_indent}}{term}")
+            lines = self._wrapped(meaning, self.width - column)
+            if cell_len(term) > column - col_spacing:
+                self.write("\n" + " " * (self.current_indent + column))
+            else:
+                self.write(" " * (column - cell_len(term)))
+            self.write(("\n" + " " * (self.current_indent + column)).join(lines) + "\n")
+
+    def _wrapped(self, text: str, width: int) -> list[str]:
+        lines = Text(text).wrap(Console(width=200), max(width - self.current_indent, 20))
+        return [line.plain.rstrip() for line in lines]
 
 
 NARROW = 120

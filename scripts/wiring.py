@@ -26,7 +26,7 @@ from domain.law import Law
 from domain.ledger import Ledger, Receipt, create
 from domain.packs import load_pack
 from domain.policy import Pack, PolicyError
-from domain.refusals import LedgerExists, NotInitialised, Refusal
+from domain.refusals import LedgerExists, Refusal
 from domain.sealing import Keyring
 from domain.terms import SHANGHAI, Actor, Entry, Origin, Role, UnitKind, UnitLevel
 from domain.units import GrantRole, RegisterUnit
@@ -368,13 +368,11 @@ async def found_city(
             keyring=keyring,
             entropy=os.urandom,
         )
-    try:
-        opened = await open_city(database, city, keyring)
-    except NotInitialised as error:
+    if city not in await cities(database):
         raise SettingError(
             f"数据库中已有同名模式, 但不是台账 the database has a schema of this name that is no ledger: {city}"
-        ) from error
-    async with opened as ledger:
+        )
+    async with await open_city(database, city, keyring) as ledger:
         if await ledger.law() is not None:
             raise LedgerExists(city)
         act = founding_act(
@@ -386,7 +384,10 @@ async def found_city(
             grants=grants,
             hash_algorithm=hash_algorithm,
         )
-        return await ledger.execute(act, stream=institution.STREAM, actor=SYSTEM, command_id=f"found:{city}")
+        receipt = await ledger.execute(act, stream=institution.STREAM, actor=SYSTEM, command_id=f"found:{city}")
+        if receipt.replayed:  # another founding was faster
+            raise LedgerExists(city)
+        return receipt
 
 
 def fresh() -> str:
