@@ -123,7 +123,10 @@ from domain.steps.filing import OrderArchived, OrderClosed
 from domain.terms import (
     Act,
     Actor,
+    Applicant,
+    ApplicantKind,
     ClosureKind,
+    Confidentiality,
     Entry,
     Fact,
     Limit,
@@ -565,6 +568,14 @@ class TestCalls:
     )
     def test_a_line_of_the_duty_book_holds_together(self, changes: dict[str, Any], refusal: type[Refusal]):
         self.call().refuses(msgspec.structs.replace(LOG, **changes), AGENT, refusal)
+
+    def test_the_duty_book_does_not_name_an_informant(self):
+        became = msgspec.structs.replace(LOG, disposition=CallDisposition.ORDER, order=ORDER)
+        named = msgspec.structs.replace(became, caller=Applicant(kind=ApplicantKind.PERSON, name="甲某"))
+        report = {f"order:{ORDER}": working(confidentiality=Confidentiality.INFORMANT)}
+        self.call().beside(report).refuses(named, AGENT, refusals.CallerProtected)
+        self.call().beside(report).does(became, AGENT, CallLogged)
+        self.call().beside({f"order:{ORDER}": working()}).does(named, AGENT, CallLogged)
 
     def test_a_call_is_rated_once_and_the_first_stands(self):  # T68
         rate = RateService(call_id="C1", score=5, via="ivr")
