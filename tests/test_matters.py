@@ -574,8 +574,8 @@ class TestCalls:
         named = msgspec.structs.replace(became, caller=Applicant(kind=ApplicantKind.PERSON, name="甲某"))
         report = {f"order:{ORDER}": working(confidentiality=Confidentiality.INFORMANT)}
         self.call().beside(report).refuses(named, AGENT, refusals.CallerProtected)
-        self.call().beside(report).does(became, AGENT, CallLogged)
-        self.call().beside({f"order:{ORDER}": working()}).does(named, AGENT, CallLogged)
+        self.call().beside(report).does(became, AGENT, CallLogged, Number)
+        self.call().beside({f"order:{ORDER}": working()}).does(named, AGENT, CallLogged, Number)
 
     def test_a_call_is_rated_once_and_the_first_stands(self):  # T68
         rate = RateService(call_id="C1", score=5, via="ivr")
