@@ -180,7 +180,7 @@ class Memory:
             UUID(int=1), city_code="CD", city_name="某市", packs=[(pack, None) for pack in published]
         )
         steps = institution.decide(None, act, wiring.SYSTEM, FOUNDED)
-        self._write(institution.STREAM, steps, wiring.SYSTEM, FOUNDED, origin=Origin.LIVE)
+        self.write(institution.STREAM, steps, wiring.SYSTEM, FOUNDED)
 
     def state(self, stream: str) -> Any:
         """Return the present state of a stream; None where it does not exist."""
@@ -222,7 +222,7 @@ class Memory:
         )
         state = self.law if stream == institution.STREAM else self.state(stream)
         steps = kind.decide(state, command, context)
-        return self._write(stream, steps, actor, occurred_at, origin=origin, command_id=command_id)
+        return self.write(stream, steps, actor, occurred_at, origin=origin, command_id=command_id)
 
     async def head(self) -> tuple[int, datetime]:
         """Return the last position, and when it was recorded."""
@@ -236,16 +236,17 @@ class Memory:
         self.drawn += 1
         return uuid5(_IDS, str(self.drawn))
 
-    def _write(
+    def write(
         self,
         stream: str,
         steps: Sequence[Step],
         actor: Actor,
         at: datetime,
         *,
-        origin: Origin,
+        origin: Origin = Origin.LIVE,
         command_id: str = "",
     ) -> Receipt:
+        """Keep what was decided, numbered."""
         numbers: dict[str, tuple[int, ...]] = {}
         for wish in (step for step in steps if isinstance(step, Number)):
             name = f"{wish.journal}/{series(wish, at)}"
