@@ -653,6 +653,12 @@ def test_a_wait_that_began_before_the_end_was_declared_still_meets_the_peak_as_d
     assert not law.peak_during(at("2025-07-09 07:00"), at("2025-07-10 07:00"))
 
 
+def test_a_wait_meets_a_peak_that_begins_as_it_ends_but_none_that_ends_as_it_begins():
+    law = peaking().now
+    assert law.peak_during(at("2025-07-10 07:00"), PEAK.from_at)
+    assert not law.peak_during(PEAK.until, at("2025-07-13 07:00"))
+
+
 def test_an_imported_peak_is_measured_against_the_instant_it_happened():
     old = msgspec.structs.replace(PEAK, from_at=at("2020-07-10 08:00"), until=at("2020-07-11 08:00"))
     assert isinstance(City().do(old, MANAGER, at("2020-07-10 07:00")), PeakModeDeclared)
