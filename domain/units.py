@@ -563,7 +563,7 @@ def _succeed(units: Units, act: SucceedUnits) -> UnitSucceeded:
         _active(units, unit, act.at)
     succession = Succession(at=act.at, to=act.to_units, basis=act.basis)
     after = units.with_succession(act.from_units, succession)
-    for unit in act.to_units:
+    for unit in after.by_id:  # also where the heir passes its duties on later, to a unit that stands below it then
         if after.loops(unit, act.at):
             raise UnitCycle(f"{unit}: 先变更隶属关系 move it from below first", unit=unit)
     return UnitSucceeded(from_units=act.from_units, to_units=act.to_units, at=act.at, basis=act.basis)
