@@ -17,12 +17,15 @@ from domain.refusals import (
     HotlineNotOrganizer,
     InstantAhead,
     InstantUncountable,
+    LimitInPast,
+    LimitLonger,
     LimitRequired,
     LimitTooLong,
     LimitUncountable,
     NotYourUnit,
     OrderSealed,
     ReviewerHandled,
+    RoleNotAllowed,
     SelfApproval,
     UnitInactive,
     UnknownUnit,
@@ -236,16 +239,25 @@ def next_higher(unit: UnitId, context: Context) -> UnitId:
     return context.law.parent(unit, context.now) or context.law.hotline_unit
 
 
-def accused(order: WorkOrder, context: Context, unit: UnitId) -> bool:
-    """Tell whether `unit` is one complained of, stands below one or succeeded one, where that bars it (8.14).
+def complained_of(order: WorkOrder, context: Context, unit: UnitId) -> bool:
+    """Tell whether `unit` is one complained of, stands below one, or is an heir of one, the second and third included.
 
     Everybody stands below the hotline: a complaint about the hotline bars nobody else.
     """
     law, now = context.law, context.now
-    if not any(
-        unit == against or (against != law.hotline_unit and law.is_within(unit, law.successor(against, now), now))
+    if not order.demand.accused or not unit:
+        return False
+    context.until(law.next_unit_change(now))
+    return any(
+        unit == heir or (heir != law.hotline_unit and law.is_within(unit, heir, now))
         for against in order.demand.accused
-    ):
+        for heir in law.heirs(against, now)
+    )
+
+
+def accused(order: WorkOrder, context: Context, unit: UnitId) -> bool:
+    """Tell whether `unit` is complained of in a way that keeps it from handling (8.14)."""
+    if not complained_of(order, context, unit):
         return False
     protected = order.confidentiality is Confidentiality.INFORMANT
     report = order.attributes.demand_type is DemandType.REPORT
@@ -274,6 +286,60 @@ def not_handled(order: WorkOrder, context: Context) -> None:
     """Refuse whoever handled the order to judge it (4.1). Raises ReviewerHandled."""
     if handled(order, context.actor.user):
         raise ReviewerHandled(f"user: {context.actor.user}", user=context.actor.user)
+
+
+def manages(order: WorkOrder, context: Context) -> bool:
+    """Tell whether the actor decides for the hotline's management: it does itself, or who judges in its stead."""
+    return context.actor.role is Role.HOTLINE_MANAGER or instead_of_hotline(order, context)
+
+
+def instead_of_hotline(order: WorkOrder, context: Context) -> bool:
+    """Tell whether the actor judges in the hotline's stead, because the complaint is about the hotline itself.
+
+    Nobody in the hotline may judge then, and only the hotline has a management: so the government's office does
+    (COORDINATOR of another unit), or the case could never be closed by judgement (6.1, 8.14).
+    """
+    options = binding(order, context).options
+    return (
+        context.actor.role is Role.COORDINATOR
+        and not options.accused_may_judge
+        and complained_of(order, context, context.law.hotline_unit)
+        and not complained_of(order, context, context.actor.unit)
+    )
+
+
+def judging(order: WorkOrder, context: Context) -> None:
+    """Refuse whoever handled the order, and everybody of the unit complained of: no party judges itself (4.1, 8.14).
+
+    Raises ReviewerHandled, AccusedUnit, and RoleNotAllowed for an office that has nothing to judge here.
+    """
+    actor = context.actor
+    if actor.role is Role.COORDINATOR and not instead_of_hotline(order, context):
+        raise RoleNotAllowed("只在被诉单位为热线时 only where the complaint is about the hotline", role=actor.role)
+    not_handled(order, context)
+    if not binding(order, context).options.accused_may_judge and complained_of(order, context, actor.unit):
+        raise AccusedUnit(f"unit: {actor.unit}", unit=actor.unit)
+
+
+def shorter_limit(order: WorkOrder, limit: Limit, context: Context) -> None:
+    """Refuse a limit of a redo or a reopening that is over, or longer than the class's own (S1-T10, 8.4).
+
+    Both are counted from now, so that days and hours can be compared. Raises LimitInPast, LimitTooLong, LimitLonger.
+    """
+    rules = binding(order, context)
+    if context.passed(limit.until):
+        raise LimitInPast(f"{limit.until}")
+    written_limit(limit, rules, context)
+    if longer_than(limit, rules.limit(ClockName.HANDLE, class_now(order, context)), rules, context):
+        raise LimitLonger
+
+
+def longer_than(limit: Limit, figure: Limit | None, rules: Rules, context: Context) -> bool:
+    """Tell whether a written limit ends later than the rules' own figure, both counted from now."""
+    if figure is None:
+        return False
+    calendar = context.law.calendar()
+    return calendar.due(context.now, limit, rules.kernel).at > calendar.due(context.now, figure, rules.kernel).at
 
 
 def written_limit(limit: Limit, rules: Rules, context: Context) -> None:

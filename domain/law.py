@@ -315,13 +315,19 @@ class Law(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def outage_at(self, instant: datetime, unit: UnitId | None = None) -> Outage | None:
         """Return the outage an instant lies in: one for all, or one that covers `unit` by itself or from above."""
-        for outage in self.outages:
-            if outage.from_at <= instant < outage.until and (
-                not outage.units
-                or (unit is not None and any(self.is_within(unit, above, instant) for above in outage.units))
-            ):
-                return outage
-        return None
+        found = (o for o in self.outages if o.from_at <= instant < o.until and self._covers(o, unit, instant))
+        return next(found, None)
+
+    def outage_over(self, due: datetime, unit: UnitId) -> Outage | None:
+        """Return the outage a due instant falls in: 24:00 belongs to the day it ends (K5), so its end is inside."""
+        found = (o for o in self.outages if o.from_at < due <= o.until and self._covers(o, unit, due))
+        return next(found, None)
+
+    def _covers(self, outage: Outage, unit: UnitId | None, at: datetime) -> bool:
+        """Tell whether an outage is one for all, or for `unit` by itself or from above."""
+        if not outage.units:
+            return True
+        return unit is not None and any(self.is_within(unit, above, at) for above in outage.units)
 
     # --- units and roles ---
 
@@ -348,6 +354,10 @@ class Law(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def successor(self, unit: UnitId, at: datetime) -> UnitId:
         """Return the unit that bears the duties of `unit` at an instant: itself, or the last heir in the chain."""
         return self.units.successor(unit, at)
+
+    def heirs(self, unit: UnitId, at: datetime) -> frozenset[UnitId]:
+        """Return a unit and all that took over from it until an instant: whoever may not judge what it did."""
+        return self.units.heirs(unit, at)
 
     def holders(self, role: Role, unit: UnitId, at: datetime) -> tuple[UserId, ...]:
         """Return who holds a role in a unit at an instant, in the order of their first grant."""

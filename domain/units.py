@@ -318,6 +318,19 @@ class Units(msgspec.Struct, frozen=True, dict=True):
             seen.add(unit)
             unit = passed.to[0]
 
+    def heirs(self, unit: UnitId, at: datetime) -> frozenset[UnitId]:
+        """Return a unit and everybody who took over from it until an instant, every heir of a division included."""
+        found: set[UnitId] = set()
+        waiting = [unit]
+        while waiting:
+            one = waiting.pop()
+            found.add(one)
+            held = self.by_id.get(one)
+            passed = held.succession if held is not None else None
+            if passed is not None and at >= passed.at:
+                waiting += [heir for heir in passed.to if heir not in found]
+        return frozenset(found)
+
     def heir_from(self, unit: UnitId) -> datetime | None:
         """Return the last instant at which this unit took over another; None if it never did."""
         into = (u.succession.at for u in self.by_id.values() if u.succession and unit in u.succession.to)

@@ -10,7 +10,6 @@ import msgspec
 
 from domain import guards, refusals
 from domain.context import Context
-from domain.policy import LimitSource
 from domain.state import (
     Assignment,
     Episode,
@@ -141,10 +140,11 @@ def on_order_reopened(order: WorkOrder, event: OrderReopened, entry: Entry) -> W
     links = order.links
     if links.merge is not None and links.merge.undone is None:  # no longer follows its master
         links = msgspec.structs.replace(links, merge=msgspec.structs.replace(links.merge, undone=at))
-    order = msgspec.structs.replace(order, filing=filing, links=links, round=order.round + 1)
+    # Written for the dispatch that follows; what an earlier redo wrote is over with its round.
+    quality = msgspec.structs.replace(order.quality, redo_limit=None if event.lead else event.limit)
+    order = msgspec.structs.replace(order, filing=filing, links=links, quality=quality, round=order.round + 1)
     if not event.lead:
-        quality = msgspec.structs.replace(order.quality, redo_limit=event.limit)  # for the dispatch that follows
-        return begin_wait(msgspec.structs.replace(order, quality=quality), "reopening", at)
+        return begin_wait(order, "reopening", at)
     lead = Assignment(
         no=1,
         unit=event.lead,
@@ -184,7 +184,10 @@ EVOLVES: Mapping[type[Fact], Callable[[WorkOrder, Any, Entry], WorkOrder]] = {
 
 # --- commands --------------------------------------------------------------------------------------------------------
 
-_CLOSERS = frozenset({Role.QC_REVIEWER, Role.HOTLINE_MANAGER})
+_INSTEAD = frozenset({Role.COORDINATOR})
+"""Who judges in the hotline's stead where the complaint is about the hotline (`guards.instead_of_hotline`)."""
+
+_CLOSERS = frozenset({Role.QC_REVIEWER, Role.HOTLINE_MANAGER}) | _INSTEAD
 
 
 class Close(Act, frozen=True, tag="close"):
@@ -229,7 +232,7 @@ class ApproveNotedClosure(Act, frozen=True, tag="approve_noted_closure"):
     """同意备注办结. Only the hotline's management; the others may ask in order to be told so in words (T46)."""
 
     roles: ClassVar[frozenset[Role]] = frozenset(
-        {Role.HOTLINE_MANAGER, Role.QC_REVIEWER, Role.ORG_HANDLER, Role.ORG_APPROVER}
+        {Role.HOTLINE_MANAGER, Role.QC_REVIEWER, Role.ORG_HANDLER, Role.ORG_APPROVER, *_INSTEAD}
     )
     reason: NoteReason
     words: Private
@@ -240,7 +243,7 @@ class ApproveNotedClosure(Act, frozen=True, tag="approve_noted_closure"):
 class RejectNotedClosure(Act, frozen=True, tag="reject_noted_closure"):
     """不同意备注办结."""
 
-    roles: ClassVar[frozenset[Role]] = frozenset({Role.HOTLINE_MANAGER})
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.HOTLINE_MANAGER}) | _INSTEAD
     words: Private
 
 
@@ -257,7 +260,7 @@ class ProposeTermination(Act, frozen=True, tag="propose_termination"):
 class DecideTermination(Act, frozen=True, tag="decide_termination"):
     """审定终止办理. With how the applicant was told, if it is granted."""
 
-    roles: ClassVar[frozenset[Role]] = frozenset({Role.QC_REVIEWER})
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.QC_REVIEWER}) | _INSTEAD
     approve: bool
     words: Private
     told: Medium | None = None
@@ -289,7 +292,7 @@ _BY_JUDGEMENT = frozenset(
 
 def close(order: WorkOrder, command: Close, context: Context) -> list[Step]:
     """Close in the way a person chose, if the facts bear it."""
-    kind, manager = command.kind, context.actor.role is Role.HOTLINE_MANAGER
+    kind, manager = command.kind, guards.manages(order, context)
     if kind is ClosureKind.NOTED and not manager:
         raise refusals.NotHotlineManager
     if kind not in _BY_JUDGEMENT:
@@ -301,7 +304,7 @@ def close(order: WorkOrder, command: Close, context: Context) -> list[Step]:
     reply = reply_now(order)
     if reply is None:
         raise refusals.ReplyMissing
-    guards.not_handled(order, context)
+    guards.judging(order, context)
     closable(order, context)
     _bears(order, reply, command, context)
     return [OrderClosed(kind=kind, accepts_reply=reply.accepted is None, article=command.article, words=command.words)]
@@ -331,7 +334,7 @@ def _bears(order: WorkOrder, reply: Reply, command: Close, context: Context) -> 
             if not explained(order):
                 raise refusals.ExplanationMissing
         case ClosureKind.UNREACHABLE:
-            if context.actor.role is not Role.QC_REVIEWER:
+            if context.actor.role is not Role.QC_REVIEWER and not guards.instead_of_hotline(order, context):
                 raise refusals.NotQcReviewer
             if reply.informed is not None or not tried(order, context.law):
                 raise refusals.AttemptsMissing
@@ -359,8 +362,9 @@ def _no_visit_pending(order: WorkOrder) -> None:
 
 def _close_unanswered(order: WorkOrder, command: Close, context: Context) -> list[Step]:
     """Close an order that asked for no reply, with what following it up brought to light (S2-25, 8.3)."""
-    if context.actor.role is not Role.HOTLINE_MANAGER:
+    if not guards.manages(order, context):
         raise refusals.NotHotlineManager
+    guards.judging(order, context)
     guards.in_state(order, OrderState.DISPATCHED, OrderState.WORKING)
     if command.kind is not ClosureKind.COMPLETED:
         raise refusals.ReplyMissing
@@ -456,11 +460,11 @@ def propose_noted_closure(order: WorkOrder, command: ProposeNotedClosure, contex
 
 def approve_noted_closure(order: WorkOrder, command: ApproveNotedClosure, context: Context) -> list[Step]:
     """Close with a note: dissatisfied, explained, and the facts clear (R-19, 8.9)."""
-    if context.actor.role is not Role.HOTLINE_MANAGER:
+    if not guards.manages(order, context):
         raise refusals.NotHotlineManager
     guards.in_state(order, *guards.ANSWERED)
     second_person(order, context, "noted_closure")
-    guards.not_handled(order, context)
+    guards.judging(order, context)
     reply, counts = reply_now(order), effective(order)
     if reply is None:
         raise refusals.ReplyMissing
@@ -487,6 +491,7 @@ def reject_noted_closure(order: WorkOrder, command: RejectNotedClosure, context:
     """Refuse the note; handling goes on as it stood."""
     guards.unsealed(order)
     second_person(order, context, "noted_closure")
+    guards.judging(order, context)
     return [NotedClosureRejected(words=command.words)]
 
 
@@ -510,12 +515,13 @@ def decide_termination(order: WorkOrder, command: DecideTermination, context: Co
     """Decide about the end of handling; granting it needs the applicant told."""
     guards.unsealed(order)
     proposal = second_person(order, context, "termination")
-    guards.not_handled(order, context)
+    guards.judging(order, context)
     if not command.approve:
         return [TerminationRejected(words=command.words)]
     guards.in_state(order, *guards.HANDLED, *guards.ANSWERED)
     if command.told is None:
         raise refusals.ResultNotTold
+    closable(order, context, terminating=True)
     asked = proposal.content
     ground = asked.ground if isinstance(asked, TerminationProposed) else TerminationGround.NO_COOPERATION
     article = asked.article if isinstance(asked, TerminationProposed) else None
@@ -540,10 +546,14 @@ def reopen(order: WorkOrder, command: Reopen, context: Context) -> list[Step]:
     context.until(law.next_unit_change(now))
     last = order.episode.lead if order.episode is not None else ""
     lead = law.successor(last, now) if last else ""
-    if lead and not law.active(lead, now):
-        lead = ""
-    if lead:
-        _limit_fits(order, command.limit, context)
+    if lead and (not law.active(lead, now) or guards.accused(order, context, lead)):
+        lead = ""  # gone, or complained of meanwhile: whoever gets it is to be decided anew
+    if command.limit is not None:
+        guards.shorter_limit(order, command.limit, context)
+    elif lead:
+        rules, of_class = guards.binding(order, context), guards.class_now(order, context)
+        if rules.needs_limit(of_class) and rules.limit(ClockName.HANDLE, of_class) is None:
+            raise refusals.LimitRequired(of_class.title)
     return [
         OrderReopened(
             ground=command.ground,
@@ -554,22 +564,6 @@ def reopen(order: WorkOrder, command: Reopen, context: Context) -> list[Step]:
             evidence=command.evidence,
         )
     ]
-
-
-def _limit_fits(order: WorkOrder, written: Limit | None, context: Context) -> None:
-    """Refuse a written limit longer than the class's, and the lack of one where the class has none (R-09, 8.4)."""
-    rules, of_class = guards.binding(order, context), guards.class_now(order, context)
-    rule, figure = rules.runs(ClockName.HANDLE, of_class), rules.limit(ClockName.HANDLE, of_class)
-    if written is None:
-        if rule is not None and rule.source is LimitSource.REQUIRED and figure is None:
-            raise refusals.LimitRequired
-        return
-    calendar, now = context.law.calendar(), context.now
-    due = calendar.due(now, written, rules.kernel).at
-    if context.passed(due):
-        raise refusals.LimitInPast(f"{due}")
-    if figure is not None and due > calendar.due(now, figure, rules.kernel).at:
-        raise refusals.LimitLonger
 
 
 DECIDES: Mapping[type[Act], Callable[[WorkOrder, Any, Context], Sequence[Step]]] = {

@@ -292,11 +292,9 @@ def _limits(
 
 
 def _redo_limit(order: WorkOrder, context: Context) -> Limit | None:
-    """Return the limit written on the redo that this dispatch carries out."""
-    limit, redo, reopened = order.quality.redo_limit, order.quality.redo, order.filing.reopened
-    if limit is None or not redo or (reopened and reopened[-1] > redo[-1]):
-        return None
-    return None if context.passed(limit.until) else limit
+    """Return the limit written on the redo or the reopening that this dispatch carries out."""
+    limit = order.quality.redo_limit
+    return None if limit is None or context.passed(limit.until) else limit
 
 
 def recall_dispatch(order: WorkOrder, command: RecallDispatch, context: Context) -> list[Step]:

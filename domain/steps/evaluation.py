@@ -188,12 +188,14 @@ class ReasonablenessJudged(Fact, frozen=True, tag="order.reasonableness_judged")
 
 _REVIEWER: frozenset[Role] = frozenset({Role.QC_REVIEWER})
 _MANAGER: frozenset[Role] = frozenset({Role.HOTLINE_MANAGER})
+_INSTEAD: frozenset[Role] = frozenset({Role.COORDINATOR})
+"""Who judges in the hotline's stead where the complaint is about the hotline (`guards.instead_of_hotline`)."""
 
 
 class ReviewReply(Act, frozen=True, tag="review_reply"):
     """审核答复."""
 
-    roles: ClassVar[frozenset[Role]] = _REVIEWER
+    roles: ClassVar[frozenset[Role]] = _REVIEWER | _INSTEAD
 
     reply: int
     accept: bool
@@ -234,7 +236,7 @@ class Deem(Act, frozen=True, tag="deem"):
 class OrderRedo(Act, frozen=True, tag="order_redo"):
     """重办."""
 
-    roles: ClassVar[frozenset[Role]] = _MANAGER
+    roles: ClassVar[frozenset[Role]] = _MANAGER | _INSTEAD
 
     ground: RedoGround
     requirements: Private
@@ -284,14 +286,6 @@ class JudgeReasonableness(Act, frozen=True, tag="judge_reasonableness"):
 # --- who may judge -----------------------------------------------------------------------------------------------
 
 
-def judging(order: WorkOrder, context: Context) -> None:
-    """Refuse whoever handled the order, and the unit complained of. Raises ReviewerHandled, AccusedUnit."""
-    guards.not_handled(order, context)
-    may_judge = guards.binding(order, context).options.accused_may_judge
-    if not may_judge and context.actor.unit in order.demand.accused:
-        raise refusals.AccusedUnit(f"unit: {context.actor.unit}", unit=context.actor.unit)
-
-
 def _reply(order: WorkOrder, no: int) -> Reply:
     if not 0 < no <= len(order.replies):
         raise refusals.NoSuchReply(f"reply: {no}")
@@ -307,7 +301,7 @@ def review_reply(order: WorkOrder, command: ReviewReply, context: Context) -> li
     reply = _reply(order, command.reply)
     if reply.accepted is not None or reply.no != len(order.replies):
         raise refusals.AlreadyReviewed(f"reply: {reply.no}")
-    judging(order, context)
+    guards.judging(order, context)
     if not command.accept:
         if not guards.said(command.requirements):
             raise refusals.RequirementsMissing
@@ -332,7 +326,7 @@ def judge_substance(order: WorkOrder, command: JudgeSubstance, context: Context)
     """Judge a reply against the unit's one before it; the count that the pack names has its consequence."""
     guards.in_state(order, *guards.ANSWERED)
     reply = _reply(order, command.reply)
-    judging(order, context)
+    guards.judging(order, context)
     if reply.substance:
         raise refusals.AlreadyJudged(f"reply: {reply.no}")
     if reply.no == 1 or order.replies[reply.no - 2].unit != reply.unit:
@@ -356,7 +350,7 @@ def _streak(quality: Quality, reply: Reply, substance: Substance) -> int:
 
 
 def not_from_handling(order: WorkOrder, context: Context) -> None:
-    judging(order, context)
+    guards.judging(order, context)
     units = {
         a.unit
         for e in order.episodes
@@ -477,11 +471,12 @@ def order_redo(order: WorkOrder, command: OrderRedo, context: Context) -> list[S
     reply = filing.reply_now(order)
     if reply is None:
         raise refusals.WrongState("没有答复 no reply", state=order.state)
+    guards.judging(order, context)
     if not guards.said(command.requirements):
         raise refusals.RequirementsMissing
     rules = guards.binding(order, context)
     if command.limit is not None:
-        guards.written_limit(command.limit, rules, context)
+        guards.shorter_limit(order, command.limit, context)
     elif rules.options.redo_needs_limit:
         raise refusals.LimitRequired
     if command.ground is RedoGround.REASONABLE_DISSATISFACTION:
@@ -530,7 +525,7 @@ def exempt_satisfaction(order: WorkOrder, command: ExemptSatisfaction, context: 
         ]
     if context.actor.role is not Role.QC_REVIEWER or waiting is not None:
         raise refusals.ExemptionLate
-    judging(order, context)
+    guards.judging(order, context)
     return [SatisfactionExemptProposed(category=command.category, article=command.article, words=command.words)]
 
 
@@ -573,7 +568,7 @@ def judge_reasonableness(order: WorkOrder, command: JudgeReasonableness, context
     if waiting is None or waiting.no != command.proposal:
         raise refusals.NoSuchProposal(f"proposal: {command.proposal}")
     guards.another_person(context, waiting.by)
-    judging(order, context)
+    guards.judging(order, context)
     return [
         ReasonablenessJudged(proposal=waiting.no, finding=command.finding, article=command.article, words=command.words)
     ]

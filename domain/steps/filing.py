@@ -250,8 +250,12 @@ def _visited(order: WorkOrder) -> bool:
     return (visit is not None and visit.over is not None) or (order.demand.anonymous and told(order))
 
 
-def closable(order: WorkOrder, context: Context) -> None:
-    """Refuse what no way of closing a handled order may pass over; deeming asks it too."""
+def closable(order: WorkOrder, context: Context, *, terminating: bool = False) -> None:
+    """Refuse what no way of closing a handled order may pass over; deeming asks it too.
+
+    A termination says itself how the applicant was told, and accepts no reply. The visit of a further round asks
+    about that round's reply: where there is none yet, a termination has nothing that could be visited.
+    """
     episode, reply, law = order.episode, reply_now(order), context.law
     if episode is not None and any(d.ruled is None for d in episode.disputes):
         raise refusals.DisputeOpen
@@ -260,8 +264,11 @@ def closable(order: WorkOrder, context: Context) -> None:
         raise refusals.EmergencyNotTold(", ".join(untold), recipients=untold)
     if reply is not None and reply.policy_fit is False and not explained(order):
         raise refusals.ExplanationMissing
-    if order.round >= 2 and guards.binding(order, context).options.redo_revisit and not _visited(order):
+    redone = order.round >= 2 and not (terminating and reply is None)
+    if redone and guards.binding(order, context).options.redo_revisit and not _visited(order):
         raise refusals.RevisitMissing
+    if terminating:
+        return
     unread = reply is not None and reply.accepted is None
     if unread and order.confidentiality is Confidentiality.INFORMANT:
         raise refusals.IdentityNotChecked  # only who read it can say that it gives nobody away (3.5): never by itself

@@ -115,13 +115,14 @@ class RevisitCompleted(Fact, frozen=True, tag="order.revisit_completed"):
 # --- commands ---------------------------------------------------------------------------------------------------------
 
 
-_REVISITOR: frozenset[Role] = frozenset({Role.REVISITOR})
+_REVISITOR: frozenset[Role] = frozenset({Role.REVISITOR, Role.COORDINATOR})
+"""The hotline's visitors; in their stead the government's office, where the complaint is about the hotline."""
 
 
 class SampleRevisit(Act, frozen=True, tag="sample_revisit"):
     """抽取回访."""
 
-    roles: ClassVar[frozenset[Role]] = frozenset({Role.REVISITOR, Role.SYSTEM})
+    roles: ClassVar[frozenset[Role]] = _REVISITOR | {Role.SYSTEM}
 
     seed: Code
     frame: Digest
@@ -141,7 +142,7 @@ class ScheduleRevisit(Act, frozen=True, tag="schedule_revisit"):
 class RecordRevisitConsent(Act, frozen=True, tag="record_revisit_consent"):
     """记录回访同意."""
 
-    roles: ClassVar[frozenset[Role]] = frozenset({Role.REVISITOR, Role.CITIZEN})
+    roles: ClassVar[frozenset[Role]] = _REVISITOR | {Role.CITIZEN}
 
     medium: Medium
     call: Code | None = None
@@ -151,7 +152,7 @@ class RecordRevisitConsent(Act, frozen=True, tag="record_revisit_consent"):
 class RefuseRevisit(Act, frozen=True, tag="refuse_revisit"):
     """拒绝回访."""
 
-    roles: ClassVar[frozenset[Role]] = frozenset({Role.REVISITOR, Role.CITIZEN})
+    roles: ClassVar[frozenset[Role]] = _REVISITOR | {Role.CITIZEN}
 
     medium: Medium | None = None
     call: Code | None = None
@@ -204,7 +205,7 @@ def _visiting(order: WorkOrder, context: Context) -> Revisit:
         raise refusals.RevisitRefusedFinal(f"round: {order.round}")
     if visit.completed is not None:
         raise refusals.RevisitAlreadyDone(f"round: {order.round}")
-    if context.actor.role is Role.REVISITOR:
+    if context.actor.role in _REVISITOR:
         not_from_handling(order, context)
     return visit
 
@@ -244,7 +245,7 @@ def refuse_revisit(order: WorkOrder, command: RefuseRevisit, context: Context) -
         raise refusals.RevisitRefusedFinal(f"round: {order.round}")
     if visit is not None and visit.completed is not None:
         raise refusals.RevisitAlreadyDone(f"round: {order.round}")
-    if context.actor.role is Role.REVISITOR:
+    if context.actor.role in _REVISITOR:
         not_from_handling(order, context)
     return [RevisitRefused(round=order.round, medium=command.medium, call=command.call, words=command.words)]
 

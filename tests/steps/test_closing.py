@@ -561,6 +561,18 @@ class TestTermination:
         proposed.when(untold, by=REVIEWER).refused(refusals.ResultNotTold)
         given(registered()).when(self.PROPOSE, by=APPROVER).refused(refusals.WrongState)
 
+    def test_no_guard_of_closing_is_passed_over(self):
+        grant = DecideTermination(approve=True, words="同意", told=Medium.PHONE)
+        proposed = given(working()).does(self.PROPOSE, by=APPROVER)
+        disputed(proposed).when(grant, by=REVIEWER).refused(refusals.DisputeOpen)
+        urgent = given(working("S1-CHENGDU", urgency=Urgency.EMERGENCY_LIFE)).does(self.PROPOSE, by=APPROVER)
+        urgent.when(grant, by=REVIEWER).refused(refusals.EmergencyNotTold)
+        redone = replied(case=given(working("S4-BEIJING", round=2))).does(self.PROPOSE, by=APPROVER)
+        redone.when(grant, by=REVIEWER).refused(refusals.RevisitMissing)
+        visited(redone, refused=REPLIED_AT).when(grant, by=REVIEWER).then(OrderClosed)
+        unanswered = given(working("S4-BEIJING", round=2)).does(self.PROPOSE, by=APPROVER)
+        unanswered.when(grant, by=REVIEWER).then(OrderClosed)  # no reply that a visit could ask about
+
     def test_what_closed_meanwhile_is_not_terminated(self):
         proposed = given(working()).does(self.PROPOSE, by=APPROVER).after(OrderClosed(kind=ClosureKind.WITHDRAWN))
         grant = DecideTermination(approve=True, words="同意", told=Medium.PHONE)
@@ -599,6 +611,18 @@ class TestReopening:
         self.closed().when(with_limit(8), by=MANAGER).refused(refusals.LimitLonger)
         past = msgspec.structs.replace(self.COMMAND, limit=Limit(until=at("2025-07-01 09:00")))
         self.closed().when(past, by=MANAGER).refused(refusals.LimitInPast)
+
+    def test_a_lead_that_is_complained_of_meanwhile_does_not_get_it_back(self):
+        report = {"demand_type": DemandType.REPORT, "accused": ("D",)}
+        case = self.closed(**report).when(self.COMMAND, by=MANAGER)
+        case = case.then(OrderReopened(ground=ReopenGround.NEW_FACTS, words="再次漏水"))
+        assert (case.order.state, case.order.lead) == (OrderState.AWAITING_DISPATCH, "")
+
+    def test_the_limit_for_a_dispatch_that_follows_is_no_longer_than_the_classs(self):
+        longer = msgspec.structs.replace(self.COMMAND, limit=Limit(amount=8, unit=LimitUnit.NATURAL_DAYS))
+        self.closed(demand_type=DemandType.REPORT, accused=("B",)).when(longer, by=MANAGER).refused(
+            refusals.LimitLonger
+        )
 
     def test_a_pack_without_a_figure_wants_the_limit_written(self):
         case = self.closed()

@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from domain import refusals
-from domain.state import Dispute, Instruction, Reply, WorkOrder, begin_wait
+from domain.state import Dispute, Filing, Instruction, Reply, WorkOrder, begin_wait
+from domain.steps.closing import OrderReopened
 from domain.steps.dispatch import (
     AssignmentTransferred,
     CoPart,
@@ -23,6 +24,7 @@ from domain.terms import (
     AssignmentState,
     CitedText,
     ClockName,
+    ClosureKind,
     Complexity,
     Confidentiality,
     DemandType,
@@ -34,10 +36,13 @@ from domain.terms import (
     Number,
     OrderState,
     Outcome,
+    ReopenGround,
     Role,
     Urgency,
 )
+from domain.units import UnitSucceeded
 from tests.given import (
+    BASIS,
     COORDINATOR,
     DISPATCHER,
     HANDLER,
@@ -201,6 +206,13 @@ def test_a_report_never_reaches_the_unit_it_is_about_nor_those_below_it(about: d
     case.when(changed(ORDINARY, lead="E"), by=DISPATCHER).then(OrderDispatched, Number)
 
 
+def test_no_heir_of_the_unit_complained_of_takes_a_report_not_even_the_second():
+    divided = UnitSucceeded(from_units=("D",), to_units=("G", "E"), at=at("2025-06-10 00:00"), basis=BASIS)
+    case = given(registered(accused=("D",), demand_type=DemandType.REPORT)).decreed(divided)
+    for heir in ("G", "E", "E1"):
+        case.when(changed(ORDINARY, lead=heir), by=DISPATCHER).refused(refusals.AccusedUnit)
+
+
 def test_a_city_may_bar_the_unit_from_ordinary_complaints_too():
     case = given(registered(accused=("E",), demand_type=DemandType.COMPLAINT)).under(accused_may_handle=False)
     case.when(changed(ORDINARY, lead="E"), by=DISPATCHER).refused(refusals.AccusedUnit)
@@ -307,6 +319,15 @@ def test_the_limit_written_on_a_redo_goes_onto_its_slip_and_no_dispatcher_writes
     redone().when(own, by=MANAGER).then(OrderDispatched, Number)
     stale = redone(limit=Limit(until=at("2025-06-20 09:30"))).does(ORDINARY, by=DISPATCHER)
     assert stale.order.episodes[1].limits == {}
+
+
+def test_the_limit_written_on_a_reopening_goes_onto_the_slip_that_follows():
+    mark = Mark(at("2025-06-20 09:00"), 50)
+    order = msgspec.structs.replace(working("S0-CHUANYU"), filing=Filing(closed=mark, kind=ClosureKind.DIRECT))
+    order = msgspec.structs.replace(order, state=OrderState.CLOSED)
+    reopened = OrderReopened(ground=ReopenGround.NEW_FACTS, words="又坏了", limit=FIVE_DAYS)
+    case = given(order).at("2025-06-20 09:00").after(reopened).does(ORDINARY, by=DISPATCHER)
+    assert case.order.episodes[-1].limits == {ClockName.HANDLE: FIVE_DAYS}
 
 
 def test_an_order_may_be_bound_to_the_pack_of_its_dispatch():

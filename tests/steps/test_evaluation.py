@@ -16,6 +16,7 @@ from domain.steps.answering import (
     Reply,
     ReplySubmitted,
 )
+from domain.steps.closing import Close
 from domain.steps.evaluation import (
     Deem,
     DeemedNotHandled,
@@ -67,10 +68,12 @@ from domain.terms import (
     Substance,
     Urgency,
 )
+from domain.units import UnitSucceeded
 from tests.given import (
     APPROVER,
     BASIS,
     CITIZEN,
+    COORDINATOR,
     DISPATCHER,
     HANDLER,
     MANAGER,
@@ -175,6 +178,25 @@ class TestReviewing:
         case = answered(accused=("H",))
         case.when(ACCEPT, by=REVIEWER).refused(refusals.AccusedUnit)
         case.under(accused_may_judge=True).when(ACCEPT, by=REVIEWER).then(ReplyReviewed)
+
+    def test_nor_an_heir_of_that_unit_nor_one_below_it(self):
+        inside = Actor(user="b2-reviewer", role=Role.QC_REVIEWER, unit="B2")
+        answered(accused=("D",)).when(ACCEPT, by=inside).refused(refusals.AccusedUnit)
+        answered(accused=("E",)).when(ACCEPT, by=inside).then(ReplyReviewed)
+        divided = UnitSucceeded(from_units=("E",), to_units=("G", "B2"), at=at("2025-06-20 00:00"), basis=BASIS)
+        answered(accused=("E",)).decreed(divided).when(ACCEPT, by=inside).refused(refusals.AccusedUnit)
+
+    def test_of_the_hotline_itself_the_governments_office_judges_in_its_stead_and_nowhere_else(self):
+        case = answered(accused=("H",))
+        case.when(REDO, by=MANAGER).refused(refusals.AccusedUnit)
+        case.when(REDO, by=COORDINATOR).then(RedoOrdered)
+        accepted = case.when(ACCEPT, by=COORDINATOR).then(ReplyReviewed)
+        conforming = Close(kind=ClosureKind.CONFORMING, article=BASIS)
+        accepted.when(conforming, by=REVIEWER).refused(refusals.AccusedUnit)
+        accepted.when(conforming, by=COORDINATOR).then(OrderClosed)
+        for command in (ACCEPT, REDO, conforming):
+            answered().when(command, by=COORDINATOR).refused(refusals.RoleNotAllowed)
+            answered(accused=("H", "G")).when(command, by=COORDINATOR).refused(refusals.RoleNotAllowed)
 
     def test_a_reply_to_an_informant_is_checked_for_what_gives_them_away(self):
         case = answered(confidentiality=Confidentiality.INFORMANT)
@@ -424,7 +446,13 @@ class TestRedoing:
 
     def test_a_limit_does_not_lie_behind(self):
         past = msgspec.structs.replace(REDO, limit=Limit(until=at("2025-09-30 15:00")))
-        answered().when(past, by=MANAGER).refused(refusals.LimitRequired)
+        answered().when(past, by=MANAGER).refused(refusals.LimitInPast)
+
+    def test_nor_beyond_the_limit_of_the_class(self):  # S1-T10: the class's again, or a shorter one
+        longer = msgspec.structs.replace(REDO, limit=Limit(amount=16, unit=LimitUnit.WORKING_DAYS))
+        answered().when(longer, by=MANAGER).refused(refusals.LimitLonger)
+        shorter = msgspec.structs.replace(REDO, limit=Limit(amount=2, unit=LimitUnit.WORKING_DAYS))
+        answered().when(shorter, by=MANAGER).then(RedoOrdered)
 
     def test_nor_beyond_what_the_rules_allow_in_all(self):
         far = msgspec.structs.replace(REDO, limit=Limit(amount=31, unit=LimitUnit.WORKING_DAYS))

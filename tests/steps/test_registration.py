@@ -544,6 +544,17 @@ def test_a_part_that_is_a_report_is_split_off_only_once_the_informant_is_protect
     assert tos[0].event.confidentiality is Confidentiality.INFORMANT
 
 
+def test_the_parts_keep_an_informants_report_from_whom_it_is_about():
+    parent = registered(confidentiality=Confidentiality.INFORMANT, accused=("D",), accused_persons="某科长")
+    apart = Split(children=(msgspec.structs.replace(LAMP, accused=("E",)), LAMP), reason="两件事")
+    first, second = (to.event for to in given(parent).when(apart, by=DISPATCHER).elsewhere())
+    assert isinstance(first, OrderRegistered)
+    assert isinstance(second, OrderRegistered)
+    assert (first.accused, second.accused) == (("D", "E"), ("D",))
+    assert first.accused_persons == second.accused_persons == "某科长"
+    assert given(born(second)).order.demand.accused_persons == "某科长"
+
+
 def test_splitting_names_parts_and_reason_and_comes_before_the_reply():
     case = given(registered())
     case.when(Split(children=(), reason="两件事"), by=DISPATCHER).refused(refusals.ChildrenMissing)
