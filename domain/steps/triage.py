@@ -582,9 +582,17 @@ def on_refusal_rejected(order: WorkOrder, event: RefusalRejected, entry: Entry) 
     return settle(order, entry, "refusal", approved=False)
 
 
+SECRET_TITLE = "涉密, 不予受理"
+"""What stands in place of the title once a demand was refused as a state secret."""
+
+
 def on_not_accepted(order: WorkOrder, event: NotAccepted, entry: Entry) -> WorkOrder:
     """Fold the end of a demand that is not accepted."""
     order = filing.closed(settle(order, entry, "refusal", approved=True), ClosureKind.NOT_ACCEPTED, entry)
+    if event.reason is RefusalReason.STATE_SECRET:
+        # What was plain is in the ledger for ever; no state, list or page repeats it (S0-9).
+        blank = msgspec.structs.replace(order.demand, title=SECRET_TITLE, place="", district="")
+        order = msgspec.structs.replace(order, demand=blank)
     return msgspec.structs.replace(order, filing=msgspec.structs.replace(order.filing, refusal=str(event.reason)))
 
 
