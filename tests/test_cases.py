@@ -29,11 +29,12 @@ from domain.kinds import KINDS
 from domain.law import Law
 from domain.ledger import Ledger
 from domain.matters.inquiries import Inquiry, inquiry_clock
+from domain.policy import Does, LimitSource
 from domain.refusals import Refusal
 from domain.sealing import Keyring
 from domain.state import WorkOrder
 from domain.stored import tag
-from domain.terms import ClockName, ClosureKind, Entry, OrderState
+from domain.terms import ClockName, ClosureKind, Entry, EvaluationSource, NoticeKind, NoticeState, OrderState
 from scripts import embedded, importing, wiring
 from scripts.huiyin import huiyin
 from tests import vector_runner
@@ -185,6 +186,44 @@ def test_every_clock_and_every_event_that_the_text_names_occurs(text: str, town:
     happened = {tag(type(entry.event)) for entry in town.entries}
     assert not wanted.clocks - ran
     assert not wanted.events - happened
+
+
+_BY_NOTICE = {
+    NoticeKind.REMINDER: Does.REMIND,
+    NoticeKind.SYSTEM: Does.SUPERVISE,
+    NoticeKind.WRITTEN: Does.WRITTEN_NOTICE,
+}
+
+
+def effects(order: WorkOrder, law: Law, now: datetime) -> Iterator[tuple[Does, ClockName | None]]:
+    """Yield what followed in one case, and from which clock."""
+    for clock in clocks(order, law):
+        if clock.breached(now):
+            yield Does.MEASURE, clock.name
+    for notice in order.oversight.notices:
+        if notice.kind in _BY_NOTICE:
+            yield _BY_NOTICE[notice.kind], notice.clock
+        if notice.state is NoticeState.ESCALATED and notice.escalated_to is None:
+            ignored = ClockName.ARRIVE_SITE if notice.kind is NoticeKind.ONSITE else ClockName.SUPV_REPLY
+            yield Does.CIRCULAR, ignored
+    if any(asked.late for episode in order.episodes for asked in episode.returns):
+        yield Does.OVERDUE_ITEM, ClockName.RETURN
+    if any(said.source is EvaluationSource.DEEMED for said in order.quality.evaluations):
+        yield Does.DEEM, ClockName.EVAL_WINDOW
+        yield Does.CLOSE, ClockName.EVAL_WINDOW
+        yield Does.FILE, ClockName.EVAL_WINDOW
+    if order.quality.not_handled is not None:
+        yield Does.DEEM_NOT_HANDLED, None
+
+
+def test_every_consequence_that_the_text_names_came_about(text: str, town: Town):
+    wanted = expected(text)
+    pack = wiring.read_pack(wanted.policy)
+    figureless = {rule.name for rule in pack.clocks if rule.source is LimitSource.MEASURED}
+    named = {(one.does, one.clock) for one in pack.consequences}
+    named -= {(Does.MEASURE, name) for name in figureless}  # without a figure nothing is ever late
+    assert named
+    assert not named - {one for order in town.orders.values() for one in effects(order, town.law, wanted.now)}
 
 
 def test_each_case_is_shown_with_every_deadline(town: Town, tmp_path: Path):
