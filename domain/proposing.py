@@ -6,7 +6,7 @@ import hmac
 import re
 import typing
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -32,6 +32,9 @@ from domain.terms import Act, Actor, Confidentiality, Entry, Fact, Number, Origi
 from domain.writer import Draft, Proposal
 
 INSTITUTION = "institution"
+
+MILLISECOND = timedelta(milliseconds=1)
+"""What instants are stored to."""
 
 _STREAM = re.compile(r"[a-z_]{1,40}(:[^\s\x00-\x1f\x7f]{1,200})?")
 
@@ -77,6 +80,7 @@ class View(NamedTuple):
     imported_at: datetime | None  # the last imported instant of the addressed stream
     found: Found
     now: datetime
+    history: Sequence[Entry] = ()  # of the addressed stream
 
 
 class Proposer:
@@ -146,6 +150,7 @@ class Proposer:
         versions: dict[str, int] = {} if is_journal(request.stream) else {request.stream: 0}
         states: dict[str, Any] = {}
         imported_at = None
+        history: Sequence[Entry] = ()
         for (stream, _), rows in zip(want.streams, found.streams, strict=True):
             if stream == INSTITUTION:
                 law = self.newer_law(request.law, rows)
@@ -155,6 +160,8 @@ class Proposer:
                 states[stream] = self.fold(stream, entries)
                 versions[stream] = entries[-1].version if entries else 0
                 last = _last_imported(entries)
+                if stream == request.stream:
+                    history = entries
             if stream == request.stream:
                 imported_at = last
         if request.expected not in (None, versions.get(request.stream, 0)):
@@ -162,7 +169,8 @@ class Proposer:
         now = found.now if request.not_before is None else max(found.now, request.not_before)
         if request.origin is not Origin.LIVE and request.occurred_at is not None:
             now = request.occurred_at
-        return View(states.get(request.stream), states.get(INSTITUTION), states, versions, imported_at, found, now)
+        own, law = states.get(request.stream), states.get(INSTITUTION)
+        return View(own, law, states, versions, imported_at, found, now, history)
 
     def newer_law(self, law: KnownLaw, rows: Sequence[StoredEntry]) -> KnownLaw:
         """Fold what came to the institution since it was last read, and keep it."""
@@ -232,13 +240,15 @@ class Proposer:
             stream=request.stream,
             origin=request.origin,
             others=view.others,
+            history=view.history,
             draw=lambda: self.draw(view.found.now),
             subject=subject,
             position=view.found.position,
             recording=view.found.now,
         )
         if isinstance(view.law, Law) and request.origin is Origin.LIVE:
-            context.until(view.law.next_change(view.now))  # validity, peaks, units, roles: whatever a rule may ask
+            change = view.law.next_change(view.now)  # validity, peaks, units, roles: whatever a rule may ask
+            context.until(change - MILLISECOND if change is not None else None)  # another answer from there on
         steps = kind.decide(view.state, act, context)
         return steps, context.fence if request.origin is Origin.LIVE else None
 

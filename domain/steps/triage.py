@@ -582,7 +582,7 @@ def on_refusal_rejected(order: WorkOrder, event: RefusalRejected, entry: Entry) 
     return settle(order, entry, "refusal", approved=False)
 
 
-SECRET_TITLE = "涉密, 不予受理"
+SECRET_TITLE = "涉密, 不予受理"  # noqa: S105  a word, not a password
 """What stands in place of the title once a demand was refused as a state secret."""
 
 
