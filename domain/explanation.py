@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import lru_cache
+from typing import assert_never
 
 import msgspec
 
 from domain.calendar import CalendarYear, DayStep, show_due
 from domain.clocks import Clock, Move, Status, Why
 from domain.law import Law
-from domain.policy import LimitSource
+from domain.policy import LimitSource, figure_of
 from domain.terms import Citation, ClockName, Limit, LimitUnit, Mark, PolicyRef, Start, Stop
 
 TITLES: dict[LimitUnit, tuple[str, str]] = {
@@ -21,12 +22,61 @@ TITLES: dict[LimitUnit, tuple[str, str]] = {
     LimitUnit.MONTHS: ("个月", "month(s)"),
 }
 
-_MOVED: dict[Why, Citation] = {
-    Why.EXTENSION: Citation(text="延期自原到期日起算", article="R-11"),
-    Why.RECLASSIFIED: Citation(text="变更分类不使任何人追溯超期", article="R-33, R-35"),
-    Why.SENT_BACK: Citation(text="退回补正期限", article="A-14, 8.9"),
-    Why.OUTAGE: Citation(text="系统中断期间评价期顺延至下一工作日结束", article="8.11"),
+_MOVED: dict[Why, str] = {
+    Why.EXTENSION: "R-11: 自原到期日起算 counted from the old due day",
+    Why.RECLASSIFIED: "R-33, R-35: 变更分类不使任何人追溯超期 nobody becomes late retroactively",
+    Why.SENT_BACK: "A-14, 8.9: 退回补正期限 time for correction",
+    Why.OUTAGE: "8.11: 系统中断期间评价期顺延至下一工作日结束 extended to the end of the next working day",
+    Why.LEAD_MOVED: "A-08, R-35: 主办到期提前，协办随之 the lead's due came nearer",
 }
+"""What each kind of move rests on beside the words of the pack or of the instrument that made it."""
+
+CAUSES: dict[str, tuple[str, str]] = {
+    # what began it
+    "registration": ("登记", "registered"),
+    "return": ("退单获准", "a return was approved"),
+    "ruling": ("裁定改派", "ruled for another unit"),
+    "reopening": ("重新办理", "reopened"),
+    "split": ("拆分", "split off"),
+    "unmerge": ("取消并单", "unmerged"),
+    "recall": ("撤回派单", "the dispatch was recalled"),
+    "reclassification": ("变更分类", "reclassified"),
+    # what stopped it
+    "dispatched": ("派单", "dispatched"),
+    "direct": ("直接答复", "answered directly"),
+    "refused": ("不予受理", "not accepted"),
+    "merged": ("并单", "merged"),
+    "duplicate": ("重复诉求关联", "linked as a duplicate"),
+    "duplicate_linked": ("重复诉求关联", "linked as a duplicate"),
+    "referred": ("告知应找单位", "referred elsewhere"),
+    "handed_over": ("紧急移交", "handed over as an emergency"),
+    "transferred": ("转出或转派", "passed on"),
+    "own_handling": ("自办", "handled by itself"),
+    "return_requested": ("申请退单", "a return was requested"),
+    "reply": ("答复", "replied"),
+    "informed": ("告知诉求人", "the applicant was told"),
+    "published": ("答复即告知或公布", "told or published with the reply"),
+    # what cancelled it
+    "returned": ("退单", "returned"),
+    "recalled": ("撤回", "recalled"),
+    "ruled": ("裁定", "ruled"),
+    "redo": ("重办", "redo ordered"),
+    "sent_back": ("退回补正", "sent back for correction"),
+    "closed": ("办结", "closed"),
+    "withdrawn": ("撤回", "withdrawn"),
+    "return_withdrawn": ("撤回退单申请", "the request was withdrawn"),
+    "superseded": ("另行派单", "dispatched anew"),
+    "removed": ("取消协办", "removed as a co-organizer"),
+    "unmerged": ("取消并单", "unmerged"),
+    "escalated": ("升级督办", "escalated"),
+}
+"""What began, stopped or cancelled a clock, where the rule's own word does not say it: Chinese, English."""
+
+
+def cause_words(code: str) -> str:
+    """Say a cause in both languages; a word that the table lacks stands for itself."""
+    known = CAUSES.get(code)
+    return " ".join(known) if known is not None else code
 
 
 class MoveExplained(msgspec.Struct, frozen=True):
@@ -50,12 +100,14 @@ class Explanation(msgspec.Struct, frozen=True):
     unit: str
     policy: PolicyRef
     article: Citation
-    starts: Start
+    starts: Start  # the rule's words
     stops: Stop
+    began: str  # what really started and stopped it, where the rule's words do not say just that
+    ended: str
     start: Mark
     limit: Limit | None
     limit_words: str
-    source: LimitSource
+    source: LimitSource  # where the limit really comes from
     written: bool  # the limit stands on the instrument, not in the pack
     steps: tuple[DayStep, ...]
     first_due: datetime | None
@@ -67,6 +119,7 @@ class Explanation(msgspec.Struct, frozen=True):
     cancel: Mark | None
     cancelled_by: str
     note: str
+    during_outage: bool
     calendars: tuple[Citation, ...]  # the notices of the years that were looked at
 
 
@@ -91,7 +144,7 @@ def explain(clock: Clock, law: Law) -> Explanation:
     end = clock.stop or clock.cancel
     calendar = law.calendar(end.at) if end is not None else law.calendar()
     kernel = clock.rules.kernel
-    rule, limit = clock.rule, clock.limit
+    rule, limit, source = clock.rule, clock.limit, _source(clock)
     steps: tuple[DayStep, ...] = ()
     first_due: datetime | None = None
     if limit is not None:
@@ -112,11 +165,13 @@ def explain(clock: Clock, law: Law) -> Explanation:
         article=_article(clock),
         starts=rule.starts,
         stops=rule.stops,
+        began=clock.began,
+        ended=clock.ended,
         start=clock.start,
         limit=limit,
         limit_words=limit_words(limit),
-        source=rule.source,
-        written=limit is not None and limit not in rule.limit.values() and limit not in rule.peak.values(),
+        source=source,
+        written=source is LimitSource.WRITTEN,
         steps=steps,
         first_due=first_due,
         moves=moves,
@@ -127,18 +182,52 @@ def explain(clock: Clock, law: Law) -> Explanation:
         cancel=clock.cancel,
         cancelled_by=clock.cancelled_by,
         note=clock.note,
+        during_outage=clock.during_outage,
         calendars=notices,
     )
 
 
+def _source(clock: Clock) -> LimitSource:
+    """Return where a limit comes from: as the clock was told, else as its rule says it."""
+    if clock.source is not None:
+        return clock.source
+    rule, limit = clock.rule, clock.limit
+    if limit is None:
+        return LimitSource.MEASURED if rule.source is LimitSource.FIGURE else rule.source
+    if rule.tolerance is not None and limit == rule.tolerance:
+        of_class = clock.rules.classes.get(clock.of_class)
+        figure = figure_of(rule.limit, of_class) if of_class is not None else None
+        if figure is not None and figure.amount == 0:
+            return LimitSource.TOLERANCE
+    return LimitSource.FIGURE if rule.source in (LimitSource.REQUIRED, LimitSource.MEASURED) else rule.source
+
+
 def _article(clock: Clock) -> Citation:
     """Return the words that the figure rests on, where the pack has some for just this class."""
-    bases = clock.rule.bases
-    if not bases:
-        return clock.rule.basis
-    keys = [key for key, figure in clock.rule.limit.items() if figure == clock.limit and key in bases]
-    keys += [f"{key}@peak" for key, figure in clock.rule.peak.items() if figure == clock.limit]
-    return next((bases[key] for key in keys if key in bases), clock.rule.basis)
+    return _basis(clock, clock.of_class) if clock.rule.bases and clock.source is None else clock.rule.basis
+
+
+def _basis(clock: Clock, name: str) -> Citation:
+    of_class = clock.rules.classes.get(name)
+    found = clock.rules.basis(clock.name, of_class, peak=clock.peak) if of_class is not None else None
+    return found or clock.rule.basis
+
+
+def _moved_by(move: Move, clock: Clock) -> Citation:
+    """Return what a move rests on: its own instrument, else the pack's words; our reading of them is the note."""
+    match move.why:
+        case Why.EXTENSION:
+            found = clock.rules.bases.get("extension", clock.rule.basis)
+        case Why.RECLASSIFIED:
+            found = _basis(clock, move.of_class)
+        case Why.SENT_BACK:
+            found = clock.rules.bases.get("sent_back_due", clock.rule.basis)
+        case Why.OUTAGE | Why.LEAD_MOVED:
+            found = move.basis or clock.rule.basis
+        case _:
+            assert_never(move.why)
+    reading = _MOVED[move.why]
+    return msgspec.structs.replace(found, note=f"{found.note}; {reading}" if found.note else reading)
 
 
 def _notice(year: CalendarYear | None) -> tuple[Citation, ...]:
@@ -156,7 +245,7 @@ def _explain_move(move: Move, law: Law, clock: Clock, end: Mark | None) -> MoveE
         before=move.before,
         after=move.after,
         steps=explain_days(move.counted_from, move.limit, kernel),
-        basis=_MOVED[move.why],
+        basis=_moved_by(move, clock),
     )
 
 

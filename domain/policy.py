@@ -41,6 +41,7 @@ class LimitSource(StrEnum):
     FIGURE = "figure"  # the rule text states it, by class
     REQUIRED = "required"  # no figure in the text: the dispatch must bring it
     WRITTEN = "written"  # written on the instrument itself: notice, promise, whistle, instruction
+    TOLERANCE = "tolerance"  # `immediately`, made measurable: no text states this figure
     RELATIVE = "relative"  # derived from another due: the lead's, the merged child's own
     MEASURED = "measured"  # the text gives no figure: the time is measured, nothing falls due
 

@@ -71,7 +71,7 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
     """Which cases may have other rows since the law changed: never too few of them."""
 
     due_from: datetime | None = None  # those with a due instant from here on: a calendar changed no day before
-    outages: tuple[tuple[datetime, datetime], ...] = ()  # those whose evaluation would end inside [from, until)
+    outages: tuple[tuple[datetime, datetime], ...] = ()  # those with a due instant inside (from, until]
     everything: bool = False
 
     def __bool__(self) -> bool:

@@ -37,6 +37,7 @@ class ClockRow(Row, frozen=True):
     cancel_position: int | None
     cancelled_by: str
     note: str
+    during_outage: bool  # its due instant lies inside an outage of whoever bears it
     position: int
 
 
@@ -71,10 +72,11 @@ def derive(case: Case) -> tuple[ClockRow, ...]:
             cancel_position=None if cancel is None else cancel.position,
             cancelled_by="" if cancel is None else clock.cancelled_by,
             note=clock.note,
+            during_outage=clock.during_outage,
             position=case.position,
         )
         rows.append(row)
     return tuple(rows)
 
 
-PROJECTION = Projection("clocks", 1, ClockRow, derive, Path(__file__).with_suffix(".sql"))
+PROJECTION = Projection("clocks", 2, ClockRow, derive, Path(__file__).with_suffix(".sql"))

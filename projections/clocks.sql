@@ -25,6 +25,7 @@ CREATE TABLE projections.clocks_N (
     cancel_position bigint,
     cancelled_by text NOT NULL,
     note text NOT NULL,
+    during_outage boolean NOT NULL,
     position bigint NOT NULL
 )
 
@@ -50,11 +51,10 @@ COPY projections.clocks_N FROM STDIN (FORMAT BINARY)
 SELECT order_id FROM projections.clocks_N WHERE greatest(due, grace) >= $1::timestamptz
 
 -- name: reached_by_outages
--- An outage moves what would end inside it: the evaluation window, also one that is over.
+-- An outage marks what falls due inside it, its last instant included, and moves the evaluation window on.
 SELECT c.order_id
 FROM unnest($1::timestamptz[], $2::timestamptz[]) AS o(from_at, until)
-JOIN projections.clocks_N AS c ON greatest(c.due, c.grace) >= o.from_at AND greatest(c.due, c.grace) < o.until
-WHERE c.name = 'eval_window'
+JOIN projections.clocks_N AS c ON greatest(c.due, c.grace) > o.from_at AND c.due > o.from_at AND c.due <= o.until
 
 -- name: differences
 SELECT count(*) FROM (

@@ -22,9 +22,9 @@ from rich.table import Table
 from rich.text import Text
 
 from domain.calendar import DayKind, DayStep, show_due
-from domain.clocks import Clock, Status
-from domain.explanation import STATUS_WORDS, Explanation, MoveExplained
-from domain.policy import Pack
+from domain.clocks import Clock, OverdueItem, Status, overdue_items
+from domain.explanation import STATUS_WORDS, Explanation, MoveExplained, cause_words
+from domain.policy import LimitSource, Pack
 from domain.state import WorkOrder
 from domain.terms import SHANGHAI, Citation, Entry, Fact, Origin
 from scripts import wiring
@@ -219,6 +219,18 @@ def _move_line(move: MoveExplained) -> str:
     )
 
 
+_SOURCES = {
+    LimitSource.WRITTEN: " · 派单或文书载明 written on the instrument",
+    LimitSource.TOLERANCE: " · 立即, 以容差计 immediately, within the tolerance (A-01)",
+    LimitSource.RELATIVE: " · 依另一时限推定 follows another limit",
+}
+
+
+def _happened(really: str, ruled: str) -> str:
+    """Say what really began or stopped a clock, with the rule's own word where that is another."""
+    return f"{cause_words(really)} [dim](规则 rule: {ruled})[/]" if really else ruled
+
+
 def explanation(explained: Explanation, clock: Clock, now: datetime) -> Panel:
     """Show one deadline with everything it rests on."""
     status = clock.status(now)
@@ -230,24 +242,29 @@ def explanation(explained: Explanation, clock: Clock, now: datetime) -> Panel:
     if explained.article.quote:
         rows.add_row("", f"“{escape(explained.article.quote)}”")
     position = f" (位置 {explained.start.position})" if explained.start.position else ""
-    rows.add_row("起算 start", f"{show_instant(explained.start.at)} {explained.starts}{position}")
-    written = " · 派单或文书载明 written on the instrument" if explained.written else ""
-    rows.add_row("时限 limit", explained.limit_words + written + (f" · {explained.note}" if explained.note else ""))
+    started = _happened(explained.began, explained.starts)
+    rows.add_row("起算 start", f"{show_instant(explained.start.at)} {started}{position}")
+    source = _SOURCES.get(explained.source, "")
+    rows.add_row("时限 limit", explained.limit_words + source + (f" · {explained.note}" if explained.note else ""))
     if explained.steps:
         rows.add_row("计日 days", day_steps(explained.steps))
     for move in explained.moves:
         rows.add_row("变动 moved", escape(_move_line(move)))
     if explained.due is not None:
         provisional = " [yellow]暂定: 该年日历未公布 provisional[/]" if explained.provisional else ""
-        rows.add_row("到期 due", f"[bold]{explained.due_words}[/]{provisional}")
+        outage = " [yellow]系统中断期间 during an outage[/]" if explained.during_outage else ""
+        rows.add_row("到期 due", f"[bold]{explained.due_words}[/]{provisional}{outage}")
     if explained.stop is not None:
         rows.add_row(
-            "停止 stop", f"{show_instant(explained.stop.at)} {explained.stops} (位置 {explained.stop.position})"
+            "停止 stop",
+            f"{show_instant(explained.stop.at)} {_happened(explained.ended, explained.stops)} "
+            f"(位置 {explained.stop.position})",
         )
     if explained.cancel is not None:
         rows.add_row(
             "取消 cancelled",
-            f"{show_instant(explained.cancel.at)} {explained.cancelled_by} (位置 {explained.cancel.position})",
+            f"{show_instant(explained.cancel.at)} {cause_words(explained.cancelled_by)} "
+            f"(位置 {explained.cancel.position})",
         )
     for notice in explained.calendars:
         rows.add_row("日历 calendar", escape(show_citation(notice)))
@@ -297,7 +314,7 @@ def _clock_lines(clock: Clock, now: datetime) -> tuple[Text, Text]:
     )
 
 
-def order_head(order: WorkOrder, pack: Pack) -> Panel:
+def order_head(order: WorkOrder, pack: Pack, overdue: Sequence[OverdueItem] = ()) -> Panel:
     """Show what an order is and where it stands."""
     demand = order.demand
     rows = Table.grid(padding=(0, 1))
@@ -318,6 +335,9 @@ def order_head(order: WorkOrder, pack: Pack) -> Panel:
     rows.add_row("政策 policy", f"{pack.id} {pack.version} {order.policy.digest[:19]}…{assumed}")
     if order.lead:
         rows.add_row("主办 lead", order.lead)
+    if overdue:
+        late = ", ".join(f"第{item.episode}次派单 episode {item.episode} {item.unit}" for item in overdue)
+        rows.add_row("超期办理件", f"[red]overdue item[/] {escape(late)} (S1-20)")
     if demand.derived:
         mapping, *fields = demand.derived
         rows.add_row("推得 derived", f"按映射 by the mapping {escape(mapping)}: {escape(', '.join(fields))}")
@@ -336,7 +356,7 @@ def story(
     """Show a case whole: head, history, clocks, and (unless `brief`) each deadline explained."""
     corrections = {c.version: f"{c.field}: {c.old} → {c.new}" for c in order.corrections}
     parts: list[RenderableType] = [
-        order_head(order, pack),
+        order_head(order, pack, overdue_items(clock for clock, _ in explained)),
         timeline(entries, corrections=corrections),
         Text(""),
         clocks_table([clock for clock, _ in explained], now),

@@ -125,7 +125,7 @@ TABLE: dict[ClockName, Row] = {
         cancelled=("redo ordered", "closed"),
     ),
     ClockName.CITIZEN_REPLY: Row(
-        starts=("merged",), stops=("told the master's result",), gone=("unmerged", "withdrawn")
+        starts=("merged",), stops=("told the master's result",), cancelled=("unmerged", "withdrawn")
     ),
     ClockName.FOLLOW_UP: Row(starts=("promised", "not accepted as kept: the old date"), stops=("kept",)),
     ClockName.SUPV_REPLY: Row(
@@ -193,7 +193,7 @@ DisputeRaised / CoordinationMeetingHeld / SupplementRequested  -    -    -    - 
 DisputeRuled (same unit)                    -    -    -    X    -    -    -    -    -    -
 DisputeRuled (other unit)                   S    X    X    X    X    X    X    X    -    -
 ExtensionApproved                           -    -    -    -    -    -    M    -    -    -
-OrderReclassified                           M    M    -    -    SM   SM   M    -    -    -
+OrderReclassified                           M    M    -    -    SM   SM   M    M    -    -
 ReplySubmitted                              -    -    P    X    P    P    P    -    S    -
 ReplyReviewed (sent back)                   -    -    -    -    -    -    R    -    X    -
 ReplyReviewed (accepted)                    -    -    -    -    -    -    -    -    -    -
@@ -263,7 +263,8 @@ def test_every_cell_shows_what_it_speaks_of(clock: ClockName):
 def test_closing_an_order_cancels_the_handling_clocks_and_no_other():
     assert set(ClockName) - HANDLING == RUN_ON
     never = {clock for clock, row in TABLE.items() if not any("closed" in w or "withdrawn" in w for w in row.cancelled)}
-    assert never >= RUN_ON - {ClockName.SUPV_REPLY}, "the notice is withdrawn, not the order"
+    of_their_own = {ClockName.SUPV_REPLY, ClockName.CITIZEN_REPLY}
+    assert never >= RUN_ON - of_their_own, "the notice is withdrawn, not the order; who withdraws follows no master"
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -532,8 +532,12 @@ def on_reply_submitted(order: WorkOrder, event: ReplySubmitted, entry: Entry) ->
     )
     order = with_assignment(order, event.assignment, state=AssignmentState.REPLIED)
     if order.episodes:
-        ended = tuple(msgspec.structs.replace(x, ended=at) if x.pending else x for x in order.episodes[-1].extensions)
-        order = latest_episode(order, extensions=ended)
+        last = order.episodes[-1]
+        ended = tuple(msgspec.structs.replace(x, ended=at) if x.pending else x for x in last.extensions)
+        # Published under the query code, or told by the reply itself: the statute asks for no more (8.10, 8.14).
+        open_to_all = event.published or event.informing in (Informing.TOLD, Informing.PUBLISHED)
+        known = last.informed_acceptance or (at if open_to_all else None)
+        order = latest_episode(order, extensions=ended, informed_acceptance=known)
     quality = order.quality
     if quality.streak_unit != event.unit:
         quality = msgspec.structs.replace(quality, streak=1, streak_unit=event.unit)

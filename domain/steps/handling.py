@@ -489,11 +489,13 @@ def on_applicant_contacted(order: WorkOrder, event: ApplicantContacted, entry: E
 
 
 def on_initial_response_submitted(order: WorkOrder, event: InitialResponseSubmitted, entry: Entry) -> WorkOrder:
-    """Fold the first response; the first counts."""
+    """Fold the response; the first counts, unless the class was raised since."""
     order = worked(order, entry, event.assignment, own=True)
-    if not order.episodes or order.episodes[-1].initial_response is not None:
+    if not order.episodes:
         return order
-    return latest_episode(order, initial_response=mark(entry))
+    if order.episodes[-1].initial_response is None:
+        return latest_episode(order, initial_response=mark(entry))
+    return latest_episode(order, later_responses=(*order.episodes[-1].later_responses, mark(entry)))
 
 
 def on_progress_reported(order: WorkOrder, event: ProgressReported, entry: Entry) -> WorkOrder:

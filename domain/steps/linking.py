@@ -287,7 +287,9 @@ def on_orders_merged(order: WorkOrder, event: OrdersMerged, entry: Entry) -> Wor
     if last is not None and last.ended is None:
         held = tuple(a if a.ended is not None else msgspec.structs.replace(a, ended=at) for a in last.assignments)
         order = latest_episode(order, ended=at, ended_as="merged", assignments=held)
-    return msgspec.structs.replace(_links(order, merge=merge), state=OrderState.MERGED)
+    before = order.links.merge
+    earlier = order.links.earlier_merges if before is None else (*order.links.earlier_merges, before)
+    return msgspec.structs.replace(_links(order, merge=merge, earlier_merges=earlier), state=OrderState.MERGED)
 
 
 def on_child_merged(order: WorkOrder, event: ChildMerged, entry: Entry) -> WorkOrder:
