@@ -30,6 +30,7 @@ class Context:
         stream: str = "",
         origin: Origin = Origin.LIVE,
         others: Mapping[str, Any] | None = None,
+        history: Sequence[Entry] = (),
         draw: Callable[[], UUID] | None = None,
         subject: UUID | None = None,
         position: int = 0,
@@ -41,6 +42,7 @@ class Context:
         self.stream = stream
         self.origin = origin
         self.others = others or {}
+        self.history = history  # the addressed stream's entries as they are stored, for who names one of them
         self.subject = subject  # of the applicant named in the command, found or drawn by the door
         self.position = position  # the ledger's position the decision was read at
         self.recording = recording or now  # when it is recorded: later than `now` where `now` is when it happened

@@ -993,6 +993,48 @@ class CorrectionUnreadable(Refusal):
     field = "new"
 
 
+class IssuerMissing(Refusal):
+    """须指明所涉报告，或该数据的审定人。Name the report the figure stands in, or who approved the figure."""
+
+    basis = "DOMAIN 8.11"
+    field = "issuer"
+
+
+class IssuerDiffers(Refusal):
+    """所写审定人与该报告的审定人不符。The person named did not approve that report."""
+
+    basis = "DOMAIN 8.11"
+    field = "issuer"
+
+
+class CorrectionFieldUnknown(Refusal):
+    """该条记录没有此字段。The entry has no such field."""
+
+    basis = "T84"
+    field = "field"
+
+
+class CorrectionNotAllowed(Refusal):
+    """此字段不以更正改变，须另行操作。This field is not changed by a correction: another act changes it."""
+
+    basis = "T84"
+    field = "field"
+
+
+class CorrectionOldDiffers(Refusal):
+    """所写原值与记录不符。The old value written is not what the entry says."""
+
+    basis = "T84"
+    field = "old"
+
+
+class CorrectionOutOfOrder(Refusal):
+    """更正后的时间须在前后两条记录之间。A corrected instant lies between the entries before and after it."""
+
+    basis = "T84"
+    field = "new"
+
+
 class RetentionRunning(Refusal):
     """保管期限未满，只能限制处理。The retention period is running: the data can only be restricted."""
 

@@ -801,6 +801,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     correlation_id: str = ""
     causation_id: str = ""
     corrected_at: datetime | None = None  # set while folding, from a recorded correction; never stored
+    corrected: bool = False  # every correction known of it is applied; never stored
 
     @property
     def at(self) -> datetime:

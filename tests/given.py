@@ -303,11 +303,12 @@ class Case:
         self.now = now
         self.position = position
         self.others: dict[str, Any] = {}
+        self.entries: tuple[Entry, ...] = ()  # what was folded here, for who names an entry
 
     def at(self, when: str | datetime) -> Case:
         """The same, later."""
         later = Case(self.order, self.law, at(when), position=self.position)
-        later.others = self.others
+        later.others, later.entries = self.others, self.entries
         return later
 
     def beside(self, others: Mapping[str, Any]) -> Case:
@@ -318,7 +319,7 @@ class Case:
 
     def after(self, *events: Fact, by: Actor = SYSTEM, numbers: Mapping[str, tuple[int, ...]] | None = None) -> Case:
         """The same with events folded, all at this instant."""
-        order = self.order
+        order, entries = self.order, self.entries
         for offset, event in enumerate(events, 1):
             entry = Entry(
                 event=event,
@@ -329,10 +330,11 @@ class Case:
                 actor=by,
                 numbers=dict(numbers or {}),
             )
+            entries = (*entries, entry)
             fold = _step(type(event)).EVOLVES[type(event)]
             order = msgspec.structs.replace(fold(order, event, entry), version=order.version + 1)
         later = Case(order, self.law, self.now, position=self.position + len(events))
-        later.others = self.others
+        later.others, later.entries = self.others, entries
         return later
 
     def having(self, **changes: Any) -> Case:
@@ -405,6 +407,7 @@ class When:
             law=self.case.law,
             stream=self.case.order.stream,
             others=self.case.others,
+            history=self.case.entries,
             draw=lambda: UUID(int=next(drawn)),
             position=self.case.position,
         )

@@ -216,6 +216,7 @@ class Memory:
             stream=stream,
             origin=origin,
             others={other: self.state(other) for other in named},
+            history=history,
             draw=self._draw,
             subject=uuid5(_IDS, phone) if isinstance(phone, str) else None,
             position=self.position,

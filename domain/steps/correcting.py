@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast, get_args
+from uuid import UUID
 
 import msgspec
 
@@ -25,12 +26,15 @@ from domain.terms import (
     Citation,
     ClosureKind,
     Code,
+    Digest,
     Entry,
     Fact,
     Private,
     Role,
+    Sealed,
     Shred,
     Step,
+    UnitId,
     UserId,
 )
 
@@ -86,6 +90,7 @@ class TextReleasedForOversight(Fact, frozen=True, tag="order.text_released_for_o
 
     summary: Private
     author: UserId
+    version: int | None = None  # the entry whose text it shows
 
 
 class PersonalDataErasureProposed(Fact, frozen=True, tag="order.personal_data_erasure_proposed"):
@@ -114,6 +119,50 @@ class PersonalDataRestricted(Fact, frozen=True, tag="order.personal_data_restric
 
     basis: Citation
     words: Private | None = None
+
+
+# --- applying --------------------------------------------------------------------------------------------------------
+
+
+def corrected(history: Sequence[Entry]) -> list[Entry]:
+    """Return the history with each correction applied to the entry it names; the correction itself stays in it.
+
+    The field `at` stands for the instant of the entry; any other names a field of the event. A value that does not
+    fit the field's type, or that no clock could count, leaves the entry as it was: what was recorded is never lost to
+    a mistake in its correction. What was corrected before stays as it is then: of a history cut off at an instant,
+    the corrections left in it are not all there were.
+    """
+    by_version = {entry.version: entry for entry in history}
+    done = {entry.version for entry in history if entry.corrected}
+    for entry in history:
+        event = entry.event
+        if not isinstance(event, CorrectionRecorded) or event.version not in by_version or event.version in done:
+            continue
+        if event.new_text is not None:
+            continue  # a sealed text: both words stay visible beside each other, and no rule reads either
+        by_version[event.version] = _correct(by_version[event.version], event.field, event.new)
+    return [by_version[entry.version] for entry in history]
+
+
+def _correct(entry: Entry, field: str, new: str) -> Entry:
+    try:
+        return _said_anew(entry, field, new)
+    except (ValueError, msgspec.ValidationError, refusals.Refusal):
+        return entry
+
+
+def _said_anew(entry: Entry, field: str, new: str) -> Entry:
+    """Return the entry with one field said anew. Raises what does not fit."""
+    if field == "at":
+        at = datetime.fromisoformat(new)
+        guards.datable(at)
+        return msgspec.structs.replace(entry, corrected_at=at.astimezone(SHANGHAI), corrected=True)
+    kind: type[Fact] = type(cast(Fact, entry.event))
+    plain = msgspec.to_builtins(entry.event)
+    plain[field] = new
+    event = msgspec.convert(plain, kind, strict=False)
+    guards.countable(event)
+    return msgspec.structs.replace(entry, event=event, corrected=True)
 
 
 # --- folding ---------------------------------------------------------------------------------------------------------
@@ -227,11 +276,14 @@ class RejectCorrection(Act, frozen=True, tag="reject_correction"):
 
 
 class ReleaseTextForOversight(Act, frozen=True, tag="release_text_for_oversight"):
-    """公开摘要供监督. Release a de-identified summary that somebody else wrote (8.10)."""
+    """公开摘要供监督. Release a de-identified summary of a text that somebody else wrote (8.10).
+
+    `version` names the entry whose text it is: its actor is the author.
+    """
 
     roles: ClassVar[frozenset[Role]] = frozenset({Role.HOTLINE_MANAGER, Role.SUPERVISOR, Role.QC_REVIEWER})
     summary: Private
-    author: UserId
+    version: int
 
 
 class ProposeErasure(Act, frozen=True, tag="propose_erasure"):
@@ -266,35 +318,113 @@ class RestrictPersonalData(Act, frozen=True, tag="restrict_personal_data"):
 
 # --- deciding --------------------------------------------------------------------------------------------------------
 
-_OF_A_UNIT = frozenset({Role.ORG_HANDLER, Role.ORG_APPROVER, Role.MGMT_UNIT})
+_STRUCTURE = frozenset(
+    """accepted accepts_reply after_due anonymous assumed_policy author by_unit clock clock_key confidentiality days
+    due edition effective_at field file_number from_unit handler identity_checked implied indicator issuer keep kind
+    late lead lead_parent lengthens new of_class old owner own_handling parent peak period published rating
+    reply_required responsible_unit since source stays stratum substance to unit upheld""".split()  # noqa: SIM905
+)
+"""Fields that say whose a case is, what law and limit it has, or what was decided: other acts change those."""
+
+_COUNTS = frozenset({"involved_units", "seconds"})
+"""Figures that were counted; every other number is the ordinal of a part."""
 
 
-def _took_part(order: WorkOrder, context: Context) -> bool:
-    """Tell whether the actor's side wrote to this case: the hotline's staff do, a unit if it ever held it."""
-    if context.actor.role not in _OF_A_UNIT:
+def _named(context: Context, version: int) -> tuple[Entry | None, Entry, Entry | None]:
+    """Return the entry that is named, as it reads now, between its neighbours. Raises UnknownVersion."""
+    entries = corrected(context.history)
+    for place, entry in enumerate(entries):
+        if entry.version == version:
+            after = entries[place + 1] if place + 1 < len(entries) else None
+            return (entries[place - 1] if place else None), entry, after
+    raise refusals.UnknownVersion(f"version: {version}")
+
+
+def _own_side(entry: Entry, context: Context) -> None:
+    """Refuse whoever is not of the side that recorded the entry: its actor's unit or an heir. Raises NotYourUnit."""
+    law, now = context.law, context.now
+    context.until(law.next_unit_change(now))
+    side = entry.actor.unit or law.hotline_unit  # what the timer, an applicant or an import said is the hotline's
+    if context.actor.user != entry.actor.user and context.actor.unit not in law.heirs(side, now):
+        raise refusals.NotYourUnit(f"由记录方提出 by the side that recorded it: {side}", unit=side)
+
+
+def _form(entry: Entry, command: ProposeCorrection, context: Context) -> None:
+    """Refuse a field that the entry lacks or that no correction changes, and a value that it could not have.
+
+    Raises CorrectionFieldUnknown, CorrectionNotAllowed, CorrectionUnreadable, InstantAhead.
+    """
+    text = command.new_text is not None or command.old_text is not None
+    if command.field == "at":
+        if text:
+            raise refusals.CorrectionUnreadable("at: 非密封字段 not a sealed field")
+        guards.not_ahead(context, _instant(command.new))
+        return
+    types = {field.name: field.type for field in msgspec.structs.fields(cast(type[Fact], type(entry.event)))}
+    kind = types.get(command.field)
+    if kind is None:
+        raise refusals.CorrectionFieldUnknown(command.field)
+    sealed = Sealed in get_args(kind)
+    if sealed is not text:
+        way = "密封字段写入 sealed fields in old_text, new_text" if sealed else "非密封字段 not a sealed field"
+        raise refusals.CorrectionUnreadable(f"{command.field}: {way}")
+    if sealed:
+        if command.new_text is None:
+            raise refusals.CorrectionUnreadable(command.field)
+        return
+    if command.field in _STRUCTURE or (command.field not in _COUNTS and _is_ordinal(kind)):
+        raise refusals.CorrectionNotAllowed(command.field)
+    try:
+        _said_anew(entry, command.field, command.new)
+    except (ValueError, msgspec.ValidationError, refusals.Refusal) as error:
+        raise refusals.CorrectionUnreadable(f"{command.field}: {error}") from None
+
+
+def _is_ordinal(kind: Any) -> bool:
+    """Tell whether a type is a bare number, an id, or names a unit or a person."""
+    members = {kind, *get_args(kind)}
+    return bool(members & {int, UUID, UnitId, UserId, Digest})
+
+
+def _stands(entry: Entry, command: ProposeCorrection | CorrectionProposed) -> bool:
+    """Tell whether `old` is what the entry says; a sealed text is never compared."""
+    if command.new_text is not None or command.old_text is not None:
         return True
-    context.until(context.law.next_unit_change(context.now))
-    units = {a.unit for e in order.episodes for a in e.assignments}
-    units |= {n.unit for n in order.oversight.notices}
-    own = context.actor.unit
-    if context.actor.role is Role.MGMT_UNIT:
-        return any(context.law.is_within(unit, own, context.now) for unit in units)
-    return own in units or own in {context.law.successor(unit, context.now) for unit in units}
+    if command.field == "at":
+        try:
+            return _instant(command.old) == entry.at
+        except refusals.CorrectionUnreadable:
+            return False
+    value = getattr(entry.event, command.field)
+    if value is None:
+        return not command.old
+    plain = msgspec.to_builtins(value)
+    return command.old == (plain if isinstance(plain, str) else msgspec.json.encode(plain).decode())
+
+
+def _right(command: ProposeCorrection | CorrectionProposed, context: Context) -> None:
+    """Refuse a correction of something else than what stands there, or one that turns the history around."""
+    before, entry, after = _named(context, command.version)
+    if not _stands(entry, command):
+        raise refusals.CorrectionOldDiffers(f"{command.field}: {command.old or '-'}")
+    if command.field != "at":
+        return
+    at = _instant(command.new)
+    if (before is not None and at < before.at) or (after is not None and at > after.at):
+        raise refusals.CorrectionOutOfOrder(at.isoformat())
 
 
 def propose_correction(order: WorkOrder, command: ProposeCorrection, context: Context) -> list[Step]:
     """Say what an entry should have said; sealed files too, as an appended note."""
-    if not 1 <= command.version <= order.version:
-        raise refusals.UnknownVersion(f"version: {command.version}")
-    if not _took_part(order, context):
-        raise refusals.NotYourUnit(f"unit: {context.actor.unit or '-'}")
+    _, entry, _ = _named(context, command.version)
     text = command.new_text is not None or command.old_text is not None
     if text and (command.old or command.new):
         raise refusals.CorrectionUnreadable
     if command.old == command.new and not text:
         raise refusals.NothingChanged
-    if command.field == "at":
-        _instant(command.new, context)
+    _form(entry, command, context)
+    _own_side(entry, context)
+    _right(command, context)
     return [
         CorrectionProposed(
             version=command.version,
@@ -309,20 +439,22 @@ def propose_correction(order: WorkOrder, command: ProposeCorrection, context: Co
     ]
 
 
-def _instant(written: str, context: Context) -> None:
-    """Refuse a corrected instant that cannot be read, names no zone, or has not come yet."""
+def _instant(written: str) -> datetime:
+    """Return an instant as written. Raises CorrectionUnreadable where it cannot be read or names no zone."""
     try:
         at = datetime.fromisoformat(written)
     except ValueError:
         raise refusals.CorrectionUnreadable(written) from None
-    if at.tzinfo is None or not context.passed(at):
+    if at.tzinfo is None:
         raise refusals.CorrectionUnreadable(written)
+    return at
 
 
 def approve_correction(order: WorkOrder, command: ApproveCorrection, context: Context) -> list[Step]:
-    """Record the correction as it was proposed."""
+    """Record the correction as it was proposed, if what it corrects still stands as it was then."""
     asked = second_person(order, context, "correction", command.correction).content
     assert isinstance(asked, CorrectionProposed)  # its fold puts nothing else there
+    _right(asked, context)
     return [
         CorrectionRecorded(
             correction=command.correction,
@@ -344,9 +476,11 @@ def reject_correction(order: WorkOrder, command: RejectCorrection, context: Cont
 
 
 def release_text(order: WorkOrder, command: ReleaseTextForOversight, context: Context) -> list[Step]:
-    """Release a summary somebody else wrote."""
-    guards.another_person(context, command.author)
-    return [TextReleasedForOversight(summary=command.summary, author=command.author)]
+    """Release a summary of what somebody else wrote, signed or drafted."""
+    _, entry, _ = _named(context, command.version)
+    author = entry.actor.user
+    guards.another_person(context, author, getattr(entry.event, "drafted_by", ""))
+    return [TextReleasedForOversight(summary=command.summary, author=author, version=command.version)]
 
 
 def retention_runs(order: WorkOrder, context: Context) -> bool:

@@ -218,10 +218,14 @@ class FileAppeal(Act, frozen=True, tag="file_appeal"):
     indicator: Code
     ground: AppealGround
     published_at: datetime
-    issuer: UserId
     words: Private
+    issuer: UserId = ""  # of a figure that stands in no report here; a report says itself who approved it
     report: UUID | None = None
     evidence: tuple[Attachment, ...] = ()
+
+    def reads(self) -> tuple[str, ...]:
+        """Name the report's stream."""
+        return () if self.report is None else (f"publication:{self.report}",)
 
 
 class DecideAppeal(Act, frozen=True, tag="decide_appeal"):
@@ -308,26 +312,44 @@ def file_appeal(order: WorkOrder, command: FileAppeal, context: Context) -> list
     unit = context.actor.unit
     if not unit or not bears_duty(order, unit, context):
         raise refusals.NotYourUnit(f"unit: {unit or '-'}", unit=unit)
-    guards.not_ahead(context, command.published_at)
-    contested = (unit, command.indicator, command.published_at)
+    published_at, issuer = _published(command, context)
+    contested = (unit, command.indicator, published_at)
     if any((a.unit, a.indicator, a.published_at) == contested for a in order.oversight.appeals):
         raise refusals.AlreadyAppealed
     rules = guards.binding(order, context)
     limit = rules.limit(ClockName.APPEAL, guards.class_now(order, context))
-    until = context.law.calendar().due(command.published_at, limit, rules.kernel).at if limit else None
+    until = context.law.calendar().due(published_at, limit, rules.kernel).at if limit else None
     return [
         AppealFiled(
             unit=unit,
             indicator=command.indicator,
             ground=command.ground,
-            published_at=command.published_at,
-            issuer=command.issuer,
+            published_at=published_at,
+            issuer=issuer,
             words=command.words,
             report=command.report,
             late=context.passed(until),
             evidence=command.evidence,
         )
     ]
+
+
+def _published(command: FileAppeal, context: Context) -> tuple[datetime, UserId]:
+    """Return when the figure was published and who approved it: as the report says, else as the appeal does.
+
+    Raises UnknownStream, IssuerDiffers, IssuerMissing, InstantAhead.
+    """
+    if command.report is None:
+        guards.not_ahead(context, command.published_at)
+        if not command.issuer:
+            raise refusals.IssuerMissing
+        return command.published_at, command.issuer
+    report = context.other(f"publication:{command.report}")
+    if report is None or report.published is None:
+        raise refusals.UnknownStream(f"publication:{command.report}")
+    if command.issuer not in ("", report.approver):
+        raise refusals.IssuerDiffers(command.issuer)
+    return report.published.at, report.approver
 
 
 def decide_appeal(order: WorkOrder, command: DecideAppeal, context: Context) -> list[Step]:

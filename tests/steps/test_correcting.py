@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from domain import institution, refusals
 from domain import order as whole
+from domain import refusals
 from domain.state import WorkOrder
 from domain.steps.correcting import (
     ApproveCorrection,
@@ -26,15 +26,17 @@ from domain.steps.correcting import (
     RestrictPersonalData,
     TextReleasedForOversight,
 )
+from domain.steps.dispatch import OrderDispatched
 from domain.steps.filing import ArchivePackageSealed, OrderArchived, OrderClosed
 from domain.steps.handling import AssignmentSigned
-from domain.terms import ClosureKind, Entry, Fact, Shred
+from domain.terms import Attributes, ClosureKind, DemandType, DispatchType, Entry, Fact, Shred
 from domain.units import UnitSucceeded
 from tests.given import (
     AGENT,
     APPROVER,
     ARCHIVIST,
     BASIS,
+    DISPATCHER,
     HANDLER,
     MANAGER,
     PARENT,
@@ -52,8 +54,10 @@ from tests.given import (
     working,
 )
 
+HELP = Attributes(demand_type=DemandType.HELP)
+SIGNING = AssignmentSigned(assignment=1, unit="B")
 AN_HOUR_EARLIER = ProposeCorrection(
-    version=1,
+    version=3,
     field="at",
     basis="签收时间登记有误",
     old="2025-06-16T10:00:00+08:00",
@@ -61,8 +65,15 @@ AN_HOUR_EARLIER = ProposeCorrection(
 )
 
 
+def signed() -> Case:
+    """Dispatched by the hotline at 09:00 (entry 2), signed for by the bureau at 10:00 (entry 3), days later."""
+    case = given(registered()).at("2025-06-16 09:00")
+    case = case.after(OrderDispatched(kind=DispatchType.ORDINARY, attributes=HELP, lead="B"), by=DISPATCHER)
+    return case.at("2025-06-16 10:00").after(SIGNING, by=HANDLER).at("2025-06-20 10:00")
+
+
 def proposed(case: Case | None = None) -> Case:
-    case = case or given(working()).at("2025-06-20 10:00")
+    case = case or signed()
     return case.when(AN_HOUR_EARLIER, by=HANDLER).then(CorrectionProposed)
 
 
@@ -71,10 +82,11 @@ class TestCorrecting:
         case = proposed().when(ApproveCorrection(correction=1), by=SUPERVISOR).then(CorrectionRecorded)
         made = case.order.corrections[0]
         assert (made.old, made.new) == (AN_HOUR_EARLIER.old, AN_HOUR_EARLIER.new)
-        assert (made.version, made.field) == (1, "at")
+        assert (made.version, made.field) == (3, "at")
 
     def test_nobody_approves_their_own_and_nothing_twice(self):
-        case = given(working()).at("2025-06-20 10:00").does(AN_HOUR_EARLIER, by=SUPERVISOR)
+        medium = ProposeCorrection(version=2, field="medium", basis="x", new="written")
+        case = signed().does(medium, by=SUPERVISOR)
         case.when(ApproveCorrection(correction=1), by=SUPERVISOR).refused(refusals.SelfApproval)
         case = proposed().does(ApproveCorrection(correction=1), by=SUPERVISOR)
         case.when(ApproveCorrection(correction=1), by=SUPERVISOR).refused(refusals.NoSuchProposal)
@@ -90,47 +102,73 @@ class TestCorrecting:
         case = case.does(ApproveCorrection(correction=2), by=SUPERVISOR)
         assert len(case.order.corrections) == 1
 
-    @pytest.mark.parametrize("new", ["yesterday", "2025-06-16T09:00:00", "2025-06-21T09:00:00+08:00", ""])
-    def test_a_corrected_instant_is_one_with_its_zone_and_lies_behind(self, new: str):
-        command = msgspec.structs.replace(AN_HOUR_EARLIER, new=new)
-        given(working()).at("2025-06-20 10:00").when(command, by=HANDLER).refused(refusals.CorrectionUnreadable)
+    def test_what_was_corrected_meanwhile_is_not_corrected_from_what_it_was(self):
+        case = proposed(proposed()).does(ApproveCorrection(correction=1), by=SUPERVISOR)
+        case.when(ApproveCorrection(correction=2), by=SUPERVISOR).refused(refusals.CorrectionOldDiffers)
+        further = msgspec.structs.replace(AN_HOUR_EARLIER, old=AN_HOUR_EARLIER.new, new="2025-06-16T09:30:00+08:00")
+        case.when(further, by=HANDLER).then(CorrectionProposed)
 
-    def test_it_names_an_entry_that_exists_and_says_something_new(self):
-        case = given(working()).at("2025-06-20 10:00")
-        for version in (0, 2):
+    @pytest.mark.parametrize("new", ["yesterday", "2025-06-16T09:00:00", ""])
+    def test_a_corrected_instant_is_one_with_its_zone(self, new: str):
+        command = msgspec.structs.replace(AN_HOUR_EARLIER, new=new)
+        signed().when(command, by=HANDLER).refused(refusals.CorrectionUnreadable)
+
+    def test_it_has_come_and_keeps_its_place_among_the_entries(self):
+        ahead = msgspec.structs.replace(AN_HOUR_EARLIER, new="2025-06-21T09:00:00+08:00")
+        signed().when(ahead, by=HANDLER).refused(refusals.InstantAhead)
+        for new in ("2025-06-16T08:59:59+08:00", "2025-06-18T09:00:00.001+08:00"):
+            turned = msgspec.structs.replace(AN_HOUR_EARLIER, new=new)
+            later = signed().at("2025-06-18 09:00").after(SIGNING, by=HANDLER).at("2025-06-20 10:00")
+            later.when(turned, by=HANDLER).refused(refusals.CorrectionOutOfOrder)
+
+    def test_it_names_an_entry_that_exists_and_says_something_new_of_a_field_it_has(self):
+        case = signed()
+        for version in (0, 4):
             unknown = msgspec.structs.replace(AN_HOUR_EARLIER, version=version)
             case.when(unknown, by=HANDLER).refused(refusals.UnknownVersion)
-        same = ProposeCorrection(version=1, field="place", basis="x", old="a", new="a")
-        case.when(same, by=HANDLER).refused(refusals.NothingChanged)
-        both = ProposeCorrection(version=1, field="place", basis="x", old="a", new="b", new_text="c")
-        case.when(both, by=HANDLER).refused(refusals.CorrectionUnreadable)
-        mixed = ProposeCorrection(version=1, field="place", basis="x", new="b", new_text="c")
-        case.when(mixed, by=HANDLER).refused(refusals.CorrectionUnreadable)
 
-    def test_a_units_side_is_a_unit_that_held_the_case_or_stands_above_it(self):
-        case = given(working()).at("2025-06-20 10:00")
-        case.when(AN_HOUR_EARLIER, by=handler("E")).refused(refusals.NotYourUnit)
-        case.when(AN_HOUR_EARLIER, by=management("E")).refused(refusals.NotYourUnit)
-        for who in (APPROVER, PARENT, AGENT):
-            case.when(AN_HOUR_EARLIER, by=who).then(CorrectionProposed)
+        def refused(refusal: type[refusals.Refusal], **said: Any) -> None:
+            case.when(ProposeCorrection(**{"version": 2, "basis": "x", **said}), by=DISPATCHER).refused(refusal)
 
-    def test_the_heir_of_a_unit_that_held_the_case_may_propose(self):
-        case = given(working()).at("2025-06-20 10:00")
-        succeeded = UnitSucceeded(from_units=("B",), to_units=("E",), at=at("2025-06-18 00:00"), basis=BASIS)
-        entry = Entry(
-            event=succeeded,
-            stream="institution",
-            version=case.law.version + 1,
-            position=1,
-            recorded_at=at("2025-06-17 00:00"),
-            actor=SYSTEM,
+        refused(refusals.NothingChanged, field="medium", old="a", new="a")
+        refused(refusals.CorrectionFieldUnknown, field="place", new="b")
+        refused(refusals.CorrectionUnreadable, field="medium", new="b", new_text="c")
+        refused(refusals.CorrectionUnreadable, field="medium", new_text="c")
+        refused(refusals.CorrectionUnreadable, field="medium", new="pigeon")
+        refused(refusals.CorrectionUnreadable, field="note", new="b")
+        refused(refusals.CorrectionUnreadable, field="note", old_text="b")
+        refused(refusals.CorrectionOldDiffers, field="medium", old="phone", new="written")
+        case.when(ProposeCorrection(version=2, basis="x", field="note", new_text="附言有误"), by=DISPATCHER).then(
+            CorrectionProposed
         )
-        case.law = institution.evolve(case.law, entry)
-        case.when(AN_HOUR_EARLIER, by=handler("E")).then(CorrectionProposed)
+
+    @pytest.mark.parametrize("field", ["lead", "lead_parent", "kind", "of_class", "limits", "instruction"])
+    def test_whose_the_case_is_and_what_was_decided_is_not_changed_by_a_correction(self, field: str):
+        wrong = (refusals.CorrectionNotAllowed, refusals.CorrectionUnreadable)
+        with pytest.raises(wrong):
+            signed().when(ProposeCorrection(version=2, field=field, basis="x", new="E"), by=DISPATCHER).decide()
+
+    def test_the_side_that_recorded_an_entry_proposes(self):
+        for who in (handler("E"), management("E"), PARENT, AGENT):
+            signed().when(AN_HOUR_EARLIER, by=who).refused(refusals.NotYourUnit)
+        for who in (HANDLER, APPROVER):
+            signed().when(AN_HOUR_EARLIER, by=who).then(CorrectionProposed)
+
+    def test_and_every_heir_of_it(self):
+        succeeded = UnitSucceeded(from_units=("B",), to_units=("S", "E"), at=at("2025-06-18 00:00"), basis=BASIS)
+        signed().decreed(succeeded).when(AN_HOUR_EARLIER, by=handler("E")).then(CorrectionProposed)
+
+    def test_a_history_as_of_an_instant_is_corrected_once_and_by_the_latest(self):
+        first = CorrectionRecorded(correction=1, version=3, field="at", basis="x", new="2025-06-16T09:10:00+08:00")
+        latest = msgspec.structs.replace(first, correction=2, new="2025-06-16T09:20:00+08:00")
+        case = signed().after(first).at("2025-06-25 10:00").after(latest)
+        read = whole.history(case.entries, as_at=at("2025-06-21 00:00"))
+        assert [e.at for e in read if e.version == 3] == [at("2025-06-16 09:20")]
+        assert whole.corrected(read) == read
 
     def test_a_sealed_file_is_still_corrected_beside(self):
         archived = OrderArchived(keep="dossier", period="D30", basis=BASIS)
-        case = given(working()).after(OrderClosed(kind=ClosureKind.COMPLETED), archived)
+        case = signed().after(OrderClosed(kind=ClosureKind.COMPLETED), archived)
         case = case.after(ArchivePackageSealed(verified_to=1)).at("2025-08-20 10:00")
         proposed(case).when(ApproveCorrection(correction=1), by=SUPERVISOR).then(CorrectionRecorded)
 
@@ -165,12 +203,14 @@ class TestCorrecting:
 
 
 class TestReleasing:
-    def test_a_summary_is_released_by_another_than_its_author(self):
-        command = ReleaseTextForOversight(summary="某小区路灯不亮, 已修复", author="h-agent")
-        case = given(working()).when(command, by=MANAGER).then(TextReleasedForOversight)
-        assert case.order.filing.text_released
-        own = msgspec.structs.replace(command, author=MANAGER.user)
-        given(working()).when(own, by=MANAGER).refused(refusals.SelfApproval)
+    def test_a_summary_is_released_by_another_than_who_wrote_the_entry(self):
+        command = ReleaseTextForOversight(summary="某小区路灯不亮, 已修复", version=2)
+        released = TextReleasedForOversight(summary=command.summary, author=DISPATCHER.user, version=2)
+        assert signed().when(command, by=MANAGER).then(released).order.filing.text_released
+        own = msgspec.structs.replace(MANAGER, user=DISPATCHER.user)
+        signed().when(command, by=own).refused(refusals.SelfApproval)
+        unknown = msgspec.structs.replace(command, version=9)
+        signed().when(unknown, by=MANAGER).refused(refusals.UnknownVersion)
 
 
 PROPOSE = ProposeErasure(ground="applicant_request", basis=BASIS)

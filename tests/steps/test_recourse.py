@@ -2,11 +2,13 @@
 
 from datetime import date
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
 
 from domain import refusals
+from domain.matters.publications import Publication
 from domain.steps.filing import ArchivePackageSealed, OrderArchived, OrderClosed, complete
 from domain.steps.recourse import (
     AccountabilityReferred,
@@ -22,7 +24,7 @@ from domain.steps.recourse import (
     ReportInstruction,
     RequestInstruction,
 )
-from domain.terms import AppealGround, CitedText, ClockName, ClosureKind, Limit, LimitUnit, NoticeGround, Number
+from domain.terms import AppealGround, CitedText, ClockName, ClosureKind, Limit, LimitUnit, Mark, NoticeGround, Number
 from tests.given import APPROVER, BASIS, LEADER, MANAGER, SUPERVISOR, Case, approver, at, given, registered, working
 
 ASK = RequestInstruction(leader="分管副市长", summary="多部门职责交叉")
@@ -129,6 +131,21 @@ class TestAppeals:
         done = filed.when(uphold, by=SUPERVISOR).then(AppealDecided)
         assert done.order.oversight.appeals[0].upheld is True
         done.when(uphold, by=SUPERVISOR).refused(refusals.NoSuchAppeal)
+
+    def test_who_approved_the_report_is_what_the_report_says(self):
+        number = UUID(int=9)
+        published = Publication(
+            stream=f"publication:{number}", published=Mark(at("2025-07-01 09:00"), 1), approver=SUPERVISOR.user
+        )
+        known = case().at("2025-07-08 23:00").beside({published.stream: published})
+        named = msgspec.structs.replace(self.FILE, issuer="", report=number, published_at=at("2025-07-08 09:00"))
+        filed = known.when(named, by=APPROVER).then(AppealFiled).order.oversight.appeals[0]
+        assert (filed.issuer, filed.published_at) == (SUPERVISOR.user, at("2025-07-01 09:00"))
+        other = msgspec.structs.replace(named, issuer=MANAGER.user)
+        known.when(other, by=APPROVER).refused(refusals.IssuerDiffers)
+        case().at("2025-07-08 23:00").when(named, by=APPROVER).refused(refusals.UnknownStream)
+        bare = msgspec.structs.replace(self.FILE, issuer="")
+        case().at("2025-07-08 23:00").when(bare, by=APPROVER).refused(refusals.IssuerMissing)
 
     def test_upheld_it_says_what_is_left_out(self):
         bare = DecideAppeal(appeal=1, upheld=True, words="x")
