@@ -799,12 +799,29 @@ def _what_is_left(case: _Case, episode: Episode, limit: Limit) -> Limit:
     return Limit(amount=left, unit=limit.unit) if left > 0 else Limit(until=episode.begun.at)
 
 
+def _approver(case: _Case, episode: Episode, extension: Extension) -> str:
+    """Return who owes the decision: as the pack says, for the unit that asked; the hotline itself where it is empty."""
+    match case.rules.options.extension:
+        case "own_approver":
+            return extension.unit
+        case "parent_unit":
+            recorded = episode.lead_parent if extension.unit == episode.lead else ""
+            above = recorded or case.law.parent(extension.unit, extension.requested.at) or ""
+            return "" if above == case.law.hotline_unit else above  # above a first-level unit stands the hotline (R-37)
+        case _:
+            return ""
+
+
+def _teller(episode: Episode, extension: Extension) -> str:
+    """Return who owes telling the applicant: the unit that asked, or to which it passed the order on since."""
+    passed_on = (AssignmentState.TRANSFERRED, AssignmentState.RETURNED)
+    own = [a for a in episode.assignments if a.unit == extension.unit]
+    return episode.lead if own and all(a.state in passed_on for a in own) else extension.unit
+
+
 def _extensions(case: _Case, episode: Episode, of_class: ClassRule) -> None:
     decision = case.rules.clocks.get(_EXTENSION_DECISION)
     inform = case.rules.clocks.get(_INFORM_EXTENSION)
-    approver = {"parent_unit": episode.lead_parent, "own_approver": episode.lead}.get(case.rules.options.extension, "")
-    if approver == case.law.hotline_unit:
-        approver = ""  # above a first-level unit stands the hotline itself (R-37)
     for x in episode.extensions:
         key = f"e{episode.no}.x{x.no}"
         if decision is not None:
@@ -812,12 +829,12 @@ def _extensions(case: _Case, episode: Episode, of_class: ClassRule) -> None:
             limit = case.rules.limit(_EXTENSION_DECISION, asked)
             cancel = (x.ended or episode.ended) if x.decided is None else None
             cause = episode.ended_as if cancel == episode.ended else "reply"
-            case.add(decision, key, approver, x.requested, limit, x.decided, cancel, cause, asked.name)
+            case.add(decision, key, _approver(case, episode, x), x.requested, limit, x.decided, cancel, cause, asked.name)
         if inform is not None and x.approved and x.decided is not None:
             granted = _class_then(case, episode, of_class, x.decided)
             limit = case.rules.limit(_INFORM_EXTENSION, granted)
             cancel = episode.ended if x.informed is None else None
-            case.add(inform, key, x.unit, x.decided, limit, x.informed, cancel, episode.ended_as, granted.name)
+            case.add(inform, key, _teller(episode, x), x.decided, limit, x.informed, cancel, episode.ended_as, granted.name)
 
 
 def _episode(case: _Case, episode: Episode) -> None:

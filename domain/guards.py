@@ -22,6 +22,7 @@ from domain.refusals import (
     LimitRequired,
     LimitTooLong,
     LimitUncountable,
+    NotCoOrganizer,
     NotYourUnit,
     OrderSealed,
     ReviewerHandled,
@@ -165,24 +166,43 @@ def acts_for(context: Context, unit: UnitId) -> bool:
     return bool(unit) and context.actor.unit in (unit, context.law.successor(unit, context.now))
 
 
+def held(order: WorkOrder, context: Context) -> list[Assignment]:
+    """Return the open assignments of the actor's unit and of those it succeeded, the lead's first, then its own.
+
+    A unit that takes over from another may hold several in one order, and owes what each of them owes (8.3, 8.11).
+    """
+    unit = context.actor.unit
+    found = [
+        a
+        for a in episode_of(order).assignments
+        if a.ended is None and a.role is not AssignmentRole.SUPERVISING and acts_for(context, a.unit)
+    ]
+    return sorted(found, key=lambda a: (a.role is not AssignmentRole.LEAD, a.unit != unit))
+
+
 def holding(order: WorkOrder, context: Context) -> Assignment:
-    """Return the open assignment of the actor's unit, or of one it succeeded; the lead's first. Raises NotYourUnit."""
-    episode, unit = episode_of(order), context.actor.unit
-    held = episode.holder(unit)
-    if held is None:
-        inherited = [a for a in episode.assignments if a.ended is None and acts_for(context, a.unit)]
-        held = min(inherited, key=lambda a: a.role is not AssignmentRole.LEAD, default=None)
-    if held is None or held.role is AssignmentRole.SUPERVISING:
-        raise NotYourUnit(f"unit: {unit or '-'}", unit=unit)
-    return held
+    """Return the first assignment that the actor's unit holds. Raises NotYourUnit."""
+    found = held(order, context)
+    if not found:
+        raise NotYourUnit(f"unit: {context.actor.unit or '-'}", unit=context.actor.unit)
+    return found[0]
 
 
 def leading(order: WorkOrder, context: Context) -> Assignment:
     """Return the lead's assignment if the actor's unit holds it. Raises NotYourUnit."""
-    held = holding(order, context)
-    if held.role is not AssignmentRole.LEAD:
+    found = holding(order, context)
+    if found.role is not AssignmentRole.LEAD:
         raise NotYourUnit("须由主办单位 for the lead only", unit=context.actor.unit)
-    return held
+    return found
+
+
+def joining(order: WorkOrder, context: Context) -> Assignment:
+    """Return a co-organizer's assignment that the actor's unit holds. Raises NotYourUnit, NotCoOrganizer."""
+    first = holding(order, context)
+    found = next((a for a in held(order, context) if a.role is AssignmentRole.CO), None)
+    if found is None:
+        raise NotCoOrganizer(f"unit: {first.unit}", unit=first.unit)
+    return found
 
 
 def another_person(context: Context, *earlier: str) -> None:

@@ -246,9 +246,7 @@ class RejectFollowUp(Act, frozen=True, tag="reject_follow_up"):
 def co_opinion(order: WorkOrder, command: CoOpinion, context: Context) -> list[Step]:
     """Submit a co-organizer's part; also after the lead's reply, while its own limit runs (R-32)."""
     guards.in_state(order, *guards.HANDLED, *guards.ANSWERED)
-    held = guards.holding(order, context)
-    if held.role is not AssignmentRole.CO:
-        raise refusals.NotCoOrganizer(f"unit: {held.unit}", unit=held.unit)
+    held = guards.joining(order, context)
     if command.staged and not guards.said(command.reason):
         raise refusals.ReasonMissing
     key = f"e{guards.episode_of(order).no}.a{held.no}"
@@ -413,9 +411,9 @@ def inform_applicant(order: WorkOrder, command: InformApplicant, context: Contex
     guards.unsealed(order)
     _told_by(order, command, context)
     steps: list[Step] = []
-    held = order.episodes[-1].holder(context.actor.unit) if order.state in guards.HANDLED else None
-    if held is not None and context.actor.role is Role.ORG_HANDLER:
-        steps = signed(order, context, held)
+    held = guards.held(order, context) if order.state in guards.HANDLED else []
+    if held and context.actor.role is Role.ORG_HANDLER:
+        steps = signed(order, context, held[0])
     answered = order.state in _AFTER_REPLY and order.reply is not None and not order.reply.sent_back
     about_reply = answered and command.about is InformAbout.RESULT
     told = ApplicantInformed(

@@ -435,9 +435,7 @@ def _suggested(command: RequestReturn, always: bool, context: Context) -> None:
 def object_co(order: WorkOrder, command: ObjectCo, context: Context) -> list[Step]:
     """Object to being a co-organizer."""
     guards.in_state(order, *guards.HANDLED)
-    held = guards.holding(order, context)
-    if held.role is not AssignmentRole.CO:
-        raise refusals.NotCoOrganizer(held.unit)
+    held = guards.joining(order, context)
     if any(r.assignment == held.no and r.pending for r in guards.episode_of(order).returns):
         raise refusals.ReturnUndecided
     if held.transferred_from is not None:
