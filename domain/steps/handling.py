@@ -263,7 +263,8 @@ def hotline_leads(order: WorkOrder, context: Context) -> bool:
 def sign(order: WorkOrder, command: Sign, context: Context) -> list[Step]:
     """Sign for the assignment: once, in every state in which SIGN may run."""
     guards.in_state(order, *guards.HANDLED, *guards.ANSWERED)
-    held = guards.holding(order, context)
+    first = guards.holding(order, context)
+    held = next((a for a in guards.held(order, context) if a.signed is None), first)
     if held.signed is not None:
         raise refusals.AlreadySigned(f"assignment: {held.no}")
     key = f"e{guards.episode_of(order).no}.a{held.no}"
