@@ -541,9 +541,11 @@ def _batches(lines: Iterable[tuple[int, bytes, Line]]) -> Iterator[list[list[tup
 
 def _readable(raw: bytes) -> Any:
     try:
-        return json.loads(raw.decode("utf-8", "strict"))
-    except ValueError:  # no JSON, or not even UTF-8
+        content = json.loads(raw.decode("utf-8", "strict"))
+        msgspec.json.encode(content)
+    except ValueError:  # no JSON, not even UTF-8, or a half of a surrogate pair, which no file holds
         return raw.decode("utf-8", "replace")
+    return content
 
 
 async def _one_line(script: Script, before: Before, number: int, line: Line, done: Summary) -> None:
@@ -929,6 +931,11 @@ def _garbled(text: str) -> bool:
 def _of_column(words: str, event: Event) -> str:
     """Say which column a value that does not fit came from."""
     at = _AT.search(words)
+    if missing := re.match(r"Object missing required field `(.*?)`", words):
+        path = f"{at['path']}." if at else ""
+        columns = [s.column for name, s in event.fields.items() if f"{name}.".startswith(f"{path}{missing[1]}.")]
+        empty = ", ".join(dict.fromkeys(column for column in columns if column))
+        return f"{path}{missing[1]}: 缺失 missing" + (f"; 列为空 the column is empty: {empty}" if empty else "")
     if at is None:
         return words
     path = at["path"]

@@ -19,6 +19,7 @@ from domain.context import Context
 from domain.journals import series
 from domain.kinds import KINDS
 from domain.law import Law
+from domain.leaves import rfc3339
 from domain.ledger import Ledger, Receipt
 from domain.policy import Pack
 from domain.proposing import events_of
@@ -116,7 +117,7 @@ class Rehearsal:
         history = self.histories.get(stream, ())
         last = max((entry.at for entry in history if entry.origin is Origin.IMPORT), default=occurred_at)
         if last > occurred_at:
-            raise TimeGoesBack(f"{occurred_at} < {last}")
+            raise TimeGoesBack(f"{rfc3339(occurred_at)} < {rfc3339(last)}")
         phone = getattr(getattr(command, "applicant", None), "phone", None)
         context = Context(
             actor=actor,
