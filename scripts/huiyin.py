@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Sequence
 from datetime import date
+from itertools import groupby
 from pathlib import Path
 
 import click
@@ -251,6 +252,11 @@ def print_summary(summary: importing.Summary) -> None:
         click.echo(f"  退回文件 rejects: {summary.rejects_file}")
 
 
+def _by_year(rows: Sequence[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
+    years = [(year, [*same]) for year, same in groupby(rows, key=lambda row: row[0].partition("-")[0] or "—")]
+    return [(year, sum(row[1] for row in same), sum(row[2] for row in same)) for year, same in years]
+
+
 def _print_reconciliation(compared: Sequence[importing.Reconciled]) -> None:
     """Say how the old system's rows and our orders compare: whole by month and state, the largest units."""
     for by, title in (
@@ -259,6 +265,8 @@ def _print_reconciliation(compared: Sequence[importing.Reconciled]) -> None:
         ("state", "按状态 by state: 原 old → 现 new"),
     ):
         rows = [(one.name, one.rows, one.orders) for one in compared if one.by == by]
+        if by == "month" and len(rows) > 24:
+            title, rows = "按年 by year", _by_year(rows)
         shown = rows if by != "unit" or len(rows) <= 12 else rows[:11]
         if len(shown) < len(rows):
             rest = rows[len(shown) :]
