@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, Self
 from uuid import UUID
 
-from domain import leaves, recorder
+from domain import leaves, naming, recorder
 from domain.context import StreamKind
 from domain.journals import AccessLogged, access_of, is_journal
 from domain.leaves import Finding, Imprint, canonical
@@ -21,6 +21,7 @@ from domain.proposing import INSTITUTION, Proposer, Request, View, events_of
 from domain.recorder import Found, Known, Pages, Reader, Want
 from domain.refusals import (
     Busy,
+    CodeExpected,
     CommandIdReused,
     ConcurrencyConflict,
     Erased,
@@ -28,9 +29,10 @@ from domain.refusals import (
     OccurredAtRequired,
     OutcomeUnknown,
     Refusal,
+    SealedElsewhere,
     VersionMoved,
 )
-from domain.sealing import Consent, Entropy, Keyring, KeyRow, Survey, opened, unwrap, wrap_for_master
+from domain.sealing import Consent, Entropy, Keyring, KeyRow, Survey, opened, sealed_path, unwrap, wrap_for_master
 from domain.stored import StoredEntry
 from domain.terms import Act, Actor, Entry, Origin, Sealed, Step
 from domain.writer import Before, Draft, Insistence, Late, Moved, Outcome, Proposal, Writer, Written
@@ -358,14 +360,22 @@ class Ledger:
     ) -> dict[str, str | Erased]:
         """Return the texts of sealed fields by the names given, after the access journal says who looked and why.
 
-        A field whose key was destroyed comes as `Erased`. Raises TwoPersonsNeeded for an informant's identity without
-        the consents of both; the attempt stays in the journal.
+        The journal names the fields as they were sealed, whatever the caller calls them, and `purpose` is a code. A
+        field whose key was destroyed comes as `Erased`. Raises TwoPersonsNeeded for an informant's identity without
+        the consents of both; the attempt stays in the journal. Raises UnknownStream, SealedElsewhere for a field of
+        another record, and CodeExpected; then there is nothing to log.
         """
         ids = tuple(dict.fromkeys(sealed.key for sealed in fields.values()))
+        naming.readable(stream)
+        if not purpose:
+            raise CodeExpected("purpose", name="purpose")
+        naming.codes(purpose=purpose)
+        if any(row.stream != stream for row in (await self._keys(ids)).values()):
+            raise SealedElsewhere(stream)
         now = await self.now()
         logged = AccessLogged(
             stream=stream,
-            fields=tuple(fields),
+            fields=tuple(dict.fromkeys(sealed_path(sealed) for sealed in fields.values())),
             keys=ids,
             purpose=purpose,
             together=tuple(consent.person for consent in consents),
@@ -380,21 +390,26 @@ class Ledger:
             survey=Survey(logged),
         )
         await self._carry_out(request, dry_run=False)
-        rows = {row[0]: KeyRow(*row) for row in await self._pages.rows("read_keys_by_id", recorder.texts(ids))}
+        rows = await self._keys(ids)  # again: what was erased since is not opened
         keys = {row.id: unwrap(row, self._keyring, consents) for row in rows.values()}
         return {
-            name: opened(sealed, rows[sealed.key], keys[sealed.key]) if sealed.key in rows else Erased(name)
+            name: opened(sealed, stream, keys[sealed.key]) if sealed.key in rows else Erased(name)
             for name, sealed in fields.items()
         }
+
+    async def _keys(self, ids: Sequence[str]) -> dict[str, KeyRow]:
+        rows = await self._pages.rows("read_keys_by_id", recorder.texts(ids))
+        return {row[0]: KeyRow(*row) for row in rows}
 
     # --- reading -------------------------------------------------------------------------------------------------
 
     async def history(self, stream: str, *, recorded_by: datetime | None = None) -> list[Entry]:
         """Return a stream's entries in the order of versions, as the ledger knew them at `recorded_by`.
 
-        What had happened by an instant is a question of corrections too: `domain.order.history` answers it.
+        What had happened by an instant is a question of corrections too: `domain.order.history` answers it. Raises
+        UnknownStream for what no stream can be called.
         """
-        found = await self._reader.read(Want(((stream, 0),)))
+        found = await self._reader.read(Want(((naming.readable(stream), 0),)))
         entries = [self.codec.entry(row) for row in found.streams[0]]
         return [entry for entry in entries if recorded_by is None or entry.recorded_at <= recorded_by]
 
@@ -438,7 +453,7 @@ class Ledger:
 
     async def verify_stream(self, stream: str) -> list[Finding]:
         """Compute every leaf of a stream again, and return what does not add up."""
-        return list(leaves.check(self.imprint, await self._pages.witnesses_of(stream)))
+        return list(leaves.check(self.imprint, await self._pages.witnesses_of(naming.readable(stream))))
 
     async def verify_all(self, page: int = 2000) -> list[Finding]:
         """Compute every leaf of the ledger again up to its head, and return what does not add up."""

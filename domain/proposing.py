@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import re
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -12,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain import guards
+from domain import guards, naming
 from domain.context import Context, StreamKind
 from domain.journals import is_journal
 from domain.law import Law
@@ -21,6 +20,7 @@ from domain.recorder import Found, Want
 from domain.refusals import (
     InstantAhead,
     NotForThisStream,
+    NumberTooLarge,
     OccurredAtRequired,
     TextNotStorable,
     TimeGoesBack,
@@ -35,8 +35,6 @@ INSTITUTION = "institution"
 
 MILLISECOND = timedelta(milliseconds=1)
 """What instants are stored to."""
-
-_STREAM = re.compile(r"[a-z_]{1,40}(:[^\s\x00-\x1f\x7f]{1,200})?")
 
 
 class KnownLaw(NamedTuple):
@@ -99,10 +97,10 @@ class Proposer:
     def prepare(self, request: Request) -> None:
         """Check what a request says and compute its digest, which without the ledger's secret says nothing.
 
-        Raises NotForThisStream, OccurredAtRequired, TextNotStorable, InstantUncountable, LimitUncountable.
+        Raises NotForThisStream, IdUnfit, CodeExpected, CitizenNamed, ActorUnfit, OccurredAtRequired, TextNotStorable,
+        CommandTooLarge, NumberTooLarge, InstantUncountable, LimitUncountable.
         """
-        if not _STREAM.fullmatch(request.stream.removesuffix(":")):
-            raise NotForThisStream(request.stream)
+        self._addressed(request)
         if request.origin is not Origin.LIVE and request.occurred_at is None:
             raise OccurredAtRequired
         for instant in (request.occurred_at, *request.times):
@@ -128,14 +126,36 @@ class Proposer:
             _refuse_nul(canonical(free))
         except UnicodeEncodeError as error:
             raise TextNotStorable from error
+        except OverflowError as error:
+            raise NumberTooLarge from error
+        naming.bounded(text, msgspec.json.decode)
+        naming.ids(
+            command_id=request.command_id,
+            correlation_id=request.correlation_id,
+            causation_id=request.causation_id,
+            trace_id=request.trace_id,
+        )
+        naming.codes(reason=request.reason, on_behalf_of=request.on_behalf_of)
+        naming.acting(request.actor)
         request.digest = hmac.digest(self._secrets["requests"], text, "sha256")
+
+    def _addressed(self, request: Request) -> None:
+        """Check every stream that a request names itself. Raises NotForThisStream."""
+        others = [step.stream for step in request.steps if isinstance(step, To)]
+        naming.addressed(request.stream, may_be_drawn=True)
+        for stream in others:
+            naming.addressed(stream)
+        for stream in (request.stream, *others):
+            if stream.partition(":")[0] not in self.kinds and not is_journal(stream):
+                raise NotForThisStream(stream)
 
     # --- reading -------------------------------------------------------------------------------------------------
 
     def want(self, request: Request) -> Want:
         """Return what must be read for a command: the addressed stream, those it names, the newest of the law."""
         named = () if request.act is None else getattr(request.act, "reads", tuple)()
-        streams = [(s, 0) for s in dict.fromkeys((request.stream, *named)) if _is_folded(s)]
+        read = (request.stream, *(naming.readable(name) for name in named))
+        streams = [(s, 0) for s in dict.fromkeys(read) if _is_folded(s)]
         if INSTITUTION in self.kinds:
             request.law = self.law
             streams.append((INSTITUTION, request.law.version))
@@ -317,8 +337,7 @@ def _step(addressed: str, step: Step, occurred_at: datetime | None) -> Draft | N
         case Number() | Shred():
             return step
         case To(stream, event):
-            if not _STREAM.fullmatch(stream):
-                raise ValueError(f"no stream can be called {stream!r}")
+            naming.addressed(stream)
         case Fact():
             stream, event = addressed, step
     if paths := Unsealed(event).paths:

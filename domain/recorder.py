@@ -22,7 +22,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import Format
 
 from domain.leaves import FORM, CommitRow, EventRow, Imprint, Witnessed
-from domain.refusals import ClosedDoor, LedgerExists, NotInitialised, Refusal, Unavailable
+from domain.refusals import ClosedDoor, LedgerExists, NotInitialised, Unavailable
 from domain.sealing import KeyRow
 from domain.stored import StoredEntry
 
@@ -310,6 +310,8 @@ class Reader:
                     await self._answer(turn)
         finally:
             self._task = None
+            for _, answer in self._waiting:  # only where the loop itself is being stopped
+                answer.cancel()
 
     async def _answer(self, turn: Sequence[tuple[Want, asyncio.Future[Found]]]) -> None:
         wants = [want for want, _ in turn]
@@ -321,7 +323,11 @@ class Reader:
         connection, self._connection = self._connection, None
         try:
             self._connection, answers = await patiently(self._dsn, connection, ask, self._patience)
-        except (psycopg.Error, Refusal) as error:
+        except Exception as error:  # noqa: BLE001  whatever it is: a caller told nothing would wait for ever
+            if len(turn) > 1 and not isinstance(error, Unavailable):
+                for one in turn:  # one of them cannot be answered; it harms no other
+                    await self._answer([one])
+                return
             for _, answer in turn:
                 if not answer.done():
                     answer.set_exception(error)

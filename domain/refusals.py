@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import ClassVar
 
+from domain.terms import Citation
+
 
 class Refusal(Exception):
     """命令被拒绝。The command was refused."""
@@ -20,6 +22,7 @@ class Refusal(Exception):
         super().__init__(detail)
         self.detail = detail
         self.facts = facts
+        self.cited: Citation | None = None  # of the order's own pack, where its text demands the refusal
 
     @classmethod
     def code(cls) -> str:
@@ -31,12 +34,20 @@ class Refusal(Exception):
         """Return what the caller reads: Chinese first, English second."""
         return " ".join((type(self).__doc__ or "").split())
 
+    @property
+    def grounds(self) -> str:
+        """Return what the refusal rests on: the words of the rule text that demands it, else `basis`."""
+        if self.cited is None:
+            return self.basis
+        named = " ".join(part for part in (self.cited.text, self.cited.article, self.cited.source) if part)
+        return f"{named}: {self.cited.quote}" if self.cited.quote else named
+
     def __str__(self) -> str:
         parts = [f"[{self.code()}] {self.sentence}"]
         if self.detail:
             parts.append(self.detail)
-        if self.basis:
-            parts.append(f"依据 basis: {self.basis}")
+        if self.grounds:
+            parts.append(f"依据 basis: {self.grounds}")
         return " · ".join(parts)
 
 
@@ -328,6 +339,43 @@ class ClosedDoor(Refusal):
 
 class TextNotStorable(Refusal):
     """文本含有无法保存的字符（U+0000 或不成对的代理码）。The text holds a character that cannot be stored (U+0000 or half a surrogate pair)."""
+
+
+class IdUnfit(Refusal):
+    """标识须为1至200个可见字符。An id is 1 to 200 printable characters."""
+
+
+class CodeExpected(Refusal):
+    """此处须填代码（字母、数字及 . _ : -，至多64个字符），文字说明请写入命令内容。A code is wanted here: up to 64 letters, digits and . _ : -; words belong into the command, where they are sealed."""
+
+    basis = "DOMAIN 8.10"
+
+
+class CitizenNamed(Refusal):
+    """诉求人操作一律记为 citizen，不得写姓名或号码。A citizen acts as `citizen` and under no other name."""
+
+    basis = "DOMAIN 8.10"
+    field = "actor"
+
+
+class ActorUnfit(Refusal):
+    """操作人及其单位须为1至64个可见字符，不含空格。Who acts, and for which unit, is 1 to 64 printable characters without a space."""
+
+    field = "actor"
+
+
+class CommandTooLarge(Refusal):
+    """命令内容过大；文件请另行保存，仅登记其摘要。The command is too large; a file is kept elsewhere and named by its digest."""
+
+
+class NumberTooLarge(Refusal):
+    """数值超出可保存的范围。A number is too large to be stored."""
+
+
+class SealedElsewhere(Refusal):
+    """该密封字段不属于所写的记录。The sealed field does not belong to the record that was named."""
+
+    field = "stream"
 
 
 class SealedFromOutside(Refusal):

@@ -38,6 +38,8 @@ Entropy = Callable[[int], bytes]
 
 MASTER = "master"
 
+_PATH = re.compile(r"[\w.:-]{1,200}")
+
 
 class Keyring(msgspec.Struct, frozen=True):
     """What lies outside the database: the master key, and the public keys of the two who hold the informants' key.
@@ -482,11 +484,19 @@ def bound_to(stream: str, path: str) -> bytes:
     return f"{stream}\n{path}".encode()
 
 
-def opened(sealed: Sealed, row: KeyRow, data: bytes) -> str:
-    """Return the text of a sealed field, given its key. Raises WrongKey where either was changed."""
-    path, _, box = sealed.box.rpartition(":")
+def sealed_path(sealed: Sealed) -> str:
+    """Return the path of the field that a box says it was sealed as; opening proves it. Raises WrongKey for none."""
+    path, _, _ = sealed.box.rpartition(":")
+    if not _PATH.fullmatch(path):
+        raise WrongKey
+    return path
+
+
+def opened(sealed: Sealed, stream: str, data: bytes) -> str:
+    """Return the text of a field sealed in a stream, given its key. Raises WrongKey where anything was changed."""
+    path, box = sealed_path(sealed), sealed.box.rpartition(":")[2]
     try:
         held = base64.urlsafe_b64decode(box + "=" * (-len(box) % 4))
-        return AESGCM(data).decrypt(held[:12], held[12:], bound_to(row.stream, path)).decode()
+        return AESGCM(data).decrypt(held[:12], held[12:], bound_to(stream, path)).decode()
     except (InvalidTag, ValueError) as error:
         raise WrongKey(path) from error

@@ -410,6 +410,8 @@ class Writer:
                     await self._answer(turn)
         finally:
             self._task = None
+            for _, answer in self._queue:  # only where the loop itself is being stopped
+                answer.cancel()
 
     def _take(self) -> list[_Waiting]:
         turn: list[_Waiting] = []
@@ -429,22 +431,32 @@ class Writer:
 
     async def _answer(self, turn: Sequence[_Waiting]) -> None:
         batch = [proposal for proposal, _ in turn]
+        outcomes: Sequence[Outcome | Exception]
         try:
             outcomes = await self._patiently(batch)
-        except Refusal as error:
-            outcomes = [error] * len(batch)
+        except Exception as error:  # noqa: BLE001  whatever it is: a caller told nothing would wait for ever
+            if len(turn) > 1 and not isinstance(error, Refusal):
+                for one in turn:  # nothing was committed, and one of them is why; it harms no other
+                    await self._answer([one])
+                return
+            outcomes = [StorageRefused(type(error).__name__) if isinstance(error, psycopg.Error) else error] * len(turn)
         for (_, answer), outcome in zip(turn, outcomes, strict=True):
             if answer.done():
                 continue
-            if isinstance(outcome, Refusal):
+            if isinstance(outcome, Exception):
                 answer.set_exception(outcome)
             else:
                 answer.set_result(outcome)
 
     async def _patiently(self, batch: Sequence[Proposal | Insistence]) -> Sequence[Outcome]:
-        """Write a batch; on a new session if the old one is lost, until patience ends."""
+        """Write a batch; on a new session if the old one is lost, until patience ends.
+
+        Raises Unavailable, OutcomeUnknown and ClockAhead for all; the database's own error where it answered with one,
+        so that surely nothing was committed.
+        """
         loop = asyncio.get_running_loop()
         until, pause = loop.time() + self._patience, 0.01
+        doubt = False
         while True:
             try:
                 async with asyncio.timeout(max(0.5, until - loop.time())):
@@ -454,20 +466,18 @@ class Writer:
             except (psycopg.Error, OSError, TimeoutError) as error:
                 gone = recorder.lost(error, self._connection)
                 await self._forget()
+                if not gone and not doubt:
+                    for proposal in batch:
+                        proposal.sent = False
+                    raise
+                doubt = doubt or any(proposal.sent for proposal in batch)
                 if not gone or loop.time() + pause > until:
-                    raise self._verdict(batch, gone, error) from error
+                    raise (OutcomeUnknown if doubt else Unavailable)(type(error).__name__) from error
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 0.5)
             except BaseException:
                 await self._forget()
                 raise
-
-    @staticmethod
-    def _verdict(batch: Sequence[Proposal | Insistence], gone: bool, error: Exception) -> Refusal:
-        """Say what the callers may be told: only a transaction whose end was never sent is surely not there."""
-        if any(proposal.sent for proposal in batch):
-            return OutcomeUnknown(type(error).__name__)
-        return Unavailable(type(error).__name__) if gone else StorageRefused(type(error).__name__)
 
     async def _forget(self) -> None:
         await recorder.discard(self._connection)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import secrets
 from collections.abc import AsyncIterator, Sequence
@@ -16,21 +17,30 @@ import pytest
 
 from domain.context import Context, StreamKind
 from domain.ledger import Ledger, Receipt
+from domain.recorder import Want
 from domain.refusals import (
+    ActorUnfit,
     Busy,
+    CitizenNamed,
     ClockAhead,
     ClosedDoor,
+    CodeExpected,
     CommandIdReused,
+    CommandTooLarge,
+    IdUnfit,
     InstantAhead,
     NotForThisStream,
     NotInitialised,
+    NumberTooLarge,
     OccurredAtRequired,
     OutcomeUnknown,
     SealedFromOutside,
+    StorageRefused,
     SubjectFromOutside,
     TextNotStorable,
     TimeGoesBack,
     Unavailable,
+    UnknownStream,
     WrongKey,
     WrongState,
 )
@@ -52,6 +62,7 @@ from domain.terms import (
     Step,
     To,
 )
+from domain.writer import Draft, Proposal
 from tests.conftest import City, as_superuser
 
 AGENT = Actor(user="a1", role=Role.AGENT, unit="hotline")
@@ -463,6 +474,123 @@ async def test_a_command_for_another_kind_of_stream_is_refused(city: City):
                 await do(ledger, stream, NoteSlip())
         with pytest.raises(NotForThisStream):
             await ledger.execute(NoteSlip(), actor=AGENT, command_id=cid())
+
+
+@pytest.mark.parametrize(
+    "stream", ["order:\ud800", "slip:\x00", "order:张三13900001111", "order:", "slip:" + "x" * 201, "?"]
+)
+async def test_a_name_that_no_stream_can_have_is_refused_wherever_it_is_read(city: City, stream: str):
+    async with door(city) as ledger:
+        for reading in (ledger.history, ledger.fold, ledger.verify_stream):
+            with pytest.raises(UnknownStream):
+                await reading(stream)
+        slip = (await opened(ledger)).stream
+        with pytest.raises((UnknownStream, TextNotStorable)):
+            await do(ledger, slip, MergeSlip(into=stream))
+
+
+@pytest.mark.parametrize("stream", ["order:\ud800", "order:\x00"])
+async def test_a_read_that_cannot_be_answered_fails_alone(city: City, stream: str):
+    async with door(city) as ledger:
+        bad = ledger._reader.read(Want(((stream, 0),)))
+        outcomes = await asyncio.gather(
+            *(opened(ledger) for _ in range(10)), bad, *(opened(ledger) for _ in range(10)), return_exceptions=True
+        )
+        assert [i for i, outcome in enumerate(outcomes) if not isinstance(outcome, Receipt)] == [10]
+        assert isinstance(outcomes[10], Exception)
+        await opened(ledger)
+
+
+@pytest.mark.parametrize("command_id", [base64.b64encode(secrets.token_bytes(6000)).decode(), "half a pair \ud800"])
+async def test_a_proposal_that_cannot_be_stored_is_refused_alone_and_the_others_are_told_what_they_came_to(
+    city: City, command_id: str
+):
+    async with door(city) as ledger:
+        slip = (await opened(ledger)).stream
+        bad = Proposal(
+            command_id=command_id,
+            digest=bytes(32),
+            stream=slip,
+            now=await ledger.now(),
+            actor="{}",
+            origin="live",
+            steps=[Draft(slip, "slip.noted", b"{}")],
+        )
+        outcomes = await asyncio.gather(
+            *(opened(ledger) for _ in range(10)),
+            ledger.submit(bad),
+            *(opened(ledger) for _ in range(10)),
+            return_exceptions=True,
+        )
+        assert [i for i, outcome in enumerate(outcomes) if not isinstance(outcome, Receipt)] == [10]
+        assert isinstance(outcomes[10], StorageRefused | UnicodeEncodeError)
+        assert not any(outcome.replayed for outcome in outcomes if isinstance(outcome, Receipt))
+        assert len(await ledger.history(slip)) == 1
+        assert await ledger.verify_all() == []
+
+
+ORDER = StreamKind(name="order", events=(), commands=SLIP.commands, evolve=evolve_slip, decide=decide_slip)
+
+
+@pytest.mark.parametrize(
+    "stream", ["order:not-a-uuid", "order:张三13900001111", "order", "order:0197-1", "institution:1", "nothing:1"]
+)
+async def test_a_record_bears_the_name_of_its_kind_or_is_not_written(city: City, stream: str):
+    async with door(city) as ledger:
+        ledger._proposer.kinds["order"] = ORDER
+        title = OpenSlip(title="x")
+        with pytest.raises(NotForThisStream):
+            await do(ledger, stream, title)
+        past = {"actor": AGENT, "command_id": cid(), "occurred_at": datetime(2024, 1, 1, tzinfo=UTC)}
+        with pytest.raises(NotForThisStream):
+            await ledger.record([SlipNoted()], stream=stream, **past)
+        with pytest.raises(NotForThisStream):
+            await ledger.record([To(stream, SlipNoted())], stream="slip:old", **past)
+        assert (await ledger.head())[0] == 0
+        await do(ledger, f"order:{UUID(int=7)}", title)
+
+
+@pytest.mark.parametrize("name", ["command_id", "correlation_id", "causation_id", "trace_id"])
+@pytest.mark.parametrize("text", ["x" * 201, "a\nb", "\u202e", "\t"])
+async def test_an_id_is_a_bounded_line_of_visible_characters(city: City, name: str, text: str):
+    async with door(city) as ledger:
+        slip = (await opened(ledger)).stream
+        with pytest.raises(IdUnfit):
+            await do(ledger, slip, NoteSlip(), **{name: text})
+        if name == "command_id":
+            with pytest.raises(IdUnfit):
+                await do(ledger, slip, NoteSlip(), command_id="")
+
+
+@pytest.mark.parametrize("text", ["当事人张三要求", "a b", "-x", "x" * 65, "13800001111\n"])
+async def test_a_reason_is_a_code_and_no_place_for_words(city: City, text: str):
+    async with door(city) as ledger:
+        slip = (await opened(ledger)).stream
+        for name in ("reason", "on_behalf_of"):
+            with pytest.raises(CodeExpected):
+                await do(ledger, slip, NoteSlip(), **{name: text})
+        await do(ledger, slip, NoteSlip(), reason="A-20:outage.1", on_behalf_of="D-B1")
+
+
+async def test_a_citizen_acts_under_no_name_of_their_own(city: City):
+    async with door(city) as ledger:
+        slip = (await opened(ledger)).stream
+        with pytest.raises(CitizenNamed):
+            await do(ledger, slip, NoteSlip(), actor=Actor(user="13800001111", role=Role.CITIZEN))
+        for user, unit in (("a b", ""), ("x" * 65, ""), ("", ""), ("a1", "\u202e")):
+            with pytest.raises(ActorUnfit):
+                await do(ledger, slip, NoteSlip(), actor=Actor(user=user, role=Role.AGENT, unit=unit))
+        await do(ledger, slip, NoteSlip(), actor=Actor(user="citizen", role=Role.CITIZEN))
+
+
+async def test_a_command_too_large_or_with_a_number_too_large_is_refused(city: City):
+    async with door(city) as ledger:
+        with pytest.raises(CommandTooLarge):
+            await opened(ledger, words="长" * (1 << 20))
+        for count in (1 << 63, 1 << 64, -(1 << 63) - 1, 1 << 200):
+            with pytest.raises(NumberTooLarge):
+                await opened(ledger, count=count)
+        await opened(ledger, title="9" * 40)
 
 
 async def test_a_city_without_a_ledger_says_so(city: City):

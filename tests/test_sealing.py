@@ -17,7 +17,16 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from domain import sealing
 from domain.context import StreamKind
 from domain.ledger import Ledger
-from domain.refusals import Erased, SealedFromOutside, TwoPersonsNeeded, TwoPersonsNotAppointed, WrongKey
+from domain.refusals import (
+    CodeExpected,
+    Erased,
+    SealedElsewhere,
+    SealedFromOutside,
+    TwoPersonsNeeded,
+    TwoPersonsNotAppointed,
+    UnknownStream,
+    WrongKey,
+)
 from domain.sealing import Consent, Keyring, plain_number
 from domain.terms import (
     Act,
@@ -218,8 +227,33 @@ async def test_opening_is_in_the_access_journal_before_the_text_is_seen(city: Ci
         )
         [entry] = [e for e in await ledger.read(0, 100) if e.stream.startswith("access:")]
         assert (entry.actor, entry.event.purpose, entry.event.stream) == (VIEWER, "complaint", receipt.stream)
-        assert entry.event.fields == ("content",)
+        assert entry.event.fields == ("all.content",)
         assert isinstance(entry.event.words, Sealed)
+
+
+async def test_the_access_journal_cannot_be_made_to_say_another_case_field_or_purpose(city: City):
+    async with door(city) as ledger:
+        one, two = (
+            await filed(ledger, content="甲", applicant=ZHANG),
+            await filed(ledger, content="乙", applicant=ZHANG),
+        )
+        held = two.events[0].event.all
+        before = await ledger.head()
+        for stream in (one.stream, f"file:{UUID(int=1)}"):
+            with pytest.raises(SealedElsewhere):
+                await read(ledger, stream, content=held.content)
+        with pytest.raises(SealedElsewhere):
+            await read(ledger, one.stream, mine=one.events[0].event.all.content, other=held.applicant.name)
+        with pytest.raises(UnknownStream):
+            await read(ledger, "张三 13900001111", content=held.content)
+        said = {"stream": two.stream, "viewer": VIEWER, "command_id": cid()}
+        for purpose in ("", "张三投诉", "a b"):
+            with pytest.raises(CodeExpected):
+                await ledger.open_sealed({"content": held.content}, purpose=purpose, **said)
+        assert await ledger.head() == before
+        assert await read(ledger, two.stream, 张三=held.applicant.name) == {"张三": "张三"}
+        [entry] = [e for e in await ledger.read(0, 100) if e.stream.startswith("access:")]
+        assert (entry.event.stream, entry.event.fields) == (two.stream, ("all.applicant.name",))
 
 
 async def test_a_rule_that_writes_private_text_in_plain_is_stopped_before_anything_is_stored(city: City):
