@@ -259,21 +259,20 @@ def _by_year(rows: Sequence[tuple[str, int, int]]) -> list[tuple[str, int, int]]
 
 def _print_reconciliation(compared: Sequence[importing.Reconciled]) -> None:
     """Say how the old system's rows and our orders compare: whole by month and state, the largest units."""
-    for by, title in (
-        ("month", "按月 by month"),
-        ("unit", "按单位 by unit"),
-        ("state", "按状态 by state: 原 old → 现 new"),
-    ):
-        rows = [(one.name, one.rows, one.orders) for one in compared if one.by == by]
-        if by == "month" and len(rows) > 24:
-            title, rows = "按年 by year", _by_year(rows)
-        shown = rows if by != "unit" or len(rows) <= 12 else rows[:11]
-        if len(shown) < len(rows):
-            rest = rows[len(shown) :]
-            shown = [*shown, (f"其余 {len(rest)} 个 others", sum(r[1] for r in rest), sum(r[2] for r in rest))]
-        if shown:
+    months, units, states = (
+        [(one.name, one.rows, one.orders) for one in compared if one.by == by] for by in ("month", "unit", "state")
+    )
+    if len(months) > 24:
+        months = _by_year(months)
+    if len(units) > 12:
+        rest = units[11:]
+        others = (f"其余 {len(rest)} 个 others", sum(row[1] for row in rest), sum(row[2] for row in rest))
+        units = [*units[:11], others]
+    told = {"按时间 by time": months, "按单位 by unit": units, "按状态 by state: 原 old → 现 new": states}
+    for title, rows in told.items():
+        if rows:
             columns = ("", "原系统 old rows", "本账本 orders here")
-            printing.console().print(printing.counts(f"对账 {title}", shown, columns))
+            printing.console().print(printing.counts(f"对账 {title}", rows, columns))
 
 
 # --- publishing --------------------------------------------------------------------------------------------------
