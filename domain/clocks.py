@@ -360,7 +360,7 @@ def _in_any_peak(case: _Case, wait: Wait, limit: Limit | None) -> bool:
     """Tell whether the wait meets a peak, where a city counts any overlap; else registration alone decides (R-01)."""
     if limit is None or not case.law.peaks or case.rules.options.peak_basis != "any_overlap":
         return False
-    due = case.newest.due(wait.since.at, limit, case.kernel).at
+    due = case.calendar(wait.until).due(wait.since.at, limit, case.kernel).at
     return case.law.peak_during(wait.since.at, min(due, wait.until.at) if wait.until is not None else due)
 
 
@@ -441,7 +441,7 @@ def _limit(case: _Case, episode: Episode, name: ClockName, start: Mark, limit: L
     said = episode.limits.get(name)
     if said is None or limit is None:
         return limit if said is None else said
-    due = case.newest.due
+    due = case.calendar(start).due  # as whoever wrote it could count: no later notice makes the other one bind
     return said if due(start.at, said, case.kernel).at < due(start.at, limit, case.kernel).at else limit
 
 
@@ -557,19 +557,25 @@ def _co_reply(
             return  # who is asked for no reply needs no opinion for it (S2-25)
         case.found.append(made(co.limit, _WRITTEN if co.limit is not None else _RELATIVE))
         return
+    ended = stop or end
+    if case.calendar(ended) is not case.calendar(lead.stop or lead.cancel):
+        # The lead's as this clock is to be read: with the newest calendar, or with that known at its end (K11).
+        again = _handle(case, episode, of_class, case.rules.plan(of_class), None, ended)
+        lead = lead if again is None else again
+    assert lead.due is not None
     first = lead.moves[0].before if lead.moves else lead.due
     lead_due = next((m.after for m in reversed(lead.moves) if m.at <= begun), first)
     if co.limit is not None:
         clock, note = made(co.limit, _WRITTEN), ""
     else:
-        ahead, note = _ahead(case, co, lead_due, lead.start.at, begun, _class_then(case, episode, of_class, begun))
+        ahead, note = _ahead(case, ended, lead_due, lead.start.at, begun, _class_then(case, episode, of_class, begun))
         clock = made(Limit(until=ahead.at), _RELATIVE)
         clock = msgspec.structs.replace(clock, provisional=ahead.provisional or lead.provisional, note=note)
-    case.found.append(_drawn_along(case, clock, episode, co, of_class, lead, lead_due) if lead.moves else clock)
+    case.found.append(_drawn_along(case, clock, episode, of_class, lead, lead_due) if lead.moves else clock)
 
 
 def _ahead(
-    case: _Case, co: Assignment, lead_due: datetime, since: datetime, known: Mark, of_class: ClassRule
+    case: _Case, end: Mark | None, lead_due: datetime, since: datetime, known: Mark, of_class: ClassRule
 ) -> tuple[Due, str]:
     """Return when a co-organizer owes its opinion for a due instant of the lead's (A-08), and the words for it.
 
@@ -581,7 +587,7 @@ def _ahead(
         note = f"主办时限的{options.co_lead_share}% {options.co_lead_share}% of the lead's limit (A-08)"
     else:
         days = Limit(amount=options.co_lead_days, unit=LimitUnit.WORKING_DAYS)
-        ahead = case.calendar(co.opinion or co.ended).before(lead_due, days, case.kernel)
+        ahead = case.calendar(end).before(lead_due, days, case.kernel)
         number = options.co_lead_days
         note = f"主办到期前{number}个工作日 {number} working day(s) before the lead's due (A-08)"
     if ahead.at > known.at:
@@ -590,7 +596,7 @@ def _ahead(
 
 
 def _drawn_along(
-    case: _Case, clock: Clock, episode: Episode, co: Assignment, of_class: ClassRule, lead: Clock, lead_due: datetime
+    case: _Case, clock: Clock, episode: Episode, of_class: ClassRule, lead: Clock, lead_due: datetime
 ) -> Clock:
     """Return a co-organizer's clock as the lead's due drew it nearer: an opinion after the reply serves nobody.
 
@@ -602,7 +608,7 @@ def _drawn_along(
             continue
         lead_due = move.after
         new = _class_then(case, episode, of_class, move.at)
-        ahead, note = _ahead(case, co, lead_due, move.counted_from, move.at, new)
+        ahead, note = _ahead(case, end, lead_due, move.counted_from, move.at, new)
         if due is not None and ahead.at < due:
             limit = Limit(until=ahead.at)
             moves.append(Move(move.at, Why.LEAD_MOVED, due, ahead.at, move.counted_from, limit))
@@ -829,12 +835,16 @@ def _extensions(case: _Case, episode: Episode, of_class: ClassRule) -> None:
             limit = case.rules.limit(_EXTENSION_DECISION, asked)
             cancel = (x.ended or episode.ended) if x.decided is None else None
             cause = episode.ended_as if cancel == episode.ended else "reply"
-            case.add(decision, key, _approver(case, episode, x), x.requested, limit, x.decided, cancel, cause, asked.name)
+            case.add(
+                decision, key, _approver(case, episode, x), x.requested, limit, x.decided, cancel, cause, asked.name
+            )
         if inform is not None and x.approved and x.decided is not None:
             granted = _class_then(case, episode, of_class, x.decided)
             limit = case.rules.limit(_INFORM_EXTENSION, granted)
             cancel = episode.ended if x.informed is None else None
-            case.add(inform, key, _teller(episode, x), x.decided, limit, x.informed, cancel, episode.ended_as, granted.name)
+            case.add(
+                inform, key, _teller(episode, x), x.decided, limit, x.informed, cancel, episode.ended_as, granted.name
+            )
 
 
 def _episode(case: _Case, episode: Episode) -> None:
