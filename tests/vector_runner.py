@@ -20,8 +20,9 @@ import msgspec
 
 from domain import institution, order
 from domain.calendar import due_day, show_due
-from domain.clocks import Clock, Status, clocks
+from domain.clocks import Clock, Status, clocks, overdue_items
 from domain.context import Context
+from domain.explanation import explain
 from domain.journals import series
 from domain.kinds import KINDS
 from domain.law import Law
@@ -70,6 +71,14 @@ class Expect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     month: str | None = None  # the month it is counted in: that of the due day
     provisional: bool | None = None
     moved: tuple[str, ...] | None = None
+    note: str | None = None  # words in it
+    cause: str | None = None  # what cancelled it
+    source: str | None = None  # where its explanation says the limit comes from
+    article: str | None = None  # the article it says it rests on
+    began: str | None = None  # what it says really began and stopped it
+    ended: str | None = None
+    during_outage: bool | None = None
+    overdue_items: tuple[str, ...] | None = None  # 超期办理件: `e1 E`; none: there is none
     # a fact of the order, of a stream, or of an event
     event: str | None = None  # an event's tag; its newest occurrence
     count: int | None = None  # how often it happened
@@ -419,6 +428,7 @@ def differences(one: Played, expect: Expect) -> Iterator[str]:
     for group, compare in (
         (expect.clock is not None, _clock),
         (expect.event is not None, _event),
+        (expect.overdue_items is not None, _overdue_items),
         (expect.effective is not None, _effective),
         (expect.fact is not None and expect.event is None, _fact),
     ):
@@ -464,12 +474,31 @@ def _clock(case: Seen, expect: Expect) -> Iterator[str]:
         ("moved", expect.moved, tuple(move.why for move in clock.moves)),
         ("shown", expect.show, show_due(clock.due) if clock.due else None),
         ("month", expect.month, f"{due_day(clock.due):%Y-%m}" if clock.due else None),
+        ("during an outage", expect.during_outage, clock.during_outage),
+        ("cause", expect.cause, clock.cancelled_by),
+        *_told(case, expect, clock),
     ]
     for what, wanted, found in said:
         if wanted is not None:
             yield from _differ(f"{clock.name} {clock.key}: {what}", wanted, found)
     if expect.undue:
         yield from _differ(f"{clock.name} {clock.key}: due", None, clock.due)
+
+
+def _told(case: Seen, expect: Expect, clock: Clock) -> Iterator[tuple[str, Any, Any]]:
+    """What the explanation of a clock says, and that it comes to the same due instants as the clock."""
+    told = explain(clock, case.law)
+    yield "first due explained", clock.moves[0].before if clock.moves else clock.due, told.first_due
+    yield "source", expect.source, told.source
+    yield "article", expect.article, told.article.article
+    yield "began", expect.began, told.began
+    yield "ended", expect.ended, told.ended
+    yield "note", expect.note, expect.note if expect.note is not None and expect.note in told.note else told.note
+
+
+def _overdue_items(case: Seen, expect: Expect) -> Iterator[str]:
+    found = tuple(f"e{item.episode} {item.unit}" for item in overdue_items(clocks(case.state, case.law)))
+    yield from _differ("overdue items", expect.overdue_items, found)
 
 
 def _event(case: Seen, expect: Expect) -> Iterator[str]:

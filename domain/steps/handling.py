@@ -137,6 +137,7 @@ class SiteVerified(Fact, frozen=True, tag="order.site_verified"):
 
 
 _HANDLER: frozenset[Role] = frozenset({Role.ORG_HANDLER})
+_WHO_LEADS: frozenset[Role] = frozenset({Role.ORG_HANDLER, Role.HOTLINE_MANAGER})
 
 
 class Sign(Act, frozen=True, tag="sign"):
@@ -168,17 +169,17 @@ class Contact(Act, frozen=True, tag="contact"):
 
 
 class InitialResponse(Act, frozen=True, tag="initial_response"):
-    """初步响应. Also before signing."""
+    """初步响应. Also before signing; by the hotline's management where the hotline itself leads."""
 
-    roles: ClassVar[frozenset[Role]] = _HANDLER
+    roles: ClassVar[frozenset[Role]] = _WHO_LEADS
 
     response: Private
 
 
 class Progress(Act, frozen=True, tag="progress"):
-    """进度反馈."""
+    """进度反馈. By the hotline's management where the hotline itself leads."""
 
-    roles: ClassVar[frozenset[Role]] = _HANDLER
+    roles: ClassVar[frozenset[Role]] = _WHO_LEADS
 
     report: Private
     expected: date | None = None
@@ -317,12 +318,15 @@ def contact(order: WorkOrder, command: Contact, context: Context) -> list[Step]:
 def initial_response(order: WorkOrder, command: InitialResponse, context: Context) -> list[Step]:
     """Submit the first response; an emergency does not wait for the signature."""
     guards.in_state(order, *guards.HANDLED)
+    late = is_late(order, context, ClockName.INIT_RESPONSE)
+    if hotline_leads(order, context):
+        unit = context.actor.unit
+        return [InitialResponseSubmitted(assignment=0, unit=unit, response=command.response, late=late)]
     held = guards.leading(order, context)
     steps = implied_signature(order, context, held)
     awaited = guards.binding(order, context).runs(ClockName.INIT_RESPONSE, guards.class_now(order, context))
     if held.signed is None and not steps and awaited is None:
         raise refusals.NotSigned(f"unit: {held.unit}")
-    late = is_late(order, context, ClockName.INIT_RESPONSE)
     return [
         *steps,
         InitialResponseSubmitted(assignment=held.no, unit=held.unit, response=command.response, late=late),
@@ -332,16 +336,17 @@ def initial_response(order: WorkOrder, command: InitialResponse, context: Contex
 def progress(order: WorkOrder, command: Progress, context: Context) -> list[Step]:
     """Report progress, as often as there is some."""
     guards.in_state(order, *guards.HANDLED)
-    held = guards.holding(order, context)
+    held = None if hotline_leads(order, context) else guards.holding(order, context)
+    leads = held is None or held.role is AssignmentRole.LEAD
     reported = ProgressReported(
-        assignment=held.no,
-        unit=held.unit,
+        assignment=0 if held is None else held.no,
+        unit=context.actor.unit if held is None else held.unit,
         report=command.report,
         expected=command.expected,
         evidence=command.evidence,
-        late=held.role is AssignmentRole.LEAD and is_late(order, context, ClockName.PROGRESS),
+        late=leads and is_late(order, context, ClockName.PROGRESS),
     )
-    return [*signed(order, context, held), reported]
+    return [reported] if held is None else [*signed(order, context, held), reported]
 
 
 def visit_site(order: WorkOrder, command: VisitSite, context: Context) -> list[Step]:

@@ -331,8 +331,9 @@ def test_who_handled_is_remembered_for_the_separation_of_duties():
 
 def test_others_than_organizers_do_not_handle():
     for command in (InitialResponse(response="x"), Progress(report="x")):
-        for by in (AGENT, MANAGER, REVIEWER, APPROVER):
+        for by in (AGENT, REVIEWER, APPROVER):
             given(working()).when(command, by=by).refused(refusals.RoleNotAllowed)
+        given(working()).when(command, by=MANAGER).refused(refusals.NotYourUnit)  # unless the hotline itself leads
 
 
 def test_a_supervising_unit_holds_nothing():
