@@ -1011,10 +1011,15 @@ async def import_table(
     done, compared = Summary(file=str(path), dry_run=dry_run), Reconciliation()
     rows = list(table.rows(content))
     seen: set[str] = set()
+    told = 0
     turn = asyncio.Semaphore(at_once)
 
     async def one(line: int, row: dict[str, str]) -> None:
+        nonlocal told
         async with turn:
+            told += 1
+            if progress is not None:
+                progress(told, len(rows))
             month, unit, state = table.seen(row)
             compared.row(month, unit)
             try:
@@ -1037,8 +1042,6 @@ async def import_table(
             page = rows[start : start + 1024]
             done.lines += len(page)
             await _together(one(line, row) for line, row in page)
-            if progress is not None:
-                progress(start + len(page), len(rows))
     except BaseException:
         noted.write()
         raise

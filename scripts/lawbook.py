@@ -116,9 +116,9 @@ def policy_list(as_json: bool) -> None:
         return
     table = Table(box=None, pad_edge=False)
     for column in ("代码 id", "版本 version", "名称 title", "施行 from", "时限数 clocks", "摘要 digest"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold", no_wrap=column in ("代码 id", "摘要 digest"))
     for pack in packs.values():
-        since = str(pack.effective_from or "未载明 not stated")
+        since = str(pack.effective_from or ("—" if pack.base else "未载明 not stated"))
         table.add_row(pack.id, pack.version, pack.title, since, str(len(pack.clocks)), digest(pack)[7:19])
     printing.console().print(table)
 

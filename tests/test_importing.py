@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import csv
 import io
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -482,6 +484,22 @@ def test_an_interrupted_import_goes_on_where_it_stopped(deployment: Deployment, 
     assert deployment.ok("verify", "--city", "killed").code == 0
 
 
+def seen_on_a_terminal(deployment: Deployment, *words: str) -> str:
+    """Return what stderr shows where it is a terminal."""
+    ours, theirs = pty.openpty()
+    words = (sys.executable, "-m", "scripts.huiyin", *words)
+    environment = deployment.environment(TERM="xterm", COLUMNS="100")
+    process = subprocess.Popen(words, cwd=CHECKOUT, env=environment, stdout=subprocess.DEVNULL, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # how a terminal says that nobody writes any more
+        while more := os.read(ours, 4096):
+            shown += more
+    process.wait()
+    os.close(ours)
+    return shown.decode()
+
+
 # --- the command line --------------------------------------------------------------------------------------------
 
 
@@ -497,6 +515,7 @@ def test_the_command_says_what_it_imported_and_where_the_rejects_are(deployment:
     assert (dry.err, real.err) == ("", "")
     told = deployment.run("import", str(script), "--city", "killed", "--json")
     assert (told.code, told.data["already"], told.data["rejected"]) == (1, len(town_lines()) + 1, 1)
+    assert "importing few.jsonl" in seen_on_a_terminal(deployment, "import", str(script), "--city", "killed")
     said = deployment.refused("import", str(script), "--city", "killed", "--rejects", "/no/such/folder/r.jsonl")
     assert "nothing was imported" in said
     assert "--mapping" in deployment.refused("import", str(script), "--assume-policy", "S0", code=2)
