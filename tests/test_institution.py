@@ -507,8 +507,10 @@ def test_the_revision_of_2020_is_known_from_the_day_of_its_notice_however_late_t
     assert law.calendar(before).is_working_day(saturday)
     assert not law.calendar(after).is_working_day(saturday)
     assert law.calendar(after).is_working_day(monday)
-    assert law.calendar(before).published(2020).version == 1
-    assert law.calendar().published(2020).version == 2
+    first, second = law.calendar(before).published(2020), law.calendar().published(2020)
+    assert first is not None
+    assert second is not None
+    assert (first.version, second.version) == (1, 2)
 
 
 def test_at_every_cut_the_calendar_is_made_of_what_was_known_then():
@@ -563,7 +565,9 @@ def test_the_window_of_a_calendar_is_the_time_in_which_it_was_the_one_known():
     assert (since, until) == (calendars.last_cut, None)
     assert calendar is calendars.newest
     first_cut = at("2001-01-01 00:00")
-    assert calendars.window(first_cut)[0] < first_cut < calendars.window(first_cut)[1] <= calendars.last_cut
+    since, until, _ = calendars.window(first_cut)
+    assert until is not None
+    assert since < first_cut < until <= calendars.last_cut
 
 
 def test_a_law_without_calendars_presumes_every_year():
@@ -655,6 +659,7 @@ def test_a_wait_that_began_before_the_end_was_declared_still_meets_the_peak_as_d
 
 def test_a_wait_meets_a_peak_that_begins_as_it_ends_but_none_that_ends_as_it_begins():
     law = peaking().now
+    assert PEAK.from_at is not None
     assert law.peak_during(at("2025-07-10 07:00"), PEAK.from_at)
     assert not law.peak_during(PEAK.until, at("2025-07-13 07:00"))
 
@@ -727,7 +732,9 @@ def test_a_unit_that_moves_stands_under_its_old_parent_before_that_day():
 
 def test_a_change_keeps_the_duty_phone_unless_it_names_another():
     def phone(city: City) -> object:
-        return city.now.units.version("parks", at("2025-12-31 12:00")).duty_phone
+        version = city.now.units.version("parks", at("2025-12-31 12:00"))
+        assert version is not None
+        return version.duty_phone
 
     city = City()
     city.do(first("parks", duty_phone="028-1"), ADMIN, START)
@@ -802,7 +809,11 @@ def test_of_several_heirs_the_first_takes_the_open_work():
     city.do(first("land"), ADMIN, START)
     city.do(SucceedUnits(from_units=("water",), to_units=("land", "roads"), at=START, basis=BASIS), ADMIN, START)
     assert city.now.successor("water", START) == "land"
-    assert city.now.unit("water").succession.to == ("land", "roads")
+    water = city.now.unit("water")
+    assert water is not None
+    succession = water.succession
+    assert succession is not None
+    assert succession.to == ("land", "roads")
 
 
 def test_units_below_a_succeeded_unit_stand_below_its_heir():
