@@ -26,7 +26,19 @@ from domain.refusals import (
     TimeGoesBack,
     VersionMoved,
 )
-from domain.sealing import MASTER, Entropy, Keyring, Sealing, Survey, Unsealed, Work, mac_of, unwrap, wrap_for_two
+from domain.sealing import (
+    MASTER,
+    Entropy,
+    Keyring,
+    Sealing,
+    Survey,
+    Unsealed,
+    Work,
+    is_identity,
+    mac_of,
+    unwrap,
+    wrap_for_two,
+)
 from domain.stored import Codec, StoredEntry, tag
 from domain.terms import Act, Actor, Confidentiality, Entry, Fact, Number, Origin, Shred, Step, To
 from domain.writer import Draft, Proposal
@@ -302,7 +314,7 @@ class Proposer:
 
     def _rewrapped(self, request: Request, view: View, work: Work | None) -> Work | None:
         """Hand the applicants' keys of a case over to two persons, where a command makes it an informant's."""
-        rows = [row for row in view.found.keys if row.holder and row.wrap == MASTER]
+        rows = [row for row in view.found.keys if is_identity(row.holder) and row.wrap == MASTER]
         if not request.survey.informant or not rows:
             return work
         work = work or Work()

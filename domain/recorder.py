@@ -552,6 +552,7 @@ class Batch:
         self.drop_holders: list[str] = []  # subjects whose keys go
         self.drop_places: list[tuple[str, str]] = []  # a subject's key in one case
         self.drop_subjects: list[str] = []  # subjects whose rows go
+        self.orphans: list[str] = []  # subjects whose rows go unless they have another case
 
 
 async def lock(connection: Connection, named: Mapping[str, bytes], asked: Asked, pipeline: AsyncPipeline) -> Locked:
@@ -608,6 +609,8 @@ async def write(connection: Connection, named: Mapping[str, bytes], batch: Batch
     if batch.subjects:
         macs, subjects, numbers = zip(*batch.subjects, strict=True)
         await send("insert_subjects", byteas(macs), texts(subjects), byteas(numbers))
+    if batch.orphans:
+        await send("delete_subjects_left", texts(batch.orphans))
     await send("commit")
 
 

@@ -181,6 +181,13 @@ WHERE k.stream = w.stream AND k.holder = w.holder AND k.stream <> ''
 -- name: delete_subjects
 DELETE FROM city.subjects WHERE subject = ANY ($1::text[]::uuid[])
 
+-- name: delete_subjects_left
+-- An informant is not found again. Somebody who has an ordinary case too stays found: that case names them anyway.
+DELETE FROM city.subjects AS s
+WHERE s.subject = ANY ($1::text[]::uuid[]) AND NOT EXISTS (
+    SELECT FROM city.keys AS k WHERE k.holder = s.subject::text AND k.holder <> '' AND k.wrap = 'master'
+)
+
 -- name: read_streams
 -- The clock is read last, by `read_head`: an instant at or after every event that this returns.
 SELECT w.i, e.position, e.originator_version, e.topic, e.state, e.recorded_at, e.occurred_at, c.origin, c.actor,

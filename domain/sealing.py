@@ -38,6 +38,8 @@ Entropy = Callable[[int], bytes]
 
 MASTER = "master"
 
+_TEXTS = ":texts"
+
 _PATH = re.compile(r"[\w.:-]{1,200}")
 
 
@@ -276,13 +278,26 @@ def mac_of(secret: bytes, number: str) -> bytes:
 
 
 class KeyRow(NamedTuple):
-    """A row of `keys`. `holder` is a subject or empty; `wrap` says whose keys open `wrapped`."""
+    """A row of `keys`. `wrap` says whose keys open `wrapped`.
+
+    `holder` is a subject (the key of who they are), `texts_of` a subject (of what was said in their case), or empty.
+    """
 
     id: str
     stream: str
     holder: str
     wrap: str
     wrapped: bytes
+
+
+def texts_of(subject: str) -> str:
+    """Return the holder of the key of a case's texts: apart from the identity, but erased with the subject."""
+    return subject + _TEXTS
+
+
+def is_identity(holder: str) -> bool:
+    """Tell whether a key is that of who a subject is: what two persons hold together, where it is an informant."""
+    return bool(holder) and not holder.endswith(_TEXTS)
 
 
 def wrap_for_master(keyring: Keyring, entropy: Entropy, place: tuple[str, str, str], key: bytes) -> KeyRow:
@@ -397,7 +412,7 @@ class Sealing:
         return rewrite(struct, self)
 
     def text(self, value: str | Sealed, path: str) -> str | Sealed:
-        """Seal a text with the applicant's key, or with the stream's own."""
+        """Seal a text with the key of the texts of the applicant's case, or with the stream's own."""
         return self.sealed(value, path, self._texts_of)
 
     def applicant(self, value: Applicant, path: str) -> Applicant:
@@ -434,17 +449,17 @@ class Sealing:
     def _subject_without_number(self) -> UUID:
         """An informant is never found again; anybody else without a number is whoever the case is about already."""
         for holder, row in self._rows.items():
-            if holder and row.wrap == MASTER and not self._dual:
+            if is_identity(holder) and row.wrap == MASTER and not self._dual:
                 return UUID(holder)
         return self._draw()
 
     def _holder_of_texts(self) -> str:
         """Handlers read an informant's case, so its texts never need the two persons: only the identity does."""
-        if self._dual:
-            return ""
         if self.subject is not None:
-            return str(self.subject)
-        return next((holder for holder in self._rows if holder), "")
+            return texts_of(str(self.subject))
+        there = next((holder for holder in self._rows if holder and not is_identity(holder)), "")
+        whose = next((holder for holder in self._rows if is_identity(holder)), "")
+        return there or (texts_of(whose) if whose else "")
 
     def _key_of(self, holder: str) -> tuple[str, AESGCM]:
         if holder in self._data:
@@ -455,7 +470,7 @@ class Sealing:
             data = unwrap(row, self._keyring)
         else:
             data = self._entropy(32)
-            wrap = wrap_for_two if self._dual and holder else wrap_for_master
+            wrap = wrap_for_two if self._dual and is_identity(holder) else wrap_for_master
             place = (base64.urlsafe_b64encode(self._entropy(12)).decode(), self._stream, holder)
             row = wrap(self._keyring, self._entropy, place, data)
             self.work.new_keys.append(row)

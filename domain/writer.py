@@ -31,7 +31,7 @@ from domain.refusals import (
     StorageRefused,
     Unavailable,
 )
-from domain.sealing import Entropy, KeyRow, Work
+from domain.sealing import Entropy, KeyRow, Work, texts_of
 from domain.terms import SHANGHAI, Number, Origin, Period, Shred
 
 AHEAD = timedelta(seconds=5)
@@ -286,26 +286,26 @@ class Settlement:
         self.batch.keys[:] = [one for one in self.batch.keys if one.id != row.id]
         self.batch.drop_keys.append(row.id)
         self.batch.keys.append(row)
-        if row.holder:
-            self._forget_subject(row.holder)
+        self.batch.orphans.append(row.holder)
 
     def _shred(self, step: Shred) -> None:
         """Destroy keys: those of a case, of a subject everywhere, or of a subject in one case."""
         holder = str(step.subject) if step.subject else ""
+        holders = (holder, texts_of(holder))
 
         def gone(stream: str, of: str) -> bool:
-            return (not step.stream or stream == step.stream) and (not holder or of == holder)
+            return (not step.stream or stream == step.stream) and (not holder or of in holders)
 
         dropped = {key for key, place in self._keys.items() if gone(*place)}
         for key in dropped:
             self._places.pop(self._keys.pop(key), None)
         self.batch.keys[:] = [row for row in self.batch.keys if not gone(row.stream, row.holder)]
         if step.stream and holder:
-            self.batch.drop_places.append((step.stream, holder))
+            self.batch.drop_places += [(step.stream, one) for one in holders]
         elif step.stream:
             self.batch.drop_streams.append(step.stream)
         elif holder:
-            self.batch.drop_holders.append(holder)
+            self.batch.drop_holders += holders
             self._forget_subject(holder)
 
     def _forget_subject(self, subject: str) -> None:

@@ -339,8 +339,8 @@ async def test_each_case_has_a_key_of_its_own_and_later_texts_use_the_applicants
         for slip in (one, two, three):
             await do(ledger, slip, NoteSlip(words="后记"))
         subject = str((await ledger.history(one))[0].event.applicant.subject)
-        expected = [(one, subject, "master"), (two, subject, "master"), (three, "", "master")]
-        assert keys(city) == sorted(expected)
+        expected = [(slip, holder, "master") for slip in (one, two) for holder in (subject, f"{subject}:texts")]
+        assert keys(city) == sorted([*expected, (three, "", "master")])
 
 
 async def test_an_erased_subject_is_unreadable_everywhere_and_the_number_is_somebody_new(city: City):
@@ -444,6 +444,42 @@ async def test_a_case_that_becomes_an_informants_comes_under_two_persons_in_that
             await read(ledger, receipt.stream, name=held.applicant.name)
         assert (await read(ledger, receipt.stream, name=held.applicant.name, consents=two.both()))["name"] == "张三"
         assert as_superuser(city_of_two, "SELECT count(*) FROM {}.subjects") == [(0,)]
+        assert await read(ledger, receipt.stream, content=held.content) == {"content": "举报某单位"}  # handlers read on
+        later = await filed(ledger, applicant=ZHANG)
+        assert str(subject_of(later)) != subject  # no later case says who it was
+
+
+async def test_marking_one_case_of_a_person_leaves_the_others_theirs(city_of_two: City, two: Two):
+    async with door(city_of_two) as ledger:
+        first, plain = await filed(ledger, applicant=ZHANG, content="举报"), await filed(ledger, applicant=ZHANG)
+        subject = subject_of(plain)
+        marked = MarkFile(confidentiality=Confidentiality.INFORMANT)
+        outcomes = await asyncio.gather(
+            do(ledger, first.stream, marked), *(filed(ledger, applicant=ZHANG) for _ in range(5))
+        )
+        assert {subject_of(receipt) for receipt in outcomes[1:]} == {subject}
+        assert subject_of(await filed(ledger, applicant=ZHANG)) == subject
+        name = plain.events[0].event.all.applicant.name
+        assert await read(ledger, plain.stream, name=name) == {"name": "张三"}
+        with pytest.raises(TwoPersonsNeeded):
+            await read(ledger, first.stream, name=first.events[0].event.all.applicant.name)
+        for receipt in (plain, *outcomes[1:]):
+            await do(ledger, receipt.stream, marked)
+        after = subject_of(await filed(ledger, applicant=ZHANG))  # one case was left: it still names them
+        assert after == subject
+
+
+async def test_erasing_an_informant_erases_what_they_said_too(city_of_two: City, two: Two):
+    async with door(city_of_two) as ledger:
+        said = {"applicant": ZHANG, "content": "举报", "confidentiality": Confidentiality.INFORMANT}
+        receipt = await filed(ledger, **said)
+        held = receipt.events[0].event.all
+        assert {wrap for _, _, wrap in keys(city_of_two)} == {"li,wang", "master"}
+        erase = Erase()
+        await ledger.execute(erase, stream=f"subject:{subject_of(receipt)}", actor=AGENT, command_id=cid())
+        texts = await read(ledger, receipt.stream, name=held.applicant.name, content=held.content)
+        assert all(isinstance(text, Erased) for text in texts.values())
+        assert keys(city_of_two) == []
 
 
 async def test_without_two_persons_an_informant_is_not_taken_at_all(city: City):
