@@ -180,6 +180,14 @@ def held(order: WorkOrder, context: Context) -> list[Assignment]:
     return sorted(found, key=lambda a: (a.role is not AssignmentRole.LEAD, a.unit != unit))
 
 
+def still_there(context: Context) -> None:
+    """Refuse the people of a unit that others have succeeded: its duties are theirs (8.11). Raises UnitInactive."""
+    unit, law = context.actor.unit, context.law
+    context.until(law.next_unit_change(context.now))
+    if unit and law.successor(unit, context.now) != unit:
+        raise UnitInactive(f"已由其他单位承继 succeeded: {unit}", unit=unit)
+
+
 def holding(order: WorkOrder, context: Context) -> Assignment:
     """Return the first assignment that the actor's unit holds. Raises NotYourUnit."""
     found = held(order, context)

@@ -10,7 +10,8 @@ import msgspec
 
 from domain import guards
 from domain.context import Context, StreamKind
-from domain.refusals import AccusedUnit, RoleNotAllowed, UnknownOrder
+from domain.policy import Rules
+from domain.refusals import AccusedUnit, NoPolicyInForce, Refusal, RoleNotAllowed, UnknownOrder, UnknownPolicy
 from domain.state import WorkOrder
 from domain.steps import (
     answering,
@@ -80,7 +81,19 @@ _FROM_NOTHING = (*registration.BIRTHS,)  # events and commands that need no orde
 
 
 def decide(order: WorkOrder | None, command: Act, context: Context) -> Sequence[Step]:
-    """Return what the command makes happen; pure. Raises Refusal, and nothing has happened."""
+    """Return what the command makes happen; pure. Raises Refusal, and nothing has happened.
+
+    Where the rule text that binds the order demands a refusal itself, the refusal cites its words.
+    """
+    try:
+        return _decided(order, command, context)
+    except Refusal as refusal:
+        rules = _law_of(order, context)
+        refusal.cited = rules.guards.get(refusal.code()) if rules is not None else None
+        raise
+
+
+def _decided(order: WorkOrder | None, command: Act, context: Context) -> Sequence[Step]:
     if context.actor.role not in command.roles:
         allowed = ", ".join(sorted(command.roles))
         raise RoleNotAllowed(f"{context.actor.role}; 可由 allowed: {allowed}", role=context.actor.role)
@@ -88,9 +101,18 @@ def decide(order: WorkOrder | None, command: Act, context: Context) -> Sequence[
         raise UnknownOrder(context.stream)
     guards.datable(context.now)
     guards.countable(command)
+    guards.still_there(context)
     if order is not None and context.actor.role in _OF_A_UNIT and type(command) not in IN_ITS_OWN_CAUSE:
         _not_accused(order, context)
     return DECIDES[type(command)](order, command, context)  # type: ignore[arg-type]  births take None
+
+
+def _law_of(order: WorkOrder | None, context: Context) -> Rules | None:
+    """Return the pack whose words a refusal may rest on: that which binds the order, or would bind a new one."""
+    try:
+        return context.law.rules(order.policy if order is not None else context.law.policy_at(context.now))
+    except (NoPolicyInForce, UnknownPolicy):
+        return None
 
 
 def _not_accused(order: WorkOrder, context: Context) -> None:

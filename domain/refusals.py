@@ -717,7 +717,7 @@ class AnonymousApplicant(Refusal):
 
 
 class RevisitTooEarly(Refusal):
-    """办理时限未届满且尚无答复，不能回访。There is no return visit before the reply or the end of the limit."""
+    """办理时限未届满，答复也未审核通过，不能回访。There is no return visit before the reply is accepted or the limit over."""
 
     basis = "S4-40"
 

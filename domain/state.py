@@ -90,6 +90,7 @@ class Return(Part, frozen=True):
     ground: ReturnGround
     requested: Mark
     late: bool = False
+    excusable: bool = False  # late only as a second request, with new facts (T22)
     co: bool = False  # a co-organizer's objection, decided like a return
     consent: Mark | None = None  # 上级同意逾期退单
     decided: Mark | None = None

@@ -206,7 +206,7 @@ def parse_instant(text: str) -> datetime:
 def problem(error: Exception) -> dict[str, str]:
     """Return an error as data: code, sentence, detail; for machines and for rejects files."""
     if isinstance(error, Refusal):
-        return {"code": error.code(), "sentence": error.sentence, "detail": error.detail, "basis": error.basis}
+        return {"code": error.code(), "sentence": error.sentence, "detail": error.detail, "basis": error.grounds}
     if isinstance(error, msgspec.ValidationError):
         return {
             "code": "invalid",

@@ -278,9 +278,10 @@ def _limits(
             raise refusals.LimitNotWritable("重办时限 the redo's limit")
         limits[ClockName.HANDLE] = redo
     for name, limit in command.limits.items():
-        if name not in WRITABLE:
+        if name not in WRITABLE or rules.runs(name, of_class) is None:
             raise refusals.LimitNotWritable(name)
         guards.written_limit(limit, rules, context)
+        _no_longer(name, limit, rules, of_class, context)
     for co in command.co:
         if co.limit is not None:
             guards.written_limit(co.limit, rules, context)
@@ -289,6 +290,19 @@ def _limits(
     if command.reply_required and figure is None and not covered and rules.needs_limit(of_class):
         raise refusals.LimitRequired(of_class.title)
     return limits
+
+
+def _no_longer(name: ClockName, limit: Limit, rules: Rules, of_class: ClassRule, context: Context) -> None:
+    """Refuse a written limit longer than the rules' own: of handling it is the management's to give (8.14, S0-T8).
+
+    Where the rules cap what a slip may say (S2-T4), the cap alone bounds handling.
+    """
+    if not guards.longer_than(limit, rules.limit(name, of_class), rules, context):
+        return
+    if name is not ClockName.HANDLE:
+        raise refusals.LimitNotWritable(f"{name}: 长于规定 longer than the rules' own")
+    if context.actor.role is Role.DISPATCHER and rules.options.max_total is None:
+        raise refusals.NotHotlineManager("长于该类别时限 longer than the class's")
 
 
 def _redo_limit(order: WorkOrder, context: Context) -> Limit | None:
@@ -367,7 +381,7 @@ def on_order_dispatched(order: WorkOrder, event: OrderDispatched, entry: Entry) 
         slip=entry.numbered("dispatch_slip"),
         derived=bool(event.derived),
         instruction=event.instruction,
-        ruled_final=event.kind in FINAL or event.dispute is not None,
+        ruled_final=event.kind in FINAL or event.dispute is not None or event.instruction is not None,
         assignments=assignments,
     )
     return msgspec.structs.replace(

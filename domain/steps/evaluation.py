@@ -15,7 +15,6 @@ from domain import guards, refusals
 from domain.context import Context
 from domain.state import (
     Evaluation,
-    Quality,
     Reply,
     WorkOrder,
     begin_wait,
@@ -336,17 +335,31 @@ def judge_substance(order: WorkOrder, command: JudgeSubstance, context: Context)
     judged = ReplySubstanceJudged(
         reply=reply.no, substance=command.substance, grounds=command.grounds, basis=command.basis
     )
-    streak = _streak(order.quality, reply, command.substance)
-    if streak != guards.binding(order, context).options.streak or command.substance is not Substance.UNCHANGED:
-        return [judged]
-    return [judged, DeemedNotHandled(unit=reply.unit, reply=reply.no, streak=streak)]
+    limit = guards.binding(order, context).options.streak
+    after = _streaks(put(order.replies, reply.no, substance=str(command.substance)))
+    run = _run(after, reply.no - 1)
+    if limit is None or max(after[run]) < limit or max(_streaks(order.replies)[run]) >= limit:
+        return [judged]  # not so many, or found before of this very row
+    hit = run.start + after[run].index(limit)
+    return [judged, DeemedNotHandled(unit=reply.unit, reply=hit + 1, streak=limit)]
 
 
-def _streak(quality: Quality, reply: Reply, substance: Substance) -> int:
-    """Return how many replies in a row brought nothing new, this one counted; the first counts one (R-15)."""
-    if substance is not Substance.UNCHANGED:
-        return 1
-    return (quality.streak if quality.streak_unit == reply.unit else 1) + 1
+def _streaks(replies: Sequence[Reply]) -> list[int]:
+    """Return, for each reply in their order, how many in a row brought nothing new, it counted (R-15).
+
+    A row begins anew with another unit, with what was changed or justified, and with what nobody has judged yet.
+    """
+    counts: list[int] = []
+    for place, reply in enumerate(replies):
+        goes_on = place > 0 and replies[place - 1].unit == reply.unit and reply.substance == Substance.UNCHANGED
+        counts.append(counts[-1] + 1 if goes_on else 1)
+    return counts
+
+
+def _run(counts: Sequence[int], place: int) -> slice:
+    """Return the row that a reply stands in."""
+    end = next((i for i in range(place + 1, len(counts)) if counts[i] == 1), len(counts))
+    return slice(place - counts[place] + 1, end)
 
 
 def not_from_handling(order: WorkOrder, context: Context) -> None:
@@ -448,6 +461,9 @@ def deem(order: WorkOrder, command: Deem, context: Context) -> list[Step]:
         raise refusals.ResultNotTold  # the window begins when the applicant really was told (A-05)
     if not window.running or window.due is None or not context.passed(window.due):
         raise refusals.WindowOpen(f"due: {window.due}", due=window.due)
+    counts = effective(order)
+    if counts is not None:  # `not_rated` is none: it neither counts nor keeps the window from ending
+        raise refusals.AlreadyEvaluated(counts.source)
     filing.closable(order, context)
     steps: list[Step] = []
     if reply.accepted is None:
@@ -626,9 +642,9 @@ def on_reply_substance_judged(order: WorkOrder, event: ReplySubstanceJudged, ent
     """Fold the judgement into the count of R-15."""
     if not 0 < event.reply <= len(order.replies):
         return order
-    reply = order.replies[event.reply - 1]
-    order = _quality(order, streak=_streak(order.quality, reply, event.substance), streak_unit=reply.unit)
-    return msgspec.structs.replace(order, replies=put(order.replies, event.reply, substance=str(event.substance)))
+    replies = put(order.replies, event.reply, substance=str(event.substance))
+    order = _quality(order, streak=_streaks(replies)[-1], streak_unit=replies[-1].unit)
+    return msgspec.structs.replace(order, replies=replies)
 
 
 def on_deemed_not_handled(order: WorkOrder, event: DeemedNotHandled, entry: Entry) -> WorkOrder:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 
 from domain import guards, refusals
+from domain.clocks import Clock
 from domain.context import Context
 from domain.state import (
     Extension,
@@ -208,7 +209,7 @@ def _next_higher(order: WorkOrder, context: Context, unit: UnitId) -> UnitId:
 
 def _may_decide(order: WorkOrder, context: Context, extension: Extension) -> None:
     """Refuse whoever is not the approver that the rules name. The requester never is."""
-    guards.another_person(context, extension.by)
+    guards.another_person(context, extension.by, order.episodes[-1].by)  # nor who dispatched it (4.1)
     actor = context.actor
     match guards.binding(order, context).options.extension:
         case "hotline_manager":
@@ -224,6 +225,18 @@ def _may_decide(order: WorkOrder, context: Context, extension: Extension) -> Non
                 raise refusals.NotNextHigherUnit(f"unit: {parent}", unit=parent)
         case "none":
             raise refusals.NoExtensionRule(order.policy.pack)
+
+
+def _replied_late(order: WorkOrder, context: Context, handle: Clock) -> bool:
+    """Tell whether the reply came too late for consent to cure it (R-13, 8.9).
+
+    A request made in time keeps the limit from being overdue until it should have been decided; a reply in that time
+    is not late by the approver's slowness. One after it is, and no consent given afterwards changes that.
+    """
+    if handle.stop is None or handle.due is None:
+        return False
+    decision = guards.due(order, context, ClockName.EXTENSION_DECISION)
+    return handle.stop.at > (handle.due if decision is None else max(handle.due, decision))
 
 
 def decide_extension(order: WorkOrder, command: DecideExtension, context: Context) -> list[Step]:
@@ -243,7 +256,7 @@ def decide_extension(order: WorkOrder, command: DecideExtension, context: Contex
         if command.reason is None or not guards.said(command.reason):
             raise refusals.ReasonMissing
         return [ExtensionRejected(extension=newest.no, unit=newest.unit, reason=command.reason, after_due=after_due)]
-    if after_due and options.extension_decision == "before_due":
+    if _replied_late(order, context, handle) or (after_due and options.extension_decision == "before_due"):
         raise refusals.ExtensionAfterDue(f"due: {handle.due.isoformat()}", due=handle.due)
     granted = ExtensionApproved(
         extension=newest.no,

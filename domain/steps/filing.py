@@ -153,14 +153,16 @@ def told(order: WorkOrder) -> bool:
 
 
 def tried(order: WorkOrder, law: Law) -> bool:
-    """Tell whether the applicant was tried often enough: so many times, on so many days, at different hours (A-05)."""
+    """Tell whether the applicant was tried often enough: so many times, on so many days, at different hours (A-05).
+
+    What was tried before the applicant was last reached, or for a reply that was sent back, says nothing of now.
+    """
     options = law.rules(order.policy).options
+    contacts = [c for e in order.episodes if e.round == order.round for c in e.contacts]
+    over = [c.at for c in contacts if c.reached]
+    over += [r.reviewed for r in order.replies if r.round == order.round and r.sent_back and r.reviewed is not None]
     missed = [
-        c.at.at.astimezone(SHANGHAI)
-        for e in order.episodes
-        if e.round == order.round
-        for c in e.contacts
-        if not c.reached
+        c.at.at.astimezone(SHANGHAI) for c in contacts if not c.reached and all(c.at > earlier for earlier in over)
     ]
     days, hours = {at.date() for at in missed}, {at.hour for at in missed}
     return len(missed) >= options.attempts and len(days) >= options.attempt_days and len(hours) > 1

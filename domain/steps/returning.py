@@ -94,6 +94,7 @@ class ReturnRequested(Fact, frozen=True, tag="order.return_requested"):
     reason: Private
     basis: Citation
     late: bool = False
+    excusable: bool = False  # late only as a second request, with new facts: the next-higher unit's consent cures it
     suggested_unit: UnitId | None = None
     suggested_disposal: SuggestedDisposal | None = None
     duplicate_of: UUID | None = None
@@ -108,7 +109,10 @@ class ReturnWithdrawn(Fact, frozen=True, tag="order.return_withdrawn"):
 
 
 class LateReturnConsented(Fact, frozen=True, tag="order.late_return_consented"):
-    """同意逾期退单. The next-higher unit lets a late return go ahead; it stays late (S0-T3)."""
+    """同意逾期退单. The next-higher unit lets a late return go ahead; it stays late (S0-T3).
+
+    Only a second request with new facts is late no longer by it (T22).
+    """
 
     return_no: int
     unit: UnitId  # that returns
@@ -387,14 +391,15 @@ def request_return(order: WorkOrder, command: RequestReturn, context: Context) -
     # A request refused before leaves no second window (T22); one withdrawn does.
     again = any(r.decided is not None and not r.approved and not r.co for r in episode.returns)
     window = guards.clock(order, context, ClockName.RETURN, f"e{episode.no}")
-    late = again or (window is not None and context.passed(window.due))
+    overdue = window is not None and context.passed(window.due)
     requested = ReturnRequested(
         assignment=held.no,
         unit=held.unit,
         ground=command.ground,
         reason=command.reason,
         basis=basis,
-        late=late,
+        late=again or overdue,
+        excusable=again and guards.said(command.new_facts),
         suggested_unit=command.suggested_unit,
         suggested_disposal=command.suggested_disposal,
         duplicate_of=command.duplicate_of,
@@ -678,6 +683,7 @@ def _asked(order: WorkOrder, event: ReturnRequested | CoObjectionRaised, entry: 
         ground=event.ground,
         requested=mark(entry),
         late=isinstance(event, ReturnRequested) and event.late,
+        excusable=isinstance(event, ReturnRequested) and event.excusable,
         co=co,
     )
     assignments = episode.assignments
@@ -704,11 +710,13 @@ def on_co_objection_raised(order: WorkOrder, event: CoObjectionRaised, entry: En
 
 
 def on_late_return_consented(order: WorkOrder, event: LateReturnConsented, entry: Entry) -> WorkOrder:
-    """Fold the consent."""
+    """Fold the consent: a second request with new facts is late no longer (T22)."""
     episode = order.episode
     if episode is None or not has(episode.returns, event.return_no):
         return order
-    return latest_episode(order, returns=put(episode.returns, event.return_no, consent=mark(entry)))
+    asked = episode.returns[event.return_no - 1]
+    late = asked.late and not asked.excusable
+    return latest_episode(order, returns=put(episode.returns, event.return_no, consent=mark(entry), late=late))
 
 
 def _stays(order: WorkOrder, no: int, **changes: object) -> WorkOrder:

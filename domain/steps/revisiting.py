@@ -196,10 +196,11 @@ def _visiting(order: WorkOrder, context: Context) -> Revisit:
     if order.demand.anonymous:
         raise refusals.AnonymousApplicant
     options = guards.binding(order, context).options
-    if filing.reply_now(order) is None:
-        due = guards.due(order, context, ClockName.HANDLE)
-        if options.revisit_opens != "handle_due" or due is None or not context.passed(due):
-            raise refusals.RevisitTooEarly(f"handle: {due}")
+    reply = filing.reply_now(order)
+    due = guards.due(order, context, ClockName.HANDLE)
+    by_due = options.revisit_opens == "handle_due" and due is not None
+    if not (reply is not None and (not by_due or reply.accepted)) and not (by_due and context.passed(due)):
+        raise refusals.RevisitTooEarly(f"handle: {due}")
     visit = order.revisit or Revisit(round=order.round)
     if visit.refused is not None and options.revisit_refusal_final:
         raise refusals.RevisitRefusedFinal(f"round: {order.round}")

@@ -585,6 +585,25 @@ class TestTermination:
         assert case.order.state is OrderState.WORKING
 
 
+class TestTrying:
+    def test_what_was_tried_before_the_applicant_was_reached_says_nothing_of_now(self):
+        case = missed(replied(informed=None, counted_informed=None), *TRIED).at("2025-06-20 10:00")
+        case.when(closes(ClosureKind.UNREACHABLE), by=REVIEWER).then(OrderClosed)
+        episode = case.order.episodes[-1]
+        reached = Contact(at=Mark(at("2025-06-19 20:00"), 4), reached=True, unit="B")
+        since = msgspec.structs.replace(episode, contacts=(*episode.contacts, reached))
+        found = case.having(episodes=(*case.order.episodes[:-1], since))
+        found.when(closes(ClosureKind.UNREACHABLE), by=REVIEWER).refused(refusals.AttemptsMissing)
+
+    def test_nor_what_was_tried_for_a_reply_that_was_sent_back(self):
+        case = missed(replied(informed=None, counted_informed=None), *TRIED)
+        first = case.order.replies[0]
+        back = msgspec.structs.replace(first, accepted=False, reviewed=Mark(at("2025-06-19 21:00"), 9))
+        second = msgspec.structs.replace(first, no=2, submitted=Mark(at("2025-06-20 09:00"), 10))
+        case = case.having(replies=(back, second)).at("2025-06-20 10:00")
+        case.when(closes(ClosureKind.UNREACHABLE), by=REVIEWER).refused(refusals.AttemptsMissing)
+
+
 class TestReopening:
     COMMAND = Reopen(ground=ReopenGround.NEW_FACTS, words="再次漏水")
 

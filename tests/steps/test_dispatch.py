@@ -300,6 +300,30 @@ def test_a_transfer_may_ask_for_no_reply_only_where_the_rules_say_so():  # T51
     assert done.no_clock(ClockName.HANDLE)
 
 
+def test_a_slip_writes_no_limit_longer_than_the_rules_and_none_of_a_clock_they_do_not_know():
+    def written(name: ClockName, amount: int, unit: LimitUnit) -> Dispatch:
+        return changed(ORDINARY, limits={name: Limit(amount=amount, unit=unit)})
+
+    case = given(registered("S4-BEIJING"))
+    case.when(written(ClockName.SIGN, 25, LimitUnit.HOURS), by=MANAGER).refused(refusals.LimitNotWritable)
+    case.when(written(ClockName.SIGN, 2, LimitUnit.HOURS), by=DISPATCHER).then(OrderDispatched, Number)
+    unknown = written(ClockName.SIGN, 2, LimitUnit.HOURS)
+    given(registered("S0-CHUANYU")).when(unknown, by=DISPATCHER).refused(refusals.LimitNotWritable)
+
+
+def test_a_longer_limit_of_handling_is_the_managements_to_give():
+    longer = changed(ORDINARY, limits={ClockName.HANDLE: Limit(amount=16, unit=LimitUnit.WORKING_DAYS)})
+    given(registered()).when(longer, by=DISPATCHER).refused(refusals.NotHotlineManager)
+    given(registered()).when(longer, by=MANAGER).then(OrderDispatched, Number)
+    given(registered("S2-CHONGQING-MPT")).when(longer, by=DISPATCHER).then(OrderDispatched, Number)  # at most 30
+
+
+def test_a_dispatch_that_cites_an_instruction_fixes_the_unit_whatever_its_kind():  # R-22
+    cited = changed(ORDINARY, instruction=1)
+    case = given(instructed(registered("S2-CHONGQING-MPT"))).does(cited, by=DISPATCHER)
+    assert case.order.episodes[-1].ruled_final
+
+
 def redone(pack: str = "S0-CHUANYU", limit: Limit = FIVE_DAYS) -> Case:
     """An order whose redo was ordered with a limit written on it."""
     order = working(pack)

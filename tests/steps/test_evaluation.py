@@ -408,6 +408,36 @@ def deemed_at(when: str) -> Case:
     )
 
 
+class TestTheRow:
+    def judged(self, case: Case, reply: int, substance: Substance) -> Case:
+        return case.does(JudgeSubstance(reply=reply, substance=substance, grounds="x"), by=REVIEWER)
+
+    def test_replies_count_in_their_order_not_in_the_order_of_judging(self):
+        case = self.judged(again(again(answered())), 3, Substance.CHANGED)
+        case = self.judged(case, 2, Substance.UNCHANGED)
+        case = self.judged(again(case), 4, Substance.UNCHANGED)
+        assert case.order.quality.streak == 2
+        assert case.order.quality.not_handled is None
+
+    def test_one_that_nobody_judged_is_not_counted_as_unchanged_until_somebody_did(self):
+        case = self.judged(again(again(answered())), 3, Substance.UNCHANGED)
+        assert case.order.quality.not_handled is None
+        late = JudgeSubstance(reply=2, substance=Substance.UNCHANGED, grounds="x")
+        case.when(late, by=REVIEWER).then(ReplySubstanceJudged, DeemedNotHandled(unit="B", reply=3, streak=3))
+
+
+class TestDeemingBeside:
+    def test_what_somebody_rated_is_not_deemed_but_not_rated_is_no_evaluation(self):
+        visited = answered().after(VISITED).does(Evaluate(ratings=FAIR), by=REVISITOR)
+        visited.at("2025-10-15 00:00:00.050").when(Deem(), by=SYSTEM).refused(refusals.WindowOpen)
+        said = EvaluationRecorded(round=1, reply=0, source=EvaluationSource.REVISIT, ratings=POOR)
+        before = answered().after(said)  # by a visit before there was a reply: its window still runs, and ends
+        before.at("2025-10-15 00:00:00.050").when(Deem(), by=SYSTEM).refused(refusals.AlreadyEvaluated)
+        mute = Evaluate(ratings={Dimension.RESULT: Rating.NOT_RATED})
+        silent = answered().does(mute, by=CITIZEN).at("2025-10-15 00:00:00.050")
+        assert silent.when(Deem(), by=SYSTEM).then().order.filing.kind is ClosureKind.DEEMED_BASICALLY_SATISFIED
+
+
 class TestRedoing:
     def test_a_redo_begins_a_new_round_that_waits_for_its_dispatch(self):
         case = answered().when(REDO, by=MANAGER)

@@ -7,6 +7,7 @@ import pytest
 
 from domain import refusals
 from domain.clocks import Status
+from domain.state import Reply as ReplyOf
 from domain.steps.answering import ReplySubmitted
 from domain.steps.extending import (
     DecideExtension,
@@ -23,6 +24,7 @@ from domain.terms import (
     ClockName,
     Limit,
     LimitUnit,
+    Mark,
     Medium,
     Number,
     OrderState,
@@ -34,6 +36,7 @@ from tests.given import (
     AGENT,
     APPROVER,
     BASIS,
+    DISPATCHER,
     HANDLER,
     MANAGER,
     PARENT,
@@ -62,6 +65,23 @@ def t25() -> Case:
 
 def mayor(**said: Any) -> Case:
     return given(working("S2-CHONGQING-MPT", "2025-09-01 09:00", **said)).at("2025-09-02 09:00")
+
+
+class TestTheOldDue:
+    def test_what_was_answered_late_is_not_cured_by_an_extension(self):
+        order = t25().order
+        late = Mark(at("2025-10-14 09:00"), 90)  # the decision was due on 10-13
+        reply = ReplyOf(
+            no=1, round=1, episode=1, unit="B", submitted=late, outcome=Outcome.RESOLVED, counted_informed=late
+        )
+        case = given(order).having(replies=(reply,), state=OrderState.REPLIED).at("2025-10-14 10:00")
+        case.when(DecideExtension(extension=1, approve=True), by=PARENT).refused(refusals.ExtensionAfterDue)
+
+    def test_who_dispatched_the_order_does_not_decide_its_extension(self):  # 4.1
+        case = mayor().does(RequestExtension(days=5, reason="需开挖路面"), by=APPROVER)
+        same = msgspec.structs.replace(MANAGER, user=DISPATCHER.user)
+        case.when(DecideExtension(extension=1, approve=True), by=same).refused(refusals.SelfApproval)
+        case.when(DecideExtension(extension=1, approve=True), by=MANAGER).then(ExtensionApproved)
 
 
 class TestAsking:

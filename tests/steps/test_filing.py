@@ -20,7 +20,7 @@ from domain.state import (
     WorkOrder,
 )
 from domain.steps import filing
-from domain.steps.correcting import ProposeCorrection
+from domain.steps.correcting import CorrectionProposed
 from domain.steps.filing import (
     Archive,
     ArchivePackageSealed,
@@ -118,8 +118,7 @@ class TestCompleteness:
         assert complete(case.order, case.law) == ()
 
     def test_a_correction_that_waits_holds_the_file_back(self):
-        proposal = ProposeCorrection(version=1, field="place", basis="x", old="a", new="b")
-        case = closed().does(proposal, by=HANDLER)
+        case = closed().after(CorrectionProposed(version=1, field="place", basis="x", old="a", new="b"), by=HANDLER)
         assert complete(case.order, case.law) == ("correction 1",)
 
     def test_informing_is_not_asked_of_the_unreachable(self):

@@ -122,6 +122,11 @@ def test_a_return_climbs_level_by_level_within_one_running_limit():  # T22
     assert no.clock(ClockName.HANDLE).due == back.clock(ClockName.HANDLE).due
     again = no.when(NOT_OURS, by=D).then(ReturnRequested)
     assert again.order.episodes[0].returns[1].late
+    consent = ConsentLateReturn(return_no=2)
+    assert again.does(consent, by=MANAGER).order.episodes[0].returns[1].late
+    anew = no.does(msgspec.structs.replace(NOT_OURS, new_facts="界线勘定图"), by=D)
+    assert anew.order.episodes[0].returns[1].late
+    assert not anew.does(consent, by=MANAGER).order.episodes[0].returns[1].late
 
 
 def test_who_took_an_assignment_back_may_pass_it_to_another():

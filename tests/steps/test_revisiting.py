@@ -8,7 +8,7 @@ import pytest
 from domain import refusals
 from domain.state import Filing, effective
 from domain.steps.answering import InformApplicant, Reply, ReplySubmitted
-from domain.steps.evaluation import EvaluationDeemed, EvaluationRecorded, ReplyReviewed
+from domain.steps.evaluation import EvaluationDeemed, EvaluationRecorded, ReplyReviewed, ReviewReply
 from domain.steps.filing import OrderClosed
 from domain.steps.revisiting import (
     CompleteRevisit,
@@ -80,6 +80,10 @@ def answered(pack: str = "S1-CHENGDU", **said: Any) -> Case:
     drafted = HANDLER.user if case.law.rules(case.order.policy).options.reply_two_persons else ""
     reply = Reply(outcome=Outcome.RESOLVED, public_answer="路灯已修复", drafted_by=drafted)
     return case.at("2025-06-17 11:00").does(reply, by=APPROVER).at("2025-06-19 10:00")
+
+
+def accepted(pack: str = "S4-BEIJING") -> Case:
+    return answered(pack).does(ReviewReply(reply=1, accept=True), by=REVIEWER)
 
 
 def closed(**said: Any) -> Case:
@@ -177,8 +181,13 @@ class TestVain:
 
 
 class TestTheVisit:
+    def test_beijing_visits_once_the_reply_is_accepted_or_the_limit_over(self):  # S4-T16
+        answered("S4-BEIJING").when(FACE, by=REVISITOR).refused(refusals.RevisitTooEarly)
+        accepted().when(FACE, by=REVISITOR).then(RevisitCompleted)
+        answered("S4-BEIJING").at("2025-06-24 00:00:00.001").when(FACE, by=REVISITOR).then(RevisitCompleted)
+
     def test_by_phone_it_needs_consent(self):
-        case = answered("S4-BEIJING")
+        case = accepted()
         case.when(PHONE, by=REVISITOR).refused(refusals.ConsentMissing)
         case.does(AGREE, by=REVISITOR).when(PHONE, by=REVISITOR).then(RevisitCompleted)
 
@@ -204,7 +213,7 @@ class TestTheVisit:
     def test_chengdu_asks_four_questions(self, question):
         silent = msgspec.structs.replace(FACE, **{question: None})
         answered().when(silent, by=REVISITOR).refused(refusals.RevisitQuestionsMissing)
-        answered("S4-BEIJING").when(silent, by=REVISITOR).then(RevisitCompleted)
+        accepted().when(silent, by=REVISITOR).then(RevisitCompleted)
 
     def test_a_rating_is_an_evaluation_of_the_highest_rank(self):
         case = answered().when(RATED, by=REVISITOR)
