@@ -467,7 +467,8 @@ class Ledger:
             if len(rows) < min(page, end - after):
                 findings.append(Finding(after, "", "positions are missing from here on"))
             since = rows[-1].event.recorded_at if rows else since
-        return findings
+        behind = await self.rows("beyond_head")  # seen together with the head, so that no writer comes between
+        return findings + [Finding(position, stream, "it lies beyond the head") for position, stream in behind]
 
 
 def _milliseconds(instant: datetime | None) -> datetime | None:

@@ -210,6 +210,13 @@ async def create_roles(dsn: str) -> None:
             await connection.execute(grant.encode())
 
 
+async def may_be_owner(dsn: str) -> bool:
+    """Tell whether a login could take the owner's role, and with it undo what the database refuses the application."""
+    named = statements(SQL, "city")
+    async with await connect(dsn) as connection:
+        return await (await connection.execute(named["may_be_owner"])).fetchone() == (True,)
+
+
 async def create_ledger(dsn: str, city: str, imprint: Imprint, secrets: Sequence[KeyRow]) -> None:
     """Create a city's schema, tables and grants, as owner. Raises LedgerExists."""
     named = statements(SQL, city)

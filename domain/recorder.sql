@@ -213,6 +213,16 @@ FROM city.events AS e JOIN city.commits AS c ON c.first_position = e.commit
 WHERE e.position > $1::bigint AND e.position <= $2::bigint
 ORDER BY e.position LIMIT $3::bigint
 
+-- name: may_be_owner
+SELECT pg_has_role(session_user, 'huiyin_owner', 'MEMBER')
+
+-- name: beyond_head
+-- What lies behind the head was never acknowledged, or the head was turned back.
+SELECT e.position, e.originator_id FROM city.events AS e WHERE e.position > (SELECT pos FROM city.head)
+UNION ALL
+SELECT c.first_position, '' FROM city.commits AS c WHERE c.first_position > (SELECT pos FROM city.head)
+ORDER BY 1 LIMIT 100
+
 -- name: witness_page
 SELECT e.position, e.originator_id, e.originator_version, e.topic, e.state, e.salt, e.leaf, e.commit, e.recorded_at,
     e.occurred_at, c.first_position, c.n, c.command_id, c.digest, c.recorded_at, c.occurred_at, c.origin, c.actor,

@@ -16,6 +16,7 @@ import msgspec
 import psycopg
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from domain import recorder
 from domain.calendar import CalendarError, load_calendar
 from domain.institution import (
     ApproveCalendar,
@@ -112,9 +113,10 @@ def init_command(
         )
     letters = code or ("".join(c for c in city.upper() if c.isalpha())[:6] or "HY").ljust(2, "X")
     packs = [(pack, start), *((wiring.read_pack(overlay), None) for overlay in wiring.OVERLAYS)]
+    database = wiring.database()
     receipt = desk.run_async(
         wiring.found_city(
-            wiring.database(),
+            database,
             city,
             code=letters,
             name=name or city,
@@ -127,6 +129,12 @@ def init_command(
         return
     click.echo(f"✓ {city}: {pack.title} ({pack.id} {pack.version}), {len(receipt.events)} 个建账事件 founding events")
     click.echo(f"  主密钥 master key: {wiring.keyring_file(city)} (请另行妥善备份 keep a copy elsewhere)")
+    if wiring.database_url() and desk.run_async(recorder.may_be_owner(database.app)):
+        click.echo(
+            "  注意 note: 此数据库登录可取得属主权限，足以解除只增不改；请为应用另设登录 this login could take the owner's role "
+            "and undo append-only: give the application a login of its own (docs/operating.md, The two roles)",
+            err=True,
+        )
 
 
 # --- import ------------------------------------------------------------------------------------------------------

@@ -14,10 +14,11 @@ from uuid import UUID
 import msgspec
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from domain.context import Context, StreamKind
 from domain.ledger import Ledger, Receipt
-from domain.recorder import Want
+from domain.recorder import Want, may_be_owner
 from domain.refusals import (
     ActorUnfit,
     Busy,
@@ -691,6 +692,35 @@ async def test_an_outcome_that_nobody_heard_of_is_unknown_and_the_same_id_asks_f
         receipt = await ledger.execute(NoteSlip(), **said)
         assert receipt.version == 2
         assert len(await ledger.history(slip)) == 2
+
+
+async def test_what_lies_beyond_the_head_is_found(city: City):
+    async with door(city) as ledger:
+        await opened(ledger)
+        end, _ = await ledger.head()
+        as_superuser(city, "UPDATE {}.head SET pos = pos - 1")
+        assert [(f.position, f.what) for f in await ledger.verify_all()] == [(end, "it lies beyond the head")]
+        as_superuser(city, "UPDATE {}.head SET pos = pos + 1")
+        assert await ledger.verify_all() == []
+
+
+async def test_a_login_of_the_applications_own_cannot_undo_what_it_is_refused(city: City):
+    login = f"service_{city.name}"
+    for statement in (
+        f"CREATE ROLE {login} LOGIN PASSWORD 'x' NOSUPERUSER NOCREATEROLE NOINHERIT",
+        f"GRANT huiyin_app TO {login}",
+        f"ALTER ROLE {login} SET role = 'huiyin_app'",
+    ):
+        as_superuser(city, statement)
+    own = make_conninfo(city.database.superuser, user=login, password="x")
+    assert await may_be_owner(city.database.superuser)
+    assert not await may_be_owner(own)
+    async with door(city._replace(database=city.database._replace(app=own))) as ledger:
+        await opened(ledger)
+    async with await psycopg.AsyncConnection.connect(own, autocommit=True) as connection:
+        for statement in ("SET ROLE huiyin_owner", "SET ROLE postgres", f'DELETE FROM "{city.name}".events'):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                await connection.execute(statement.encode())
 
 
 async def test_two_cities_of_one_process_know_nothing_of_each_other(city: City, other_city: City):
