@@ -331,6 +331,8 @@ def _class_at(case: _Case, moment: Mark) -> ClassRule | None:
 
 def _class_then(case: _Case, episode: Episode, of_class: ClassRule, moment: Mark) -> ClassRule:
     """Return the class at a clock's own start: the episode's, unless the order was reclassified since."""
+    if not case.changes:
+        return of_class
     for change in case.changes:
         if episode.begun < change.at <= moment:
             of_class = case.rules.class_of(change.after) or of_class
@@ -661,7 +663,7 @@ def _sign(
         limit,
         stop,
         end if stop is None else None,
-        _cause(episode, a),
+        _cause(episode, a) if stop is None else "",
         of_class.name,
         None if limit is figure else _WRITTEN,
         "transferred" if a.transferred_from is not None else "",
@@ -758,7 +760,9 @@ def _returns(case: _Case, episode: Episode, of_class: ClassRule, replied: Mark |
         source = None if limit is figure else _WRITTEN
         passed = "" if stop is None else _passed_on(episode, stop)
         key = f"e{episode.no}"
-        case.add(rule, key, unit, episode.begun, limit, stop, cancel, cause, of_class.name, source, "", passed)
+        case.found.append(
+            case.make(rule, key, unit, episode.begun, limit, stop, cancel, cause, of_class.name, source, "", passed)
+        )
 
 
 def _return(
@@ -779,15 +783,19 @@ def _return(
     if requested is None:
         cancel = _first(episode.ruled, replied, episode.ended)
         cause = episode.ended_as if cancel is episode.ended else "reply" if cancel is replied else "ruled"
+    note = ""
     if limit is not None and case.rules.options.return_scope == "per_order":
-        limit = _what_is_left(case, episode, limit)
-    key = f"e{episode.no}"
-    case.add(rule, key, episode.lead, start, limit, requested, cancel, cause, of_class.name, source)
+        whole, limit = limit, _what_is_left(case, episode, limit)
+        if limit != whole:
+            source, note = _RELATIVE, "全程累计，此为余下时限 what is left of the time for the whole order (R-03)"
+    key, name = f"e{episode.no}", of_class.name
+    clock = case.make(rule, key, episode.lead, start, limit, requested, cancel, cause, name, source)
+    case.found.append(clock if not note else msgspec.structs.replace(clock, note=note))
 
 
 def _passed_on(episode: Episode, at: Mark) -> str:
     """Return the word for what stopped TRANSFER: a return asked for, the transfer, or own handling."""
-    if any(r.requested == at for r in episode.returns):
+    if episode.returns and any(r.requested == at for r in episode.returns):
         return "return_requested"
     return "transferred" if any(a.given == at and a.transferred_from for a in episode.assignments) else "own_handling"
 
@@ -898,7 +906,7 @@ def _reply(case: _Case, episode: Episode, of_class: ClassRule, reply: Reply, rep
     if ruled is not None and told is not None:
         start = max(reply.submitted, told, reply.accepted_again or told)
         stop = closed if again is None or (closed is not None and closed < again) else None
-        case.add(ruled[0], f"r{reply.no}", "", start, ruled[1], stop, again, undone)
+        case.found.append(case.make(ruled[0], f"r{reply.no}", "", start, ruled[1], stop, again, undone))
     if (ruled := plan.get(_REVISIT)) is not None and sent_back is None:
         over = _first(redo, closed)
         _revisit(case, ruled[0], reply, over, "redo" if over is redo else "closed")
@@ -972,7 +980,7 @@ def _revisit(case: _Case, rule: ClockRule, reply: Reply, over: Mark | None, caus
         # Opened by the end of the limit, also before a late reply; by the reply where nobody waited for it (S4-T16).
         if due is not None and (end is None or due <= end.at):
             start, began = Mark(due, start.position), ""
-    case.add(rule, f"r{reply.no}", "", start, None, stop, over, cause, "", None, began)
+    case.found.append(case.make(rule, f"r{reply.no}", "", start, None, stop, over, cause, "", None, began))
 
 
 # --- beside handling ---------------------------------------------------------------------------------------------
@@ -1173,7 +1181,7 @@ def clocks(order: WorkOrder, law: Law, rules: Rules | None = None) -> tuple[Cloc
     demand = order.demand
     if demand.external_due is not None or demand.promised_due is not None:
         _external(case)
-    if order.attributes.tags or any(change.before.tags for change in order.changes):
+    if order.attributes.tags or (order.changes and any(change.before.tags for change in order.changes)):
         _statutory(case)
     if order.links.merge is not None:
         _merged(case)

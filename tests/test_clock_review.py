@@ -35,11 +35,11 @@ def orders(name: str) -> Iterator[tuple[WorkOrder, Law]]:
 
 @cache
 def revised(calendars: Calendars) -> Calendars:
-    """The same years, in each of which a later notice takes every weekday of every second week away."""
+    """The same years, in each of which a later notice takes the weekdays of three weeks in four away."""
     held = {v.calendar.year: v.calendar for v in calendars.versions}
     added: list[KnownYear] = []
     for year, known in held.items():
-        mondays = (date(year, 1, 5) + timedelta(days=14 * n) for n in range(25))
+        mondays = (date(year, 1, 5) + timedelta(days=7 * n) for n in range(50) if n % 4)
         taken = tuple(OffSpan(holiday="检验", first=day, last=day + timedelta(days=4)) for day in mondays)
         later = msgspec.structs.replace(known, version=known.version + 1, off=taken, makeup=())
         added.append(KnownYear(since=LATER, calendar=later))
