@@ -170,6 +170,8 @@ class Options(Struct, frozen=True):
     day_end: str = "24:00"
     day_mode: Literal["day_end", "rolling"] = "day_end"
     bind_policy_at: Literal["registration", "dispatch"] = "registration"
+    # registration
+    registration_requires: tuple[Literal["name", "phone", "organisation", "contact"], ...] = ()  # S2-18
     # dispatch
     peak_basis: Literal["registration", "any_overlap"] = "registration"
     peak_classes: tuple[str, ...] = ()  # classes that a peak lengthens

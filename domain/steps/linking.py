@@ -105,7 +105,7 @@ _PUBLIC = frozenset({Role.AGENT, Role.CITIZEN})
 class LinkDuplicate(Act, frozen=True, tag="link_duplicate"):
     """重复关联. With new facts only a link; without, the applicant is told and the order follows the first or closes."""
 
-    roles: ClassVar[frozenset[Role]] = frozenset({Role.AGENT, Role.DISPATCHER})
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.AGENT})
 
     original: UUID
     new_facts: bool

@@ -404,7 +404,7 @@ def register(order: WorkOrder | None, command: Register, context: Context) -> li
     """Register a demand: the law it is bound to, and whether it came in a peak, are of this instant."""
     _unborn(order)
     _described(command.title, command.content)
-    _reachable(command)
+    _reachable(command, context)
     if command.place_bound and not command.place and not guards.said(command.address):
         raise refusals.RegistrationIncomplete("地址 place", missing="place")
     reports = command.attributes.demand_type is DemandType.REPORT
@@ -477,14 +477,22 @@ def _described(title: str, content: Private | None) -> None:
         raise refusals.RegistrationIncomplete("内容 content", missing="content")
 
 
-def _reachable(command: Register) -> None:
-    """Refuse a demand whose applicant nobody could tell anything, unless it says so (S0-15)."""
+def _reachable(command: Register, context: Context) -> None:
+    """Refuse a demand whose applicant nobody could tell anything, unless it says so (S0-15).
+
+    What else must be known of who asks is the pack's to say (S2-18).
+    """
     who = command.applicant
     named = who is not None and any(guards.said(one) for one in (who.name, who.phone, who.contact, who.organisation))
     if command.anonymous and named:
         raise refusals.AnonymousNamed
     if not command.anonymous and (who is None or not (guards.said(who.phone) or guards.said(who.contact))):
         raise refusals.RegistrationIncomplete("联系方式 contact", missing="applicant")
+    if who is None or command.anonymous or context.origin is Origin.IMPORT:
+        return
+    for field in context.law.rules(_policy(command, context)).options.registration_requires:
+        if not guards.said(getattr(who, field)):
+            raise refusals.RegistrationIncomplete(field, missing=f"applicant.{field}")
 
 
 def _backfilled(command: Register, context: Context) -> None:

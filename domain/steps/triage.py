@@ -284,7 +284,7 @@ class CompleteReferral(Act, frozen=True, tag="complete_referral"):
 class HandOverEmergency(Act, frozen=True, tag="hand_over_emergency"):
     """紧急转接. Closes an undispatched order where the pack says so (8.14)."""
 
-    roles: ClassVar[frozenset[Role]] = frozenset({Role.AGENT, Role.DISPATCHER})
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.AGENT})
 
     service: EmergencyService
     call_id: Code = ""

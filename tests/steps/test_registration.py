@@ -544,6 +544,15 @@ def test_a_part_that_is_a_report_is_split_off_only_once_the_informant_is_protect
     assert tos[0].event.confidentiality is Confidentiality.INFORMANT
 
 
+def test_the_mayors_telephone_asks_for_name_and_number():  # S2-18
+    nameless = said(CALL, applicant=Applicant(kind=ApplicantKind.PERSON, phone="13800000000"))
+    decided(nameless)
+    with pytest.raises(refusals.RegistrationIncomplete):
+        decided(nameless, under="S2-CHONGQING-MPT")
+    decided(CALL, under="S2-CHONGQING-MPT")
+    decided(said(CALL, applicant=None, anonymous=True), under="S2-CHONGQING-MPT")
+
+
 def test_the_parts_keep_an_informants_report_from_whom_it_is_about():
     parent = registered(confidentiality=Confidentiality.INFORMANT, accused=("D",), accused_persons="某科长")
     apart = Split(children=(msgspec.structs.replace(LAMP, accused=("E",)), LAMP), reason="两件事")
