@@ -82,6 +82,8 @@ def _annotated(kind: Any, meta: tuple[Any, ...]) -> Any:
     pattern = next((m.pattern for m in meta if isinstance(m, msgspec.Meta) and m.pattern), None)
     if pattern is not None and "sha256" in pattern:
         return "sha256:" + "0" * 64
+    if pattern is not None and "/" in pattern:
+        return "image/jpeg"
     if pattern is not None and "A-Z" in pattern:
         return "CD"
     return sample(kind)
