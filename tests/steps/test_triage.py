@@ -322,7 +322,7 @@ def test_only_the_manager_and_the_desk_refuse():
 
 def test_a_demand_refused_as_a_state_secret_is_shown_nowhere_by_its_title_or_place() -> None:
     told = NotAccepted(
-        reason=RefusalReason.STATE_SECRET, basis=BASIS, informed_at=at("2025-06-16 09:00"), medium="phone"
+        reason=RefusalReason.STATE_SECRET, basis=BASIS, informed_at=at("2025-06-16 09:00"), medium=Medium.PHONE
     )
     case = given(registered(title="某某机密地点", place="某某路", district="某区")).after(told)
     demand = case.order.demand
