@@ -594,7 +594,7 @@ def _ahead(
         note = f"主办到期前{number}个工作日 {number} working day(s) before the lead's due (A-08)"
     if ahead.at > known.at:
         return ahead, note
-    return Due(lead_due), "加入过晚，与主办同时到期 the lead's own due: too late for A-08"
+    return Due(max(lead_due, known.at)), "加入过晚，与主办同时到期 the lead's own due: too late for A-08"
 
 
 def _drawn_along(

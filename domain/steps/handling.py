@@ -280,10 +280,10 @@ def sign(order: WorkOrder, command: Sign, context: Context) -> list[Step]:
 
 
 def is_handler(context: Context, user: UserId, unit: UnitId) -> bool:
-    """Tell whether a person handles orders for the unit."""
-    law = context.law
-    context.until(law.next_unit_change(context.now))
-    return law.has_role(user, Role.ORG_HANDLER, unit, context.now)
+    """Tell whether a person handles orders for the unit, or for the heir of it that acts in its stead (8.11)."""
+    law, now = context.law, context.now
+    context.until(law.next_unit_change(now))
+    return any(law.has_role(user, Role.ORG_HANDLER, one, now) for one in {unit, law.successor(unit, now)})
 
 
 def assign_handler(order: WorkOrder, command: AssignHandler, context: Context) -> list[Step]:
