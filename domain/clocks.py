@@ -139,7 +139,7 @@ class Status(StrEnum):
     MEASURED = "measured"  # 仅计时: the rule text gives no figure
 
 
-class Clock(msgspec.Struct, frozen=True):
+class Clock(msgspec.Struct, frozen=True, gc=False):
     """时钟. One clock of one case. `due` is None where the rule text gives no figure.
 
     `key` tells it from its sisters: e2 (episode 2), e2.a1 (its assignment 1), r3 (reply 3), n1.2 (notice 1, turn 2).
@@ -232,12 +232,19 @@ class _Case:
         self.changes = order.changes
         filing = order.filing
         # Every closure, also those undone since: a clock of an earlier round ended with the closure of that round.
-        self.closures = tuple(at for at, _ in filing.closures) or ((filing.closed,) if filing.closed else ())
+        self.closures: tuple[Mark, ...] = ()
+        if filing.closures:
+            self.closures = tuple([at for at, _ in filing.closures])
+        elif filing.closed is not None:
+            self.closures = (filing.closed,)
         self.found: list[Clock] = []
 
     def closed_after(self, moment: Mark) -> Mark | None:
         """Return the first closure from a moment on."""
-        return next((at for at in self.closures if at >= moment), None)
+        for at in self.closures:
+            if at >= moment:
+                return at
+        return None
 
     def calendar(self, end: Mark | None) -> Calendar:
         """Return the calendar a clock is read with: the newest, or the one known when it ended (K11)."""
@@ -797,6 +804,8 @@ def _passed_on(episode: Episode, at: Mark) -> str:
     """Return the word for what stopped TRANSFER: a return asked for, the transfer, or own handling."""
     if episode.returns and any(r.requested == at for r in episode.returns):
         return "return_requested"
+    if len(episode.assignments) == 1:
+        return "own_handling"
     return "transferred" if any(a.given == at and a.transferred_from for a in episode.assignments) else "own_handling"
 
 
@@ -860,7 +869,7 @@ def _episode(case: _Case, episode: Episode) -> None:
     if of_class is None:
         return
     plan = case.rules.plan(of_class)
-    replies = [r for r in case.order.replies if r.episode == episode.no]
+    replies = [r for r in case.order.replies if r.episode == episode.no] if case.order.replies else []
     stop, told = _answered(case, replies)
     handle = _handle(case, episode, of_class, plan, stop, _ended(episode, replied=stop is not None), told)
     if handle is not None:
@@ -966,7 +975,10 @@ def _through_outages(case: _Case, clock: Clock) -> Clock:
 
 
 def _revisit(case: _Case, rule: ClockRule, reply: Reply, over: Mark | None, cause: str) -> None:
-    if case.order.demand.anonymous or any(r.no > reply.no and r.round == reply.round for r in case.order.replies):
+    replies = case.order.replies
+    if case.order.demand.anonymous:
+        return
+    if len(replies) > 1 and any(r.no > reply.no and r.round == reply.round for r in replies):
         return  # one return visit a round: the newest reply's
     stop: Mark | None = None
     for visit in case.order.quality.revisits:
