@@ -8,7 +8,10 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from domain.state import WorkOrder
+from domain.steps.correcting import ProposeCorrection
 from domain.steps.filing import RecordDossier
 from domain.steps.registration import Register
 from domain.terms import (
@@ -28,7 +31,7 @@ from domain.terms import (
     RefusalReason,
     Role,
 )
-from tests.properties.arbitrary import Aim, Maker
+from tests.properties.arbitrary import Aim, Maker, is_private, shape_of
 from tests.properties.town import Town, person
 
 UNITS = ("G", "E", "E1", "D", "B", "B2", "S")
@@ -186,6 +189,31 @@ def _corrected(town: Town, order: WorkOrder | None) -> tuple[list[str], list[str
             fields += list(entry.event.__struct_fields__)
     values += ["true", "1850-01-01T00:00:00+08:00", "9999-12-31", "H", "resolved", "nobody"]
     return fields, values
+
+
+def correction(random: Random, town: Town, stream: str) -> ProposeCorrection:
+    """Return a correction of what an entry really says, into something it could have said."""
+    entries = town.streams[stream]
+    place = random.randrange(len(entries))
+    entry = entries[place]
+    if random.random() < 0.4:
+        first = entries[place - 1].at if place else entry.at - timedelta(days=2)
+        last = entries[place + 1].at if place + 1 < len(entries) else town.now
+        new = first + (last - first) * random.random()
+        return ProposeCorrection(
+            version=entry.version, field="at", basis="笔误", old=entry.at.isoformat(), new=new.isoformat()
+        )
+    field = random.choice(list(entry.event.__struct_fields__) or ["at"])
+    value = msgspec.to_builtins(getattr(entry.event, field, None))
+    old = value if isinstance(value, str) else "" if value is None else msgspec.json.encode(value).decode()
+    maker = Maker(random)
+    maker.now = town.now
+    shape = next((f.type for f in shape_of(type(entry.event)).fields if f.name == field), None)
+    if shape is not None and is_private(shape):
+        return ProposeCorrection(version=entry.version, field=field, basis="笔误", old_text="误", new_text="正")
+    made = msgspec.to_builtins(maker.value(shape)) if shape is not None else ""
+    new = made if isinstance(made, str) else msgspec.json.encode(made).decode()
+    return ProposeCorrection(version=entry.version, field=field, basis="笔误", old=old, new=new)
 
 
 def _plain(town: Town, kind: type[Act]) -> dict[str | tuple[type, str], Aim]:

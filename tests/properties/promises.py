@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
-from domain import order
+from domain import guards, order
 from domain.clocks import HANDLING, clocks
 from domain.explanation import explain
 from domain.sealing import Unsealed
@@ -33,6 +33,7 @@ from domain.steps.oversight import (
     SupervisionReplyRejected,
 )
 from domain.terms import (
+    AssignmentRole,
     ClockName,
     ClosureKind,
     Confidentiality,
@@ -444,6 +445,72 @@ def informants_checked(before: Town, deed: Deed, answer: Answer, after: Town) ->
             assert checked, f"reply {new.no} accepted by {type(deed.act).__name__}, and nobody looked"
 
 
+# --- the shape of a case -----------------------------------------------------------------------------------------
+
+
+def state_says_what_is(before: Town, deed: Deed, answer: Answer, after: Town) -> None:
+    """The state is what the parts of the case say: who holds it, whether it waits, what was answered, how it ended."""
+    for case in after.orders.values():
+        if any(isinstance(e.event, CorrectionRecorded) for e in after.streams[case.stream]):
+            continue  # what a correction says, it says
+        running, waiting = case.running is not None, [w for w in case.waits if w.until is None]
+        assert len(waiting) <= 1, f"{case.state}, and waits twice"
+        assert bool(waiting) is (case.state in guards.UNDISPATCHED), f"{case.state}, waiting: {waiting}"
+        if case.state in (*guards.HANDLED, *guards.ANSWERED):
+            assert running, f"{case.state}, and nobody holds it"
+            _held_well(case)
+        elif case.state is not OrderState.MERGED:
+            assert not running, f"{case.state}, and somebody holds it"
+        ended = case.state in guards.ENDED
+        assert ended is (case.filing.closed is not None), f"{case.state}, closed {case.filing.closed}"
+        assert (case.state is OrderState.ARCHIVED) is (case.filing.filed is not None), f"{case.state}, filed"
+        follows = case.links.merge is not None and case.links.merge.undone is None
+        assert case.state is not OrderState.MERGED or follows, "merged, and follows nobody"
+        if case.state in guards.ANSWERED:
+            assert filing.reply_now(case) is not None, f"{case.state}, and no reply stands"
+
+
+def _held_well(case: WorkOrder) -> None:
+    episode = case.running
+    assert episode is not None
+    leads = [a for a in episode.assignments if a.role is AssignmentRole.LEAD and a.ended is None]
+    assert len(leads) == (0 if episode.led_by_hotline else 1), f"{len(leads)} leads for {episode.lead or 'the hotline'}"
+    assert all(a.unit == episode.lead for a in leads), f"{episode.lead} leads, and {leads[0].unit} holds it"
+    asked = any(r.pending and not r.co for r in episode.returns)
+    assert asked is (case.state is OrderState.RETURN_REVIEW), f"{case.state}, return pending: {asked}"
+    if case.state is OrderState.DISPATCHED:
+        assert leads[0].signed is None, "waits for a signature that was given"
+    if case.state is OrderState.WORKING and leads:
+        assert leads[0].signed is not None, "worked on unsigned"
+
+
+_PROTECTION = (
+    Confidentiality.NORMAL,
+    Confidentiality.PRIVACY,
+    Confidentiality.TRADE_SECRET,
+    Confidentiality.INFORMANT,
+)
+
+
+def nothing_twice(before: Town, deed: Deed, answer: Answer, after: Town) -> None:
+    """One open notice about a duty, one evaluation of a source and reply; protection is lowered by two persons only."""
+    now = _case(after, deed)
+    if now is None:
+        return
+    notices = [
+        (n.kind, n.unit, n.episode, n.clock, n.clock_key, n.ground if n.clock is None else "")
+        for n in now.oversight.notices
+        if n.open
+    ]
+    assert len(notices) == len(set(notices)), "two open notices about the same duty"
+    ratings = [(e.round, e.reply, e.source) for e in now.quality.evaluations if not e.voided]
+    assert len(ratings) == len(set(ratings)), "rated twice"
+    was = _case(before, deed)
+    if was is not None and _PROTECTION.index(now.confidentiality) < _PROTECTION.index(was.confidentiality):
+        lifted = any(isinstance(event, registration.ConfidentialityLifted) for event in facts(deed, answer))
+        assert lifted or _corrected(answer), f"{was.confidentiality} became {now.confidentiality}"
+
+
 PROMISES: Sequence[Callable[[Town, Deed, Answer, Town], None]] = (
     answered_alike,
     written_well,
@@ -458,4 +525,6 @@ PROMISES: Sequence[Callable[[Town, Deed, Answer, Town], None]] = (
     answers_rest_on_something,
     sealed_is_closed,
     informants_checked,
+    state_says_what_is,
+    nothing_twice,
 )

@@ -11,12 +11,13 @@ from domain import order, refusals
 from domain.clocks import Clock, clock_of, clocks
 from domain.explanation import explain
 from domain.refusals import Refusal
-from domain.steps.answering import InformApplicant, Reply
+from domain.steps.answering import CoOpinion, InformApplicant, Reply
 from domain.steps.closing import Close
 from domain.steps.coordinating import AddCo
 from domain.steps.correcting import ApproveCorrection, ProposeCorrection
 from domain.steps.dispatch import CoPart, Dispatch, RecallDispatch, Transfer
 from domain.steps.evaluation import ReviewReply
+from domain.steps.extending import DecideExtension, InformExtension, RequestExtension
 from domain.steps.filing import Archive
 from domain.steps.handling import Contact, Sign
 from domain.steps.linking import Merge
@@ -86,7 +87,7 @@ class Story:
         return found
 
 
-def begun(pack: str = "S0-CHUANYU", **said: Any) -> Story:
+def begun(pack: str = "S0-CHUANYU", *, town: Town | None = None, **said: Any) -> Story:
     """A demand registered on a Monday morning."""
     who = Applicant(kind=ApplicantKind.PERSON, name="王五", phone="13800000000")
     told: dict[str, Any] = {
@@ -98,7 +99,7 @@ def begun(pack: str = "S0-CHUANYU", **said: Any) -> Story:
         "applicant": who,
         "duplicates_seen": (),
     }
-    return Story(founded(pack, at("2025-06-16 09:00"))).does(Register(**{**told, **said}), AGENT)
+    return Story(town or founded(pack, at("2025-06-16 09:00"))).does(Register(**{**told, **said}), AGENT)
 
 
 def given_to(story: Story, unit: str = "B", **said: Any) -> Story:
@@ -326,6 +327,48 @@ def test_no_succession_puts_a_unit_above_itself():
     later = SucceedUnits(from_units=("E1",), to_units=("B2",), at=at("2025-07-01 00:00"), basis=BASIS)
     now = SucceedUnits(from_units=("D",), to_units=("E1",), at=at("2025-06-16 09:00"), basis=BASIS)
     Story(begun().town, "institution").does(later, ADMIN).refuses(now, ADMIN, refusals.UnitCycle)
+
+
+def succeeded(story: Story, one: str, heir: str) -> Story:
+    """The same after a unit passed its duties on."""
+    act = SucceedUnits(from_units=(one,), to_units=(heir,), at=story.town.now, basis=BASIS)
+    return Story(Story(story.town, "institution").does(act, ADMIN).town)
+
+
+def test_an_heir_of_the_lead_that_joined_before_owes_both_parts_and_can_do_both():
+    story = given_to(begun(), "B", co=(CoPart(unit="E1"),)).does(Sign(), handler("B"))
+    heir = succeeded(story, "B", "E1").does(Sign(), handler("E1"))
+    opinion = heir.does(CoOpinion(opinion="本单位部分已办"), handler("E1"))
+    assert not opinion.clock(ClockName.CO_REPLY).running
+    assert answered(opinion, "E1").order.state is OrderState.REPLIED
+
+
+def test_an_heir_of_a_co_organizer_that_leads_signs_for_it_too():
+    story = given_to(begun("S4-BEIJING"), "E1", co=(CoPart(unit="B"),)).does(Sign(), handler("E1"))
+    heir = succeeded(story, "B", "E1").does(Sign(), handler("E1"))
+    assert not heir.clock(ClockName.SIGN, "e1.a2").running
+    assert not heir.does(CoOpinion(opinion="已办"), handler("E1")).clock(ClockName.CO_REPLY).running
+
+
+def test_the_heirs_own_handlers_draft_its_replies():
+    town = founded("S0-CHUANYU", at("2025-06-16 09:00"), (("reply_two_persons", True),))
+    story = given_to(begun(town=town)).does(Sign(), handler("B"))
+    told = InformApplicant(about=InformAbout.RESULT, medium=Medium.PHONE)
+    heir = succeeded(story, "B", "E").does(told, handler("E"))
+    answer = Reply(outcome=Outcome.RESOLVED, public_answer="已修好", drafted_by=handler("E").user)
+    assert heir.does(answer, approver("E")).order.state is OrderState.REPLIED
+
+
+def test_telling_of_an_extension_lies_on_whoever_the_order_was_passed_on_to():
+    story = given_to(begun(), "D").does(Sign(), handler("D"))
+    asked = story.does(RequestExtension(days=5, reason="施工", legal_basis=BASIS), approver("D"))
+    other = Actor(user="second", role=Role.HOTLINE_MANAGER, unit="H")
+    granted = asked.does(DecideExtension(extension=1, approve=True), other)
+    passed = granted.does(Transfer(unit="B"), approver("D")).does(Sign(), handler("B"))
+    assert granted.clock(ClockName.INFORM_EXTENSION).unit == "D"
+    assert passed.clock(ClockName.INFORM_EXTENSION).unit == "B"
+    told = InformExtension(extension=1, medium=Medium.PHONE, progress="施工中")
+    assert not passed.does(told, handler("B")).clock(ClockName.INFORM_EXTENSION).running
 
 
 def test_what_goes_up_step_by_step_comes_to_somebody_who_may_send_it_back():

@@ -19,11 +19,12 @@ from domain import institution, order
 from domain.clocks import clocks
 from domain.refusals import Refusal
 from domain.state import WorkOrder
+from domain.steps.correcting import ProposeCorrection
 from domain.steps.registration import Register, RegisterSecretStub
-from domain.terms import Act, Citation
+from domain.terms import Act, Citation, Role
 from domain.units import ChangeUnit, RegisterUnit, SucceedUnits
 from tests.given import at
-from tests.properties.aims import UNITS, aims, somebody
+from tests.properties.aims import UNITS, aims, correction, somebody
 from tests.properties.arbitrary import Maker
 from tests.properties.path import Way, next_moves
 from tests.properties.town import MAIN, PACKS, Answer, Deed, Town, founded, person
@@ -162,7 +163,8 @@ class Walk:
         if how < 0.7:
             return now + timedelta(days=r.randrange(1, 9), milliseconds=r.randrange(10**8))
         if how < 0.73:
-            return now + timedelta(weeks=r.choice((3, 10, 60)))
+            years = r.random() < 0.1 and now.year < 2040  # until nothing about a case need be kept any more
+            return now + timedelta(weeks=r.choice((600, 1700) if years else (3, 10, 60)))
         ahead = [
             c.due
             for o in self.town.orders.values()
@@ -194,7 +196,12 @@ class Walk:
         act = self._law(kind) if stream == "institution" else self.maker.make(kind, aimed=r.random() < 0.85)
         state = town.states.get(stream)
         known = state if isinstance(state, WorkOrder) else None
-        return self._does(Deed(town.now, stream, somebody(r, town, known, sorted(kind.roles)), act))
+        actor = somebody(r, town, known, sorted(kind.roles))
+        if kind is ProposeCorrection and r.random() < 0.8:
+            act = correction(r, town, stream)
+            unit = town.streams[stream][act.version - 1].actor.unit or "H"  # of the side that recorded it
+            actor = person(Role.SUPERVISOR if unit == "H" else Role.ORG_APPROVER, unit, r.choice((1, 2)))
+        return self._does(Deed(town.now, stream, actor, act))
 
     def _law(self, kind: type[Act]) -> Act:
         """Return a change of the law, aimed at the town's units: most others are refused."""
