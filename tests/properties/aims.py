@@ -64,21 +64,37 @@ def units_of(order: WorkOrder | None) -> list[str]:
     return [unit for unit in units if unit]
 
 
+def earlier_hands(order: WorkOrder | None) -> list[str]:
+    """Return who did something that another person must decide, or that bars them from judging."""
+    if order is None:
+        return []
+    users = [p.by for p in order.proposals if p.decided is None] * 2 + [user for user, _ in order.signers]
+    for episode in order.episodes[-1:]:
+        asked = (*episode.returns, *episode.extensions, *episode.disputes, *episode.escalations)
+        users += [one.by for one in asked] * 2
+    users += [n.replied_by for n in order.oversight.notices if n.open] + [f.done_by for f in order.follow_ups]
+    return [user for user in users if user]
+
+
 def somebody(random: Random, town: Town, order: WorkOrder | None, roles: Sequence[Role]) -> Actor:
     """Return who would give a command: mostly somebody who may, of a unit that has to do with the case."""
     role = random.choice(list(roles)) if roles and random.random() < 0.94 else random.choice(list(Role))
     if role in (Role.CITIZEN, Role.SYSTEM):
         return person(role)
     if role in _HOTLINE:
-        unit = "H" if random.random() < 0.97 else random.choice(UNITS)
+        known = units_of(order)
+        unit = "H" if random.random() < 0.9 or not known else random.choice(known)
     elif role in (Role.COORDINATOR, Role.LEADER):
         unit = "G"
     else:
         known = units_of(order)
         unit = random.choice(known) if known and random.random() < 0.85 else random.choice((*UNITS, "H"))
         unit = town.law.successor(unit, town.now) if random.random() < 0.9 else unit
-    if random.random() < 0.04:
+    if random.random() < 0.03:
         return Actor(user="omni", role=role, unit=unit)  # one who holds every role
+    earlier = earlier_hands(order)
+    if earlier and random.random() < 0.15:
+        return Actor(user=random.choice(earlier), role=role, unit=unit)  # who did the first half of something
     return person(role, unit, 1 if random.random() < 0.75 else 2)
 
 
@@ -148,7 +164,7 @@ def _of_case(town: Town, order: WorkOrder | None) -> dict[str | tuple[type, str]
         return random.choice(known) if known and random.random() < 0.4 else random.choice((*UNITS, "H"))
 
     def few(random: Random) -> tuple[str, ...]:
-        return tuple({unit(random) for _ in range(random.choice((0, 0, 1, 2)))})
+        return tuple(dict.fromkeys(unit(random) for _ in range(random.choice((0, 0, 1, 2)))))
 
     def missing(random: Random) -> tuple[str, ...]:
         if order is None or order.episode is None:
@@ -304,7 +320,7 @@ def _limit(town: Town) -> Aim:
 def attributes(random: Random) -> Attributes:
     """Return attributes of a demand, an ordinary one more often than not."""
     made = Maker(random).make(Attributes)
-    tags = tuple({random.choice(_TAGS) for _ in range(random.choice((0, 0, 0, 1)))})
+    tags = (random.choice(_TAGS),) if random.random() < 0.25 else ()
     demand = made.demand_type
     if demand is DemandType.REPORT and random.random() < 0.6:
         demand = DemandType.COMPLAINT

@@ -276,24 +276,19 @@ def visits(town: Town, order: WorkOrder, way: Way) -> Iterator[Move]:
     """Yield how a return visit comes to its end."""
     if order.demand.anonymous:
         return
-    handled_by = {town.law.successor(a.unit, town.now) for e in order.episodes for a in e.assignments}
-    aside = [unit for unit in ("H", "G", *UNITS) if unit not in handled_by and not complained_of(town, order, unit)]
-    revisitor = who(Role.REVISITOR, aside[0] if aside else "H")
-    if way.reachable:
-        visit = CompleteRevisit(
-            method=RevisitMethod.FACE,
-            script_version="1",
-            contacted=True,
-            informed=True,
-            consistent=True,
-            attitude=Rating.SATISFIED,
-            resolution=Resolution.RESOLVED,
-            ratings={Dimension.RESULT: Rating.SATISFIED} if effective(order) is None else {},
-        )
-        yield Move(revisitor, visit)
-        return
     attempts = tuple(town.now - timedelta(hours=h) for h in (51, 26, 1))
-    yield Move(revisitor, RecordUnreachable(attempts=attempts))
+    visit = CompleteRevisit(
+        method=RevisitMethod.FACE,
+        script_version="1",
+        contacted=True,
+        informed=True,
+        consistent=True,
+        attitude=Rating.SATISFIED,
+        resolution=Resolution.RESOLVED,
+        ratings={Dimension.RESULT: Rating.SATISFIED} if effective(order) is None else {},
+    )
+    for unit in ("H", "G", *UNITS):  # nobody visits for a unit that handled, or is complained of, or is no more
+        yield Move(who(Role.REVISITOR, unit), visit if way.reachable else RecordUnreachable(attempts=attempts))
 
 
 def _merged(town: Town, order: WorkOrder, way: Way) -> Iterator[Move]:

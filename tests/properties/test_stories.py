@@ -12,7 +12,7 @@ from domain.clocks import Clock, clock_of, clocks
 from domain.explanation import explain
 from domain.refusals import Refusal
 from domain.steps.answering import CoOpinion, InformApplicant, Reply
-from domain.steps.closing import Close
+from domain.steps.closing import Close, Reopen
 from domain.steps.coordinating import AddCo
 from domain.steps.correcting import ApproveCorrection, ProposeCorrection
 from domain.steps.dispatch import CoPart, Dispatch, RecallDispatch, Transfer
@@ -45,12 +45,14 @@ from domain.terms import (
     NoticeKind,
     OrderState,
     Outcome,
+    ReopenGround,
     ReturnGround,
     Role,
     Urgency,
 )
 from domain.units import SucceedUnits
 from tests.given import ADMIN, AGENT, ARCHIVIST, BASIS, MANAGER, REVIEWER, SUPERVISOR, approver, at, handler
+from tests.properties.path import Way, to_the_end
 from tests.properties.town import MAIN, Deed, Town, founded
 
 FIVE_DAYS = Limit(amount=5, unit=LimitUnit.WORKING_DAYS)
@@ -375,3 +377,16 @@ def test_what_goes_up_step_by_step_comes_to_somebody_who_may_send_it_back():
     story = given_to(begun(), "D").does(Sign(), handler("D")).does(Transfer(unit="B"), approver("D"))
     up = story.does(Sign(), handler("B")).does(EscalateReturn(reason="非职责"), approver("B"))
     assert up.order.episode.escalations[-1].to == "D"
+
+
+def test_a_case_done_again_is_visited_by_a_unit_that_had_no_part_where_the_hotline_may_not():
+    """Complained of are the hotline and a bureau; another was taken over by that bureau, two more handled the case."""
+    closed = answered(given_to(begun("S4-BEIJING", accused=("H", "B")), "G").does(Sign(), handler("G")), "G")
+    office = Actor(user="g2-coordinator", role=Role.COORDINATOR, unit="G")
+    again = closed.does(Close(kind=ClosureKind.CONFORMING, article=BASIS), office)
+    again = again.does(Reopen(ground=ReopenGround.NEW_FACTS, words="新证据"), MANAGER)
+    merged = SucceedUnits(from_units=("E",), to_units=("B",), at=again.town.now, basis=BASIS)
+    again = again.on("institution").does(merged, ADMIN).on(MAIN)
+    for way in (Way(), Way(reachable=False)):
+        visits = [deed.actor.unit for deed in to_the_end(again.town, MAIN, way) if deed.actor.role is Role.REVISITOR]
+        assert visits == ["D"], visits

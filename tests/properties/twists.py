@@ -24,7 +24,7 @@ from domain.steps.closing import (
 )
 from domain.steps.coordinating import AddCo, RespondWhistle, Whistle
 from domain.steps.correcting import ApproveErasure, ProposeErasure, RejectErasure
-from domain.steps.dispatch import Transfer
+from domain.steps.dispatch import Dispatch, Transfer
 from domain.steps.evaluation import Deem, Evaluate, JudgeSubstance, OrderRedo, ReviewReply
 from domain.steps.extending import DecideExtension, InformExtension, RequestExtension
 from domain.steps.handling import ArriveSite, VerifySite
@@ -49,6 +49,7 @@ from domain.terms import (
     AssignmentRole,
     ClockName,
     Dimension,
+    DispatchType,
     InformAbout,
     Medium,
     NoteReason,
@@ -106,6 +107,9 @@ def _acts(town: Town, order: WorkOrder) -> Iterator[tuple[Actor, Act]]:
 
 def waiting(town: Town, order: WorkOrder) -> Iterator[tuple[Actor, Act]]:
     """Referred with a follow-up; merged with another."""
+    for unit in UNITS:  # not designated, so that it may be returned
+        limits = {ClockName.HANDLE: FIVE_DAYS} if order.policy.pack == "S3-NATIONAL" else {}
+        yield who(Role.DISPATCHER), Dispatch(kind=DispatchType.ORDINARY, lead=unit, limits=limits)
     by = (town.now + timedelta(days=3)).date()
     yield AGENT, ReferCaller(unit="公安局", follow_up=True, follow_up_by=by)
     for referral in order.referrals:

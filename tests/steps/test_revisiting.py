@@ -129,6 +129,13 @@ class TestBeforeTheVisit:
         answered().when(PLAN, by=moved).refused(refusals.ReviewerHandled)
         answered(accused=("H",)).when(PLAN, by=REVISITOR).refused(refusals.AccusedUnit)
 
+    def test_where_the_hotline_may_not_visit_another_unit_that_had_no_part_does(self):
+        case = answered(accused=("H",))
+        for unit, role in (("D", Role.REVISITOR), ("G", Role.REVISITOR), ("G", Role.COORDINATOR)):
+            case.when(PLAN, by=Actor(user="aside", role=role, unit=unit)).then(RevisitScheduled)
+        inside = Actor(user="aside", role=Role.COORDINATOR, unit="B")
+        case.when(PLAN, by=inside).refused(refusals.RevisitorFromHandlingUnit)
+
     def test_a_unit_of_an_earlier_round_may_visit(self):
         case = answered().having(round=2)
         later = ReplySubmitted(assignment=0, unit="H", outcome=Outcome.RESOLVED, public_answer="x")
