@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from domain import ledger as door
 from domain.sealing import Keyring
@@ -25,6 +26,13 @@ from scripts import embedded
 
 HOME = "HUIYIN_TEST_HOME"
 DEBIAN = Path("/usr/lib/postgresql/15/bin")
+
+# How long properties are tried. What nobody changed does not turn red, so the usual examples are the same every day;
+# HUIYIN_HYPOTHESIS=thorough looks for others, for an hour.
+_SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
+settings.register_profile("thorough", max_examples=4000, deadline=None, print_blob=True, suppress_health_check=_SLOW)
+settings.register_profile("usual", parent=settings.get_profile("thorough"), max_examples=120, derandomize=True)
+settings.load_profile(os.environ.get("HUIYIN_HYPOTHESIS", "usual"))
 
 
 def pytest_configure(config: pytest.Config) -> None:
