@@ -181,6 +181,7 @@ class Episode(Part, frozen=True):
     disputes: tuple[Dispute, ...] = ()
     first_signed: Mark | None = None
     passed_on: Mark | None = None  # first transfer, own handling or return: what TRANSFER waits for
+    taken_up: Mark | None = None  # of these, first transfer or own handling: what is left if the return is withdrawn
     ruled: Mark | None = None
     initial_response: Mark | None = None
     later_responses: tuple[Mark, ...] = ()  # a class raised since waits for one of its own (R-35)
@@ -600,6 +601,12 @@ def latest_episode(order: WorkOrder, **changes: object) -> WorkOrder:
     """Return the order with its newest episode changed."""
     last = msgspec.structs.replace(order.episodes[-1], **changes)
     return msgspec.structs.replace(order, episodes=(*order.episodes[:-1], last))
+
+
+def take_up(order: WorkOrder, at: Mark) -> WorkOrder:
+    """Return the order with its newest episode passed on, or handled by the unit that has it (S0-T2)."""
+    last = order.episodes[-1]
+    return latest_episode(order, passed_on=last.passed_on or at, taken_up=last.taken_up or at)
 
 
 def begin_wait(order: WorkOrder, cause: str, at: Mark) -> WorkOrder:

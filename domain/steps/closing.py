@@ -169,6 +169,7 @@ def on_order_reopened(order: WorkOrder, event: OrderReopened, entry: Entry) -> W
         assignments=(lead,),
         first_signed=at,
         passed_on=at,
+        taken_up=at,
     )
     return msgspec.structs.replace(order, state=OrderState.WORKING, episodes=(*order.episodes, episode))
 

@@ -13,7 +13,7 @@ import msgspec
 from domain import guards, refusals
 from domain.context import Context
 from domain.policy import ClassRule, Rules
-from domain.state import Assignment, Episode, WorkOrder, begin_wait, end_episode, end_wait, has, latest_episode, put
+from domain.state import Assignment, Episode, WorkOrder, begin_wait, end_episode, end_wait, has, put, take_up
 from domain.steps.filing import mark
 from domain.steps.returning import handed, no_escalation
 from domain.terms import (
@@ -424,9 +424,7 @@ def on_assignment_transferred(order: WorkOrder, event: AssignmentTransferred, en
         limit=old.limit if old is not None else None,
     )
     order = handed(order, episode, new, event.parent)
-    if new.role is AssignmentRole.LEAD and episode.passed_on is None:
-        order = latest_episode(order, passed_on=at)
-    return order
+    return take_up(order, at) if new.role is AssignmentRole.LEAD else order
 
 
 # --- the tables --------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from domain.state import (
     WorkOrder,
     latest_episode,
     put,
+    take_up,
 )
 from domain.steps.filing import mark
 from domain.terms import (
@@ -447,8 +448,8 @@ def _leads(order: WorkOrder, no: int) -> bool:
 def worked(order: WorkOrder, entry: Entry, assignment: int, *, own: bool = False) -> WorkOrder:
     """Return the order with a unit's act on record; own handling by the lead is what TRANSFER waits for."""
     order = acted(with_assignment(order, assignment, acted=True), entry)
-    if own and order.episodes and order.episodes[-1].passed_on is None and _leads(order, assignment):
-        order = latest_episode(order, passed_on=mark(entry))
+    if own and order.episodes and _leads(order, assignment):
+        order = take_up(order, mark(entry))
     return order
 
 
@@ -470,9 +471,8 @@ def on_assignment_signed(order: WorkOrder, event: AssignmentSigned, entry: Entry
         order = msgspec.structs.replace(order, state=OrderState.WORKING)
     if not order.episodes:
         return order
-    episode = order.episodes[-1]
-    passed_on = episode.passed_on or (at if event.own_handling else None)
-    return latest_episode(order, first_signed=episode.first_signed or at, passed_on=passed_on)
+    order = latest_episode(order, first_signed=order.episodes[-1].first_signed or at)
+    return take_up(order, at) if event.own_handling else order
 
 
 def on_handler_assigned(order: WorkOrder, event: HandlerAssigned, entry: Entry) -> WorkOrder:

@@ -736,8 +736,14 @@ def _stays(order: WorkOrder, no: int, **changes: object) -> WorkOrder:
 
 
 def on_return_withdrawn(order: WorkOrder, event: ReturnWithdrawn, entry: Entry) -> WorkOrder:
-    """Fold the withdrawal."""
-    return _stays(order, event.return_no, withdrawn=mark(entry))
+    """Fold the withdrawal: it is as if nobody had asked, so TRANSFER waits for what happened beside it."""
+    order = _stays(order, event.return_no, withdrawn=mark(entry))
+    if order.episode is None:
+        return order
+    last = order.episodes[-1]
+    stops = [r.requested for r in last.returns if not r.co and r.withdrawn is None]
+    stops += [last.taken_up] if last.taken_up is not None else []
+    return latest_episode(order, passed_on=min(stops, key=lambda stop: stop.position, default=None))
 
 
 def on_return_rejected(order: WorkOrder, event: ReturnRejected, entry: Entry) -> WorkOrder:

@@ -10,7 +10,7 @@ import pytest
 from domain import institution, refusals
 from domain.state import Instruction, Reply, WorkOrder
 from domain.steps.dispatch import Transfer
-from domain.steps.handling import AssignmentSigned, Sign
+from domain.steps.handling import AssignmentSigned, Progress, Sign
 from domain.steps.returning import (
     AcceptEscalation,
     ConsentLateReturn,
@@ -330,6 +330,34 @@ def test_a_withdrawn_return_leaves_the_window_as_it_was_and_a_rejected_one_none(
     assert not again.order.episodes[0].returns[1].late
     withdrawn.when(WithdrawReturn(), by=D).refused(refusals.NoSuchReturn)
     returned().when(WithdrawReturn(), by=E).refused(refusals.NoSuchReturn)
+
+
+def test_after_a_return_withdrawn_the_unit_still_owes_passing_the_order_on():
+    case = returned()
+    assert case.clock(ClockName.TRANSFER).stop is not None
+    withdrawn = case.at("2025-06-17 11:00").does(WithdrawReturn(), by=D)
+    running = withdrawn.clock(ClockName.TRANSFER)
+    assert running.running
+    assert running.breached(at("2025-06-18 00:01"))
+    taken = withdrawn.at("2025-06-17 15:00").does(Transfer(unit="B"), by=D).clock(ClockName.TRANSFER)
+    assert taken.stop is not None
+    assert taken.stop.at == at("2025-06-17 15:00")
+
+
+def test_what_a_unit_did_itself_counts_for_passing_on_though_its_return_was_withdrawn():
+    work = Progress(report="已到现场")
+    during = returned().at("2025-06-17 11:00").does(work, by=handler("D"))
+    before = given(working("S0-CHUANYU", lead="D")).at("2025-06-17 09:00").does(work, by=handler("D"))
+    rejected = returned().at("2025-06-17 10:30").does(REJECT, by=DISPATCHER).does(NOT_OURS, by=D)
+    stops = {
+        "2025-06-17 11:00": during.at("2025-06-17 12:00").does(WithdrawReturn(), by=D),
+        "2025-06-17 09:00": before.does(NOT_OURS, by=D).does(WithdrawReturn(), by=D),
+        "2025-06-17 10:00": rejected.does(WithdrawReturn(), by=D),
+    }
+    for when, case in stops.items():
+        stop = case.clock(ClockName.TRANSFER).stop
+        assert stop is not None
+        assert stop.at == at(when)
 
 
 def test_an_approved_return_does_not_launder_a_breach():  # T91
