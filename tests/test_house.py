@@ -130,7 +130,8 @@ def dead_modules(modules: dict[str, str], entry_points: Iterable[str]) -> list[s
     """Return modules nothing imports, that cannot be started either. A package's own docstring is alive."""
     used = set(entry_points).union(*(imports(source) - {name} for name, source in modules.items()))
     guard = re.compile(r'^if __name__ == "__main__":', re.MULTILINE)
-    return [name for name, source in modules.items() if name not in used and not guard.search(source)]
+    rooms = {name.rpartition(".")[0] for name in modules}
+    return [name for name, source in modules.items() if name not in used | rooms and not guard.search(source)]
 
 
 def foreign_words(text: str, words: Iterable[re.Pattern[str]]) -> list[str]:
@@ -210,7 +211,7 @@ def test_the_checks_of_modules_find_their_samples():
 
 
 def test_every_module_is_used_or_can_be_started():
-    modules = {module_name(path): path.read_text() for path in sources(".py") if path.name != "__init__.py"}
+    modules = {module_name(path): path.read_text() for path in sources(".py")}
     entry_points = [target.partition(":")[0] for target in pyproject()["project"]["scripts"].values()]
     assert dead_modules(modules, entry_points) == []
 
@@ -225,8 +226,11 @@ def test_a_dead_module_is_found():
         "a.used": "import a.used",
         "a.dead": "import a.dead",
         "a.bench": 'if __name__ == "__main__":\n    pass',
+        "a.face": "from a.face.shown import this as this",
+        "a.face.shown": "",
+        "a.face.forgotten": "",
     }
-    assert dead_modules(modules, ["a.entry"]) == ["a.dead"]
+    assert dead_modules(modules, ["a.entry"]) == ["a.dead", "a.face.forgotten"]
 
 
 def test_only_the_six_rooms_hold_modules_and_each_is_ours():

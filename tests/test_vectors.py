@@ -29,7 +29,7 @@ from domain.refusals import Refusal, VersionMoved
 from domain.sealing import Keyring
 from domain.state import WorkOrder
 from domain.stored import tag
-from domain.terms import Entry
+from domain.terms import Entry, Origin
 from scripts import embedded, importing, wiring
 from tests import vector_runner as runner
 from tests.conftest import City, new_city
@@ -259,7 +259,7 @@ def _command(ledger: Ledger, reading: importing.Script, line: importing.Line) ->
         "actor": line.by,
         "command_id": secrets.token_hex(8),
         "occurred_at": wiring.parse_instant(line.at),
-        "origin": importing.Origin.IMPORT,
+        "origin": Origin.IMPORT,
     }
 
 

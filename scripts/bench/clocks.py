@@ -22,9 +22,11 @@ from rich.table import Table
 from domain.clocks import Clock, clocks
 from domain.explanation import explain
 from domain.law import Law
+from domain.refusals import Refusal
 from domain.state import WorkOrder
 from domain.terms import SHANGHAI
-from scripts import importing, printing, simulate, wiring
+from scripts import printing, simulate, wiring
+from scripts.importing import cases as case_scripts
 from scripts.lawbook import answer
 from scripts.rehearsal import Rehearsal
 
@@ -46,11 +48,11 @@ def cases(policy: str, orders: int) -> tuple[Law, list[WorkOrder]]:
     city.found(packs)
 
     async def play() -> None:
-        script = importing.Script(city, "bench")
+        script = case_scripts.Script(city, "bench")
         for number, line in enumerate(simulate.month(orders=orders), 1):
             try:
-                await script.carry_out(number, msgspec.convert(line, importing.Line))
-            except importing.Refusal:
+                await script.carry_out(number, msgspec.convert(line, case_scripts.Line))
+            except Refusal:
                 continue  # a guard of another text than the one simulated: the case stays where it is
 
     asyncio.run(play())
