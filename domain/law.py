@@ -136,6 +136,10 @@ class KnownYear(msgspec.Struct, frozen=True):
     calendar: CalendarYear
 
 
+Window = tuple[datetime, datetime | None, "Calendar"]
+"""A span of instants, open where nothing later is known, and the calendar known in it."""
+
+
 @lru_cache(maxsize=64)
 def _calendar(years: tuple[CalendarYear, ...]) -> Calendar:
     return Calendar(years)  # tables of a century: made once for the same versions, whoever folds them
@@ -165,12 +169,22 @@ class Calendars(msgspec.Struct, frozen=True, dict=True):
         """Return the calendar as it was known at an instant."""
         return self._knowing(bisect_right(self._cuts, at))
 
-    def window(self, at: datetime) -> tuple[datetime, datetime | None, Calendar]:
+    def window(self, at: datetime) -> Window:
         """Return the calendar known at an instant, with the span of instants it was the one known."""
         place = bisect_right(self._cuts, at)
         since = self._cuts[place - 1] if place else BEGINNING
         until = self._cuts[place] if place < len(self._cuts) else None
-        return since, until, self._knowing(place)
+        self._last[0] = found = since, until, self._knowing(place)
+        return found
+
+    @property
+    def last_window(self) -> Window:
+        """The window asked for last: cases read one after another mostly ended in the same one."""
+        return self._last[0]
+
+    @cached_property
+    def _last(self) -> list[Window]:
+        return [(self.last_cut, None, self.newest)]
 
     @cached_property
     def _cuts(self) -> list[datetime]:

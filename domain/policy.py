@@ -300,8 +300,45 @@ class PolicyError(ValueError):
         self.what = what
 
 
-Plan = Mapping[ClockName, tuple[ClockRule, Limit | None]]
-"""The clocks of one class, each with its figure; None where the figure comes from elsewhere or there is none."""
+Ruled = tuple[ClockRule, Limit | None]
+"""A clock with its figure; None where the figure comes from elsewhere or there is none."""
+
+
+class Plan:
+    """The clocks that run for one class, outside a peak; those that nearly every case asks for, by attribute."""
+
+    __slots__ = (
+        "_ruled",
+        "close_after",
+        "co_reply",
+        "dispatch",
+        "eval_window",
+        "handle",
+        "init_response",
+        "progress",
+        "returning",
+        "revisit",
+        "sign",
+        "transfer",
+    )
+
+    def __init__(self, ruled: Mapping[ClockName, Ruled]) -> None:
+        self._ruled = ruled
+        self.close_after = ruled.get(ClockName.CLOSE_AFTER)
+        self.co_reply = ruled.get(ClockName.CO_REPLY)
+        self.dispatch = ruled.get(ClockName.DISPATCH)
+        self.eval_window = ruled.get(ClockName.EVAL_WINDOW)
+        self.handle = ruled.get(ClockName.HANDLE)
+        self.init_response = ruled.get(ClockName.INIT_RESPONSE)
+        self.progress = ruled.get(ClockName.PROGRESS)
+        self.returning = ruled.get(ClockName.RETURN)
+        self.revisit = ruled.get(ClockName.REVISIT)
+        self.sign = ruled.get(ClockName.SIGN)
+        self.transfer = ruled.get(ClockName.TRANSFER)
+
+    def get(self, clock: ClockName) -> Ruled | None:
+        """Return any clock with its figure; None where it does not run for the class."""
+        return self._ruled.get(clock)
 
 
 class Rules:
@@ -355,7 +392,7 @@ class Rules:
         found = self._plans.get(of_class.name)
         if found is None:
             names = (name for name in self.clocks if self.runs(name, of_class) is not None)
-            found = {name: (self.clocks[name], self.limit(name, of_class)) for name in names}
+            found = Plan({name: (self.clocks[name], self.limit(name, of_class)) for name in names})
             self._plans[of_class.name] = found
         return found
 

@@ -74,7 +74,7 @@ class Reach:
         elif isinstance(called, type) and issubclass(called, Fact):
             if _tag(called) not in self.events:
                 self.events.append(_tag(called))
-        elif inspect.isfunction(called) and called.__module__ not in ("domain.guards", "domain.clocks"):
+        elif inspect.isfunction(called) and not called.__module__.startswith(("domain.guards", "domain.clocks")):
             self._follow(called)
 
 
