@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
-from typing import Any, cast
+from functools import cache
+from typing import Any, cast, get_args
 
 import msgspec
 
@@ -119,8 +120,9 @@ def _times(value: object, path: str) -> Iterator[tuple[str, datetime | date | Li
         case msgspec.Struct():
             if isinstance(value, Limit):
                 yield path, value
-            for name in value.__struct_fields__:
-                yield from _times(getattr(value, name), f"{path}.{name}" if path else name)
+            for name in _timed_fields(type(value)):
+                if (held := getattr(value, name)) is not None:
+                    yield from _times(held, f"{path}.{name}" if path else name)
         case tuple():
             for index, one in enumerate(cast("tuple[Any, ...]", value)):
                 yield from _times(one, f"{path}.{index}")
@@ -129,6 +131,22 @@ def _times(value: object, path: str) -> Iterator[tuple[str, datetime | date | Li
                 yield from _times(one, f"{path}.{key}")
         case _:
             return
+
+
+@cache
+def _timed_fields(kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    """Return the fields of a struct in which an instant, a day or a limit may lie: most have none, and imports are long."""
+    return tuple(field.name for field in msgspec.structs.fields(kind) if _may_hold_time(field.type, frozenset()))
+
+
+def _may_hold_time(hint: Any, seen: frozenset[Any]) -> bool:
+    if not isinstance(hint, type):
+        return hint is Any or any(_may_hold_time(part, seen) for part in get_args(hint))
+    if issubclass(hint, msgspec.Struct):
+        if hint in seen or hint.__subclasses__():
+            return hint not in seen  # one that others are made from may hold what they do
+        return hint is Limit or any(_may_hold_time(field.type, seen | {hint}) for field in msgspec.structs.fields(hint))
+    return issubclass(hint, date) or any(_may_hold_time(part, seen) for part in get_args(hint))
 
 
 # --- the order ---------------------------------------------------------------------------------------------------
@@ -383,3 +401,10 @@ def written_limit(limit: Limit, rules: Rules, context: Context) -> None:
     cap = calendar.due(context.now, longest, rules.kernel).at
     if calendar.due(context.now, limit, rules.kernel).at > cap:
         raise LimitTooLong(cap.isoformat(), cap=cap)
+
+
+def units_known(units: Iterable[UnitId], context: Context) -> None:
+    """Refuse a unit that is not registered."""
+    for unit in units:
+        if context.law.unit(unit) is None:
+            raise UnknownUnit(unit)
