@@ -15,6 +15,7 @@ from domain.refusals import AccusedUnit, NoPolicyInForce, Refusal, RoleNotAllowe
 from domain.state import WorkOrder
 from domain.steps import (
     answering,
+    classifying,
     closing,
     coordinating,
     correcting,
@@ -36,6 +37,7 @@ from domain.terms import Act, Entry, Fact, Role, Step
 
 STEPS = (
     registration,
+    classifying,
     linking,
     triage,
     dispatch,

@@ -24,6 +24,7 @@ from domain.ledger import Ledger, Receipt
 from domain.policy import Pack, ref
 from domain.refusals import NotInitialised, Unavailable, UnknownOrder
 from domain.steps.answering import ApplicantInformed, ReplySubmitted
+from domain.steps.classifying import OrderReclassified
 from domain.steps.correcting import CorrectionRecorded
 from domain.steps.dispatch import OrderDispatched
 from domain.steps.evaluation import ReplyReviewed
@@ -31,7 +32,7 @@ from domain.steps.extending import ExtensionApproved, ExtensionRequested
 from domain.steps.filing import OrderClosed
 from domain.steps.handling import AssignmentSigned
 from domain.steps.oversight import SupervisionNoticeIssued
-from domain.steps.registration import OrderReclassified, OrderRegistered
+from domain.steps.registration import OrderRegistered
 from domain.stored import Codec
 from domain.terms import (
     Actor,

@@ -15,13 +15,13 @@ from domain.sealing import Unsealed
 from domain.state import Episode, WorkOrder
 from domain.steps import (
     answering,
+    classifying,
     closing,
     correcting,
     evaluation,
     extending,
     filing,
     recourse,
-    registration,
     returning,
     revisiting,
     triage,
@@ -257,8 +257,8 @@ def _first_person(case: WorkOrder, event: Fact) -> set[str]:
 
 
 _DECIDED: dict[type[Fact], str] = {
-    registration.ConfidentialityLifted: "lift_confidentiality",
-    registration.ConfidentialityLiftRejected: "lift_confidentiality",
+    classifying.ConfidentialityLifted: "lift_confidentiality",
+    classifying.ConfidentialityLiftRejected: "lift_confidentiality",
     triage.RefusalRejected: "refusal",
     CorrectionRecorded: "correction",
     correcting.CorrectionRejected: "correction",
@@ -507,7 +507,7 @@ def nothing_twice(before: Town, deed: Deed, answer: Answer, after: Town) -> None
     assert len(ratings) == len(set(ratings)), "rated twice"
     was = _case(before, deed)
     if was is not None and _PROTECTION.index(now.confidentiality) < _PROTECTION.index(was.confidentiality):
-        lifted = any(isinstance(event, registration.ConfidentialityLifted) for event in facts(deed, answer))
+        lifted = any(isinstance(event, classifying.ConfidentialityLifted) for event in facts(deed, answer))
         assert lifted or _corrected(answer), f"{was.confidentiality} became {now.confidentiality}"
 
 

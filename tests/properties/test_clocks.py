@@ -13,7 +13,7 @@ from domain.calendar import CalendarYear, OffSpan
 from domain.clocks import Clock, clock_of, clocks
 from domain.law import Law
 from domain.state import WorkOrder
-from domain.steps.registration import OrderReclassified
+from domain.steps.classifying import OrderReclassified
 from domain.terms import Attributes, ClockName, Entry, Sealed
 from tests import given as city
 from tests.properties.aims import attributes

@@ -11,18 +11,19 @@ from domain import order, refusals
 from domain.clocks import Clock, clock_of, clocks
 from domain.explanation import explain
 from domain.refusals import Refusal
-from domain.steps.answering import CoOpinion, InformApplicant, Reply
+from domain.steps.answering import CoOpinion, Explain, InformApplicant, Reply
+from domain.steps.classifying import Reclassify
 from domain.steps.closing import Close, Reopen
 from domain.steps.coordinating import AddCo
 from domain.steps.correcting import ApproveCorrection, ProposeCorrection
 from domain.steps.dispatch import CoPart, Dispatch, RecallDispatch, Transfer
-from domain.steps.evaluation import ReviewReply
+from domain.steps.evaluation import OrderRedo, ReviewReply
 from domain.steps.extending import DecideExtension, InformExtension, RequestExtension
 from domain.steps.filing import Archive
 from domain.steps.handling import Contact, Sign
 from domain.steps.linking import Merge
 from domain.steps.oversight import IssueNotice, RejectNoticeReply, ReplyNotice, ServeNotice
-from domain.steps.registration import Reclassify, Register, RegisterSecretStub
+from domain.steps.registration import Register, RegisterSecretStub
 from domain.steps.returning import EscalateReturn, RaiseDispute, RequestReturn, RuleDispute
 from domain.steps.triage import AnswerDirectly
 from domain.terms import (
@@ -390,3 +391,23 @@ def test_a_case_done_again_is_visited_by_a_unit_that_had_no_part_where_the_hotli
     for way in (Way(), Way(reachable=False)):
         visits = [deed.actor.unit for deed in to_the_end(again.town, MAIN, way) if deed.actor.role is Role.REVISITOR]
         assert visits == ["D"], visits
+
+
+def test_what_a_unit_found_to_be_complained_of_had_answered_is_done_again_by_another():
+    """It may not explain what it answered, and unexplained nothing closes that is not within the policy."""
+    refused = Reply(outcome=Outcome.EXPLAINED, public_answer="不符合政策", policy_fit=False)
+    case = given_to(begun("S2-CHONGQING-MPT", accused=("S",)), "S").does(refused, approver("S"))
+    report = Reclassify(attributes=Attributes(demand_type=DemandType.REPORT), reason="实为举报")
+    case = case.does(report, MANAGER)
+    case.refuses(Explain(points="政策所限"), handler("S"), refusals.AccusedUnit)
+    deeds = to_the_end(case.town, MAIN)
+    assert [deed.act.lead for deed in deeds if isinstance(deed.act, Dispatch)] != ["S"]
+    assert any(isinstance(deed.act, OrderRedo) for deed in deeds)
+
+
+def test_of_the_hotline_the_office_judges_that_took_over_from_the_governments():
+    case = answered(given_to(begun(accused=("H",)), "D").does(Sign(), handler("D")), "D")
+    merged = SucceedUnits(from_units=("G",), to_units=("E",), at=case.town.now, basis=BASIS)
+    case = case.on("institution").does(merged, ADMIN).on(MAIN)
+    closers = [deed.actor.unit for deed in to_the_end(case.town, MAIN) if isinstance(deed.act, Close)]
+    assert closers == ["E"]

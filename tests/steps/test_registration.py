@@ -14,9 +14,7 @@ from domain.institution import NumberBlockReserved
 from domain.policy import ref
 from domain.refusals import Refusal
 from domain.state import WorkOrder
-from domain.steps.registration import (
-    DECIDES,
-    EVOLVES,
+from domain.steps.classifying import (
     Classify,
     ConfidentialityLifted,
     ConfidentialityLiftProposed,
@@ -25,18 +23,22 @@ from domain.steps.registration import (
     LiftConfidentiality,
     OrderClassified,
     OrderReclassified,
+    ProposeLiftConfidentiality,
+    Reclassify,
+    RejectLiftConfidentiality,
+    SetConfidentiality,
+)
+from domain.steps.registration import (
+    DECIDES,
+    EVOLVES,
     OrderRegistered,
     OrderSplit,
     OrderSupplemented,
-    ProposeLiftConfidentiality,
-    Reclassify,
     Register,
     RegisterSecretStub,
-    RejectLiftConfidentiality,
     RequestSupplement,
     ReservedNumber,
     SecretStubRegistered,
-    SetConfidentiality,
     Split,
     SplitChild,
     Supplement,
