@@ -291,13 +291,17 @@ class Reader:
 
     async def read(self, want: Want) -> Found:
         """Return what was wanted. Raises ClosedDoor, and Unavailable after `patience` seconds without a database."""
+        return await self.asked(want)
+
+    def asked(self, want: Want) -> asyncio.Future[Found]:
+        """Ask for what is wanted and return where the answer will be; for callers with many."""
         if self._closed:
             raise ClosedDoor
         answer: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
         self._waiting.append((want, answer))
         if self._task is None:
             self._task = asyncio.create_task(self._serve())
-        return await answer
+        return answer
 
     async def close(self) -> None:
         """Answer what was asked, then close the session."""

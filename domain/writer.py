@@ -383,6 +383,13 @@ class Writer:
         Raises Busy, ClosedDoor, ClockAhead, Unavailable, StorageRefused or OutcomeUnknown. A caller who is cancelled
         before a batch takes the proposal has written nothing; later, the batch goes on without the caller.
         """
+        return await self.queued(proposal)
+
+    def queued(self, proposal: Proposal | Insistence) -> asyncio.Future[Outcome]:
+        """Put a proposal into the queue and return where its outcome will be; raises Busy and ClosedDoor at once.
+
+        For callers with many: what they queue one after the other is settled in that order.
+        """
         if self._closed:
             raise ClosedDoor
         if len(self._queue) >= self._room:
@@ -391,7 +398,7 @@ class Writer:
         self._queue.append((proposal, answer))
         if self._task is None:
             self._task = asyncio.create_task(self._serve())
-        return await answer
+        return answer
 
     async def close(self) -> None:
         """Take no more, write what waits, close the session."""
