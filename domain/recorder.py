@@ -7,22 +7,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import re
 import struct
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 import psycopg
-from psycopg import AsyncConnection, AsyncPipeline, AsyncRawCursor
+from psycopg import AsyncConnection, AsyncRawCursor
 from psycopg.adapt import Dumper
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import Format
 
+from domain.exchange import EPOCH, Exchange, Parameter, Rows
 from domain.leaves import FORM, CommitRow, EventRow, Imprint, Witnessed
-from domain.refusals import ClosedDoor, LedgerExists, NotInitialised, Unavailable
+from domain.refusals import ClosedDoor, LedgerExists, NotInitialised, OutcomeUnknown, Unavailable
 from domain.sealing import KeyRow
 from domain.stored import StoredEntry
 
@@ -117,22 +120,18 @@ def _dumper(kind: type[Array]) -> type[Dumper]:
 
 
 _LENGTH = struct.Struct(">i").pack
-_LONG = struct.Struct(">q").pack
 _HEAD = struct.Struct(">iiiii").pack
-_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+_NULL = b"\xff\xff\xff\xff"
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def _pack(oid: int, items: Sequence[bytes | None]) -> bytes:
-    if not items:
-        return struct.pack(">iii", 0, 0, oid)
-    parts = [_HEAD(1, int(None in items), oid, len(items), 1)]
-    for item in items:
-        if item is None:
-            parts.append(b"\xff\xff\xff\xff")
-        else:
-            parts += (_LENGTH(len(item)), item)
-    return b"".join(parts)
+def _head(oid: int, count: int, *, nulls: bool = False) -> bytes:
+    return _HEAD(1, int(nulls), oid, count, 1) if count else struct.pack(">iii", 0, 0, oid)
+
+
+def _pack(oid: int, items: Sequence[bytes]) -> bytes:
+    pairs = zip(map(_LENGTH, map(len, items)), items, strict=True)
+    return _head(oid, len(items)) + b"".join(itertools.chain.from_iterable(pairs))
 
 
 def texts(items: Iterable[str | bytes]) -> Array:
@@ -147,12 +146,16 @@ def byteas(items: Iterable[bytes]) -> Array:
 
 def ints(items: Iterable[int]) -> Array:
     """Return a bigint[] parameter."""
-    return _Ints(_pack(20, [_LONG(item) for item in items]))
+    each = list(items)
+    with_lengths = itertools.chain.from_iterable(zip(itertools.repeat(8), each, strict=False))
+    return _Ints(_head(20, len(each)) + struct.pack(">" + "iq" * len(each), *with_lengths))
 
 
 def instants(items: Iterable[datetime | None]) -> Array:
     """Return a timestamptz[] parameter; elements may be null."""
-    return _Instants(_pack(1184, [None if item is None else _LONG((item - _EPOCH) // _MICROSECOND) for item in items]))
+    each = list(items)
+    parts = [_NULL if one is None else struct.pack(">iq", 8, (one - EPOCH) // _MICROSECOND) for one in each]
+    return _Instants(_head(1184, len(each), nulls=None in each) + b"".join(parts))
 
 
 # --- sessions ----------------------------------------------------------------------------------------------------
@@ -188,14 +191,73 @@ async def connect(dsn: str) -> Connection:
     return connection
 
 
-def lost(error: BaseException, connection: Connection | None) -> bool:
-    """Tell whether an error means that the session is gone or never was, so that a new one may do the same again."""
-    if isinstance(error, TimeoutError) or connection is None or connection.closed or connection.broken:
+def lost(error: BaseException, exchange: Exchange | None) -> bool:
+    """Tell whether an error means that the session is gone or never was, so that a new one may do the same again.
+
+    A server that begins no transaction that writes is a standby: the one to ask is yet to come, or to be found.
+    """
+    if isinstance(error, TimeoutError) or exchange is None or exchange.gone or exchange.failed == "begin":
         return True
     state = getattr(error, "sqlstate", None)
-    if state is None:  # the client's own word: the pipeline broke off, before the server could say why
-        return isinstance(error, OSError | psycopg.OperationalError | psycopg.InterfaceError)
-    return state.startswith(LOST)
+    return isinstance(error, OSError) if state is None else state.startswith(LOST)
+
+
+LEAST = 0.5
+"""Seconds that a session gets to answer in, however long the database has been away."""
+
+
+class Line:
+    """A session to one city's ledger, opened when it is needed and opened again when it was lost.
+
+    A database that is away is tried again for `patience` seconds from when it went; after that, once for each who asks.
+    """
+
+    def __init__(self, dsn: str, named: Mapping[str, bytes], patience: float) -> None:
+        self._dsn = dsn
+        self._sql = named
+        self._patience = patience
+        self._exchange: Exchange | None = None
+        self._away_since: float | None = None
+
+    async def close(self) -> None:
+        """End the session; the next who asks gets a new one."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            await exchange.close()
+
+    async def ask(
+        self, asking: Callable[[Exchange], Awaitable[T]], *, in_doubt: Callable[[], bool] = lambda: False
+    ) -> T:
+        """Return what is answered on the session, or on a new one where it is lost, until patience ends.
+
+        Raises Unavailable; OutcomeUnknown instead where `in_doubt` says that something may have been committed; and the
+        database's own error where another session would not help.
+        """
+        loop = asyncio.get_running_loop()
+        began, pause = loop.time(), 0.01
+        while True:
+            until = (began if self._away_since is None else self._away_since) + self._patience
+            try:
+                async with asyncio.timeout_at(max(until, loop.time() + LEAST)):
+                    if self._exchange is None:
+                        self._exchange = Exchange(await connect(self._dsn), self._sql)
+                    answer = await asking(self._exchange)
+                    self._away_since = None
+                    return answer
+            except (psycopg.Error, OSError, TimeoutError) as error:
+                again = lost(error, self._exchange)
+                await self.close()
+                if not again and not in_doubt():
+                    raise
+                if self._away_since is None:
+                    self._away_since = began
+                if not again or loop.time() + pause > until:
+                    raise (OutcomeUnknown if in_doubt() else Unavailable)(type(error).__name__) from error
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 0.5)
+            except BaseException:
+                await self.close()  # whatever is still under way on it is nobody's answer
+                raise
 
 
 async def create_roles(dsn: str) -> None:
@@ -277,16 +339,16 @@ class Found(NamedTuple):
 
 
 class Reader:
-    """Reads for many callers at once: what is asked while a round trip is under way goes together in the next."""
+    """Reads for many callers at once: what is asked while a round trip is under way goes together in the next.
 
-    def __init__(self, dsn: str, named: Mapping[str, bytes], *, patience: float = 10.0, most: int = 256) -> None:
-        self._dsn = dsn
-        self._sql = named
-        self._patience = patience
+    At most `most` at a time, so that of many callers some decide while the database reads or writes for the others.
+    """
+
+    def __init__(self, dsn: str, named: Mapping[str, bytes], *, patience: float = 10.0, most: int = 32) -> None:
+        self._line = Line(dsn, named, patience)
         self._most = most
-        self._waiting: list[tuple[Want, asyncio.Future[Found]]] = []
+        self._waiting: deque[tuple[Want, asyncio.Future[Found]]] = deque()
         self._task: asyncio.Task[None] | None = None
-        self._connection: Connection | None = None
         self._closed = False
 
     async def read(self, want: Want) -> Found:
@@ -307,33 +369,27 @@ class Reader:
         """Answer what was asked, then close the session."""
         self._closed = True
         if self._task is not None:
-            await self._task
-        await discard(self._connection)
-        self._connection = None
+            await asyncio.shield(self._task)
+        await self._line.close()
 
     async def _serve(self) -> None:
+        turn: list[tuple[Want, asyncio.Future[Found]]] = []
         try:
             while self._waiting:
                 await asyncio.sleep(0)  # lets every caller that is ready now come along
-                turn, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
-                turn = [(want, answer) for want, answer in turn if not answer.done()]
+                count = min(self._most, len(self._waiting))
+                turn = [one for one in (self._waiting.popleft() for _ in range(count)) if not one[1].done()]
                 if turn:
                     await self._answer(turn)
         finally:
             self._task = None
-            for _, answer in self._waiting:  # only where the loop itself is being stopped
+            for _, answer in (*turn, *self._waiting):  # any left only where the loop itself is being stopped
                 answer.cancel()
 
     async def _answer(self, turn: Sequence[tuple[Want, asyncio.Future[Found]]]) -> None:
         wants = [want for want, _ in turn]
-
-        async def ask(connection: Connection) -> list[Found]:
-            async with connection.pipeline() as pipeline:
-                return await read(connection, self._sql, wants, pipeline)
-
-        connection, self._connection = self._connection, None
         try:
-            self._connection, answers = await patiently(self._dsn, connection, ask, self._patience)
+            answers = await self._line.ask(lambda exchange: read(exchange, wants))
         except Exception as error:  # noqa: BLE001  whatever it is: a caller told nothing would wait for ever
             if len(turn) > 1 and not isinstance(error, Unavailable):
                 for one in turn:  # one of them cannot be answered; it harms no other
@@ -348,80 +404,37 @@ class Reader:
                 answer.set_result(found)
 
 
-async def patiently(
-    dsn: str, connection: Connection | None, ask: Callable[[Connection], Awaitable[T]], patience: float
-) -> tuple[Connection, T]:
-    """Read on a session, or on a new one where it is lost, until patience ends; return the session that answered.
-
-    Raises Unavailable, or the database's error where another session would not help.
-    """
-    loop = asyncio.get_running_loop()
-    until, pause = loop.time() + patience, 0.01
-    while True:
-        try:
-            async with asyncio.timeout(max(0.1, until - loop.time())):
-                connection = connection or await connect(dsn)
-                return connection, await ask(connection)
-        except (psycopg.Error, OSError, TimeoutError) as error:
-            gone = lost(error, connection)
-            await discard(connection)
-            connection = None
-            if not gone:
-                raise
-            if loop.time() + pause > until:
-                raise Unavailable(type(error).__name__) from error
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 0.5)
-        except BaseException:
-            await discard(connection)
-            raise
-
-
-class Sender:
-    """Puts named statements into the pipeline of a session and keeps a cursor for the rows of each."""
-
-    def __init__(self, connection: Connection, named: Mapping[str, bytes]) -> None:
-        self._connection = connection
-        self._sql = named
-
-    async def __call__(self, name: str, *parameters: object) -> AsyncRawCursor[Any]:
-        """Send one statement; in a pipeline, its rows come after the next sync."""
-        cursor: AsyncRawCursor[Any] = AsyncRawCursor(self._connection)
-        cursor.format = Format.BINARY
-        return await cursor.execute(self._sql[name], parameters or None)
-
-
-async def first(cursor: AsyncRawCursor[Any]) -> tuple[Any, ...]:
+def first(rows: Rows) -> tuple[Any, ...]:
     """Return the only row of a statement that always has one. Raises NotInitialised where a table is empty."""
-    row = await cursor.fetchone()
-    if row is None:
+    if not rows:
         raise NotInitialised
-    return row
+    return rows[0]
 
 
-async def read(
-    connection: Connection, named: Mapping[str, bytes], wants: Sequence[Want], pipeline: AsyncPipeline
-) -> list[Found]:
+async def read(exchange: Exchange, wants: Sequence[Want]) -> list[Found]:
     """Answer several wants in one round trip."""
     streams = list(dict.fromkeys(pair for want in wants for pair in want.streams))
     commands = {want.command_id for want in wants if want.command_id}
     keyed = {stream for want in wants for stream in want.keys_of}
     macs = {mac for want in wants for mac in want.macs}
-    send = Sender(connection, named)
-    events = await send("read_streams", texts(s for s, _ in streams), ints(v for _, v in streams)) if streams else None
-    known = await send("known_commands", texts(commands)) if commands else None
-    keys = await send("read_keys", texts(keyed)) if keyed else None
-    subjects = await send("subjects_there", byteas(macs)) if macs else None
-    head = await send("read_head")
-    await pipeline.sync()
+    if streams:
+        exchange.say("read_streams", texts(s for s, _ in streams), ints(v for _, v in streams))
+    if commands:
+        exchange.say("known_commands", texts(commands))
+    if keyed:
+        exchange.say("read_keys", texts(keyed))
+    if macs:
+        exchange.say("subjects_there", byteas(macs))
+    exchange.say("read_head")
+    *answers, head = await exchange.hear()
     rows: list[list[StoredEntry]] = [[] for _ in streams]
-    for row in await events.fetchall() if events else ():
+    for row in answers.pop(0) if streams else ():
         place: int = row[0] - 1
         rows[place].append(StoredEntry(streams[place][0], *row[1:]))
-    commits = {row[0]: Known(*row) for row in await known.fetchall()} if known else {}
-    key_rows = [KeyRow(*row) for row in await keys.fetchall()] if keys else []
-    found = dict(await subjects.fetchall()) if subjects else {}
-    position, recorded_at, clock = await first(head)
+    commits = {row[0]: Known(*row) for row in answers.pop(0)} if commands else {}
+    key_rows = [KeyRow(*row) for row in answers.pop(0)] if keyed else []
+    found: dict[bytes, UUID] = {row[0]: row[1] for row in answers.pop(0)} if macs else {}
+    position, recorded_at, clock = first(head)
     by_stream = dict(zip(streams, rows, strict=True))
     return [
         Found(
@@ -436,47 +449,37 @@ async def read(
     ]
 
 
-async def discard(connection: Connection | None) -> None:
-    """Close a session that may be in any state; never raises for one that is already gone."""
-    if connection is not None:
-        with contextlib.suppress(psycopg.Error, OSError):
-            await connection.close()
-
-
 class Pages:
     """Reads that are not on the way of a command: followers' pages, witnesses, single look-ups, on a few sessions."""
 
     def __init__(self, dsn: str, named: Mapping[str, bytes], *, sessions: int = 4, patience: float = 10.0) -> None:
-        self._dsn = dsn
-        self._sql = named
-        self._patience = patience
         self._turns = asyncio.Semaphore(sessions)
-        self._idle: list[Connection] = []
+        self._idle = [Line(dsn, named, patience) for _ in range(sessions)]
         self._closed = False
 
     async def close(self) -> None:
         """Close every session once it has answered."""
         self._closed = True
-        for connection in self._idle:
-            await discard(connection)
-        self._idle.clear()
+        for line in self._idle:
+            await line.close()
 
-    async def rows(self, name: str, *parameters: object) -> list[tuple[Any, ...]]:
+    async def rows(self, name: str, *parameters: Parameter) -> Rows:
         """Return the rows of a named statement. Raises ClosedDoor, and Unavailable after patience without a database."""
         if self._closed:
             raise ClosedDoor
 
-        async def ask(connection: Connection) -> list[tuple[Any, ...]]:
-            return await (await Sender(connection, self._sql)(name, *parameters)).fetchall()
+        async def ask(exchange: Exchange) -> Rows:
+            exchange.say(name, *parameters)
+            return (await exchange.hear())[0]
 
         async with self._turns:
-            connection = self._idle.pop() if self._idle else None
-            connection, rows = await patiently(self._dsn, connection, ask, self._patience)
-            if self._closed:
-                await discard(connection)
-            else:
-                self._idle.append(connection)
-            return rows
+            line = self._idle.pop()
+            try:
+                return await line.ask(ask)
+            finally:
+                self._idle.append(line)
+                if self._closed:
+                    await line.close()
 
     async def head(self) -> tuple[int, datetime]:
         """Return the last position and the instant it was recorded at."""
@@ -526,7 +529,7 @@ class Head(NamedTuple):
     clock: datetime
 
 
-NOWHERE = Head(0, _EPOCH, _EPOCH)
+NOWHERE = Head(0, EPOCH, EPOCH)
 
 
 class Asked(NamedTuple):
@@ -566,44 +569,50 @@ class Batch:
         self.orphans: list[str] = []  # subjects whose rows go unless they have another case
 
 
-async def lock(connection: Connection, named: Mapping[str, bytes], asked: Asked, pipeline: AsyncPipeline) -> Locked:
+async def lock(exchange: Exchange, asked: Asked) -> Locked:
     """Begin a transaction, take the head and read what the batch asks: the first of the two round trips."""
-    send = Sender(connection, named)
-    await send("begin")
-    head = await send("lock_head")
-    clock = await send("clock")
-    locked = await look(connection, named, asked, pipeline)
-    return locked._replace(head=Head(*await first(head), *await first(clock)))
+    exchange.say("begin")
+    exchange.say("lock_head")
+    _, head, *found = await _looked(exchange, asked)
+    return _locked(Head(*first(head)), asked, found)
 
 
-async def look(connection: Connection, named: Mapping[str, bytes], asked: Asked, pipeline: AsyncPipeline) -> Locked:
+async def look(exchange: Exchange, asked: Asked) -> Locked:
     """Read, within the transaction that holds the head, what settling needs to know; without the head itself."""
-    send = Sender(connection, named)
-    last = await send("last_of_streams", texts(asked.streams))
-    known = await send("known_commands", texts(asked.commands))
-    keys = subjects = None
+    return _locked(NOWHERE, asked, await _looked(exchange, asked))
+
+
+async def _looked(exchange: Exchange, asked: Asked) -> list[Rows]:
+    exchange.say("last_of_streams", texts(asked.streams))
+    exchange.say("known_commands", texts(asked.commands))
     if asked.key_ids or asked.key_places:
         streams, holders = texts(p[0] for p in asked.key_places), texts(p[1] for p in asked.key_places)
-        keys = await send("keys_there", texts(asked.key_ids), streams, holders)
+        exchange.say("keys_there", texts(asked.key_ids), streams, holders)
     if asked.macs:
-        subjects = await send("subjects_there", byteas(asked.macs))
-    await pipeline.sync()
+        exchange.say("subjects_there", byteas(asked.macs))
+    return await exchange.hear()
+
+
+def _locked(head: Head, asked: Asked, found: Sequence[Rows]) -> Locked:
+    last, known, *others = found
+    keys = others.pop(0) if asked.key_ids or asked.key_places else []
+    subjects = others.pop(0) if asked.macs else []
     return Locked(
-        NOWHERE,
-        {row[0]: (row[1], row[2]) for row in await last.fetchall()},
-        {row[0]: Known(*row) for row in await known.fetchall()},
-        {row[0]: (row[1], row[2]) for row in await keys.fetchall()} if keys else {},
-        dict(await subjects.fetchall()) if subjects else {},
+        head,
+        {row[0]: (row[1], row[2]) for row in last},
+        {row[0]: Known(*row) for row in known},
+        {row[0]: (row[1], row[2]) for row in keys},
+        {row[0]: row[1] for row in subjects},
     )
 
 
-async def write(connection: Connection, named: Mapping[str, bytes], batch: Batch) -> None:
-    """Send a batch and its COMMIT: the second round trip. It is done when the pipeline ends, and not before."""
-    send = Sender(connection, named)
+async def write(exchange: Exchange, batch: Batch) -> None:
+    """Send a batch and its COMMIT: the second round trip."""
+    send = exchange.say
     if batch.events:
-        await send("move_head", batch.events[-1].position, batch.recorded_at)
-        await send("insert_events", batch.recorded_at, *_event_columns(batch.events))
-        await send("insert_commits", batch.recorded_at, *_commit_columns(batch.commits))
+        send("move_head", batch.events[-1].position, batch.recorded_at)
+        send("insert_events", batch.recorded_at, *_event_columns(batch.events))
+        send("insert_commits", batch.recorded_at, *_commit_columns(batch.commits))
     for name, gone in (
         ("delete_keys", batch.drop_keys),
         ("delete_keys_of_streams", batch.drop_streams),
@@ -611,18 +620,19 @@ async def write(connection: Connection, named: Mapping[str, bytes], batch: Batch
         ("delete_subjects", batch.drop_subjects),
     ):
         if gone:
-            await send(name, texts(gone))
+            send(name, texts(gone))
     if batch.drop_places:
         streams, holders = zip(*batch.drop_places, strict=True)
-        await send("delete_keys_of_places", texts(streams), texts(holders))
+        send("delete_keys_of_places", texts(streams), texts(holders))
     if batch.keys:
-        await send("insert_keys", *key_columns(batch.keys))
+        send("insert_keys", *key_columns(batch.keys))
     if batch.subjects:
         macs, subjects, numbers = zip(*batch.subjects, strict=True)
-        await send("insert_subjects", byteas(macs), texts(subjects), byteas(numbers))
+        send("insert_subjects", byteas(macs), texts(subjects), byteas(numbers))
     if batch.orphans:
-        await send("delete_subjects_left", texts(batch.orphans))
-    await send("commit")
+        send("delete_subjects_left", texts(batch.orphans))
+    send("commit")
+    await exchange.hear()
 
 
 def _event_columns(rows: Sequence[EventRow]) -> list[Array]:

@@ -112,12 +112,10 @@ BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE
 COMMIT
 
 -- name: lock_head
--- Whoever holds this row writes; whoever waits for it sees, when its turn comes, all that was written before.
-SELECT pos, recorded_at FROM city.head FOR UPDATE
-
--- name: clock
--- Asked after the lock, not with it: there, the clock would be read before the wait.
-SELECT date_trunc('milliseconds', clock_timestamp())
+-- Whoever holds this row writes; whoever waits for it sees, when its turn comes, all that was written before. The clock
+-- is asked outside of what is locked: within, it would be read before the wait.
+SELECT h.pos, h.recorded_at, date_trunc('milliseconds', clock_timestamp())
+FROM (SELECT pos, recorded_at FROM city.head FOR UPDATE) AS h
 
 -- name: last_of_streams
 SELECT s.id, e.originator_version, e.leaf

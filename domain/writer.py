@@ -8,6 +8,7 @@ same batch again: the head's lock waits for the lost transaction to end, and `co
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -15,12 +16,12 @@ from typing import NamedTuple
 
 import msgspec
 import psycopg
-from psycopg import AsyncPipeline
 
 from domain import recorder
+from domain.exchange import Exchange
 from domain.journals import NUMBERS, SHREDS, KeysShredded, NumberGiven, series
 from domain.leaves import NOTHING, CommitRow, EventRow, Imprint, canonical, leaf_of, salted_record
-from domain.recorder import Asked, Batch, Connection, Found, Head, Known, Locked, Want
+from domain.recorder import Asked, Batch, Found, Head, Known, Line, Locked, Want
 from domain.refusals import (
     Busy,
     ClockAhead,
@@ -29,9 +30,9 @@ from domain.refusals import (
     OutcomeUnknown,
     Refusal,
     StorageRefused,
-    Unavailable,
 )
 from domain.sealing import Entropy, KeyRow, Work, texts_of
+from domain.stored import StoredEntry
 from domain.terms import SHANGHAI, Number, Origin, Period, Shred
 
 AHEAD = timedelta(seconds=5)
@@ -81,6 +82,31 @@ class Proposal(msgspec.Struct, kw_only=True):
     def at(self, recorded_at: datetime) -> datetime:
         """Return the instant the law looks at, given when it is recorded."""
         return recorded_at if self.origin == Origin.LIVE or self.occurred_at is None else self.occurred_at
+
+    def stored(self, row: EventRow, numbers: Mapping[str, tuple[int, ...]]) -> StoredEntry:
+        """Return a row of this commit as a reader gets it."""
+        return StoredEntry(
+            row.stream,
+            row.position,
+            row.version,
+            row.topic,
+            row.state.decode(),
+            row.recorded_at,
+            row.occurred_at,
+            self.origin,
+            self.actor,
+            self.on_behalf_of,
+            self.reason,
+            canonical(numbers).decode() if numbers else "",
+            self.command_id,
+            self.correlation_id,
+            self.causation_id,
+        )
+
+    def supposed(self, draft: Draft, version: int, now: datetime) -> StoredEntry:
+        """Return an event of this commit as if it were written: at position 0, without numbers."""
+        row = EventRow(0, draft.stream, version, draft.topic, draft.state, b"", b"", 0, now, draft.occurred_at)
+        return self.stored(row, {})
 
     def size(self) -> int:
         """Return about how many bytes it adds to a batch."""
@@ -342,7 +368,19 @@ def asked(batch: Sequence[Proposal]) -> Asked:
 # --- the writer --------------------------------------------------------------------------------------------------
 
 
-_Waiting = tuple[Proposal | Insistence, asyncio.Future[Outcome]]
+class _Waiting(NamedTuple):
+    """A proposal, where its outcome goes, and the loop's time at which its caller stops waiting."""
+
+    proposal: Proposal | Insistence
+    answer: asyncio.Future[Outcome]
+    until: float
+
+
+WATCH = 0.1
+"""Seconds between two looks for callers whose time is over."""
+
+BY_ONE = ("22", "23", "54")
+"""SQLSTATEs of what one proposal may have brought on the whole batch: data, uniqueness, limits of size."""
 
 
 class Writer:
@@ -364,28 +402,27 @@ class Writer:
         most_bytes: int = 4 << 20,
         patience: float = 20.0,
     ) -> None:
-        self._dsn = dsn
-        self._sql = named
+        self._line = Line(dsn, named, patience)
         self._imprint = imprint
         self._entropy = entropy
         self._room = room
         self._most = most
         self._most_bytes = most_bytes
-        self._patience = patience
         self._queue: deque[_Waiting] = deque()
+        self._turn: list[_Waiting] = []  # what the present batch was made of
         self._task: asyncio.Task[None] | None = None
-        self._connection: Connection | None = None
         self._closed = False
 
-    async def submit(self, proposal: Proposal | Insistence) -> Outcome:
+    async def submit(self, proposal: Proposal | Insistence, *, until: float = math.inf) -> Outcome:
         """Return what became of a proposal, after its transaction was committed.
 
-        Raises Busy, ClosedDoor, ClockAhead, Unavailable, StorageRefused or OutcomeUnknown. A caller who is cancelled
-        before a batch takes the proposal has written nothing; later, the batch goes on without the caller.
+        Raises Busy, ClosedDoor, ClockAhead, Unavailable, StorageRefused or OutcomeUnknown. A caller who is cancelled,
+        or whose time (`until`, of the loop's clock) is over, before a batch takes the proposal has written nothing and
+        hears Busy; later, the batch goes on without the caller, who hears OutcomeUnknown.
         """
-        return await self.queued(proposal)
+        return await self.queued(proposal, until=until)
 
-    def queued(self, proposal: Proposal | Insistence) -> asyncio.Future[Outcome]:
+    def queued(self, proposal: Proposal | Insistence, *, until: float = math.inf) -> asyncio.Future[Outcome]:
         """Put a proposal into the queue and return where its outcome will be; raises Busy and ClosedDoor at once.
 
         For callers with many: what they queue one after the other is settled in that order.
@@ -394,8 +431,9 @@ class Writer:
             raise ClosedDoor
         if len(self._queue) >= self._room:
             raise Busy
-        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._queue.append((proposal, answer))
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Outcome] = loop.create_future()
+        self._queue.append(_Waiting(proposal, answer, until))
         if self._task is None:
             self._task = asyncio.create_task(self._serve())
         return answer
@@ -404,50 +442,65 @@ class Writer:
         """Take no more, write what waits, close the session."""
         self._closed = True
         if self._task is not None:
-            await self._task
-        await recorder.discard(self._connection)
-        self._connection = None
+            await asyncio.shield(self._task)  # who closes may give up; what waits is written all the same
+        await self._line.close()
 
     async def _serve(self) -> None:
+        loop = asyncio.get_running_loop()
+        watch = loop.call_later(WATCH, self._watch)
+        self._watching = watch
         try:
             while self._queue:
                 await asyncio.sleep(0)  # lets every caller that is ready now come along
-                turn = self._take()
-                if turn:
-                    await self._answer(turn)
+                self._turn = self._take()
+                if self._turn:
+                    await self._answer(self._turn)
         finally:
+            self._watching.cancel()
             self._task = None
-            for _, answer in self._queue:  # only where the loop itself is being stopped
+            for _, answer, _ in (*self._turn, *self._queue):  # any left only where the loop itself is being stopped
                 answer.cancel()
+            self._turn = []
+
+    def _watch(self) -> None:
+        """Tell callers whose time is over. One timer for all: one for each would cost as much as their commits."""
+        loop = asyncio.get_running_loop()
+        for proposal, answer, until in (*self._turn, *self._queue):
+            if until <= loop.time() and not answer.done():
+                answer.set_exception(OutcomeUnknown() if proposal.taken else Busy())
+        self._watching = loop.call_later(WATCH, self._watch)
 
     def _take(self) -> list[_Waiting]:
         turn: list[_Waiting] = []
         size = 0
         insisting = False
         while self._queue and len(turn) < self._most and (not turn or size < self._most_bytes):
-            if isinstance(self._queue[0][0], Insistence):
+            if isinstance(self._queue[0].proposal, Insistence):
                 if insisting:
                     break  # one a batch: a second might move what the first was decided from
                 insisting = True
-            proposal, answer = self._queue.popleft()
-            if not answer.done():  # a caller who left before this took nothing along
-                proposal.taken = True
-                turn.append((proposal, answer))
-                size += proposal.size()
+            waiting = self._queue.popleft()
+            if not waiting.answer.done():  # a caller who left before this took nothing along
+                waiting.proposal.taken = True
+                turn.append(waiting)
+                size += waiting.proposal.size()
         return turn
 
     async def _answer(self, turn: Sequence[_Waiting]) -> None:
-        batch = [proposal for proposal, _ in turn]
+        batch = [waiting.proposal for waiting in turn]
         outcomes: Sequence[Outcome | Exception]
         try:
-            outcomes = await self._patiently(batch)
+            outcomes = await self._line.ask(
+                lambda exchange: self._transact(exchange, batch), in_doubt=lambda: any(one.sent for one in batch)
+            )
         except Exception as error:  # noqa: BLE001  whatever it is: a caller told nothing would wait for ever
-            if len(turn) > 1 and not isinstance(error, Refusal):
-                for one in turn:  # nothing was committed, and one of them is why; it harms no other
-                    await self._answer([one])
+            if len(turn) > 1 and _may_be_one(error):
+                half = len(turn) // 2
+                await self._answer(turn[:half])  # nothing was committed, and one of them is why; it harms no other
+                await self._answer(turn[half:])
                 return
             outcomes = [StorageRefused(type(error).__name__) if isinstance(error, psycopg.Error) else error] * len(turn)
-        for (_, answer), outcome in zip(turn, outcomes, strict=True):
+        for (_, answer, _), outcome in zip(turn, outcomes, strict=True):
             if answer.done():
                 continue
             if isinstance(outcome, Exception):
@@ -455,82 +508,60 @@ class Writer:
             else:
                 answer.set_result(outcome)
 
-    async def _patiently(self, batch: Sequence[Proposal | Insistence]) -> Sequence[Outcome]:
-        """Write a batch; on a new session if the old one is lost, until patience ends.
-
-        Raises Unavailable, OutcomeUnknown and ClockAhead for all; the database's own error where it answered with one,
-        so that surely nothing was committed.
-        """
-        loop = asyncio.get_running_loop()
-        until, pause = loop.time() + self._patience, 0.01
-        doubt = False
-        while True:
-            try:
-                async with asyncio.timeout(max(0.5, until - loop.time())):
-                    if self._connection is None:
-                        self._connection = await recorder.connect(self._dsn)
-                    return await self._transact(self._connection, batch)
-            except (psycopg.Error, OSError, TimeoutError) as error:
-                gone = recorder.lost(error, self._connection)
-                await self._forget()
-                if not gone and not doubt:
-                    for proposal in batch:
-                        proposal.sent = False
-                    raise
-                doubt = doubt or any(proposal.sent for proposal in batch)
-                if not gone or loop.time() + pause > until:
-                    raise (OutcomeUnknown if doubt else Unavailable)(type(error).__name__) from error
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 0.5)
-            except BaseException:
-                await self._forget()
-                raise
-
-    async def _forget(self) -> None:
-        await recorder.discard(self._connection)
-        self._connection = None
-
-    async def _transact(self, connection: Connection, batch: Sequence[Proposal | Insistence]) -> list[Outcome]:
+    async def _transact(self, exchange: Exchange, batch: Sequence[Proposal | Insistence]) -> list[Outcome]:
+        """Write a batch in one transaction; of what may have been committed without our hearing, `sent` says so."""
         proposals = {i: one for i, one in enumerate(batch) if isinstance(one, Proposal)}
         insistences = {i: one for i, one in enumerate(batch) if isinstance(one, Insistence)}
         outcomes: dict[int, Outcome] = {}
-        async with connection.pipeline() as pipeline:
-            locked = await recorder.lock(connection, self._sql, asked(list(proposals.values())), pipeline)
-            _refuse_clock_ahead(locked.head)
-            if insistences:
-                decided = await self._decided(connection, insistences, locked, pipeline, outcomes)
-                proposals = decided | proposals  # they come first: nobody may be faster this time
-            settlement = Settlement(locked, self._imprint, self._entropy)
-            for i, proposal in proposals.items():
-                outcomes[i] = settlement.settle(proposal)
-                batch[i].sent = batch[i].sent or isinstance(outcomes[i], Written)
-            await recorder.write(connection, self._sql, settlement.batch)
+        locked = await recorder.lock(exchange, asked(list(proposals.values())))
+        _refuse_clock_ahead(locked.head)
+        if insistences:
+            decided = await self._decided(exchange, insistences, locked, outcomes)
+            proposals = decided | proposals  # they come first: nobody may be faster this time
+        settlement = Settlement(locked, self._imprint, self._entropy)
+        before = [one.sent for one in batch]
+        for i, proposal in proposals.items():
+            outcomes[i] = settlement.settle(proposal)
+            batch[i].sent = batch[i].sent or isinstance(outcomes[i], Written)
+        try:
+            await recorder.write(exchange, settlement.batch)
+        except psycopg.Error:
+            if exchange.failed not in ("", "commit"):  # the server said no, and never came to the COMMIT
+                for one, was in zip(batch, before, strict=True):
+                    one.sent = was
+            raise
         return [outcomes[i] for i in range(len(batch))]
 
     async def _decided(
         self,
-        connection: Connection,
+        exchange: Exchange,
         insistences: Mapping[int, Insistence],
         locked: Locked,
-        pipeline: AsyncPipeline,
         outcomes: dict[int, Outcome],
     ) -> dict[int, Proposal]:
         """Decide under the lock, and learn what settling needs to know of what was decided."""
         wants = [one.want for one in insistences.values()]
         now = max(locked.head.recorded_at, locked.head.clock)
         proposals: dict[int, Proposal] = {}
-        answers = await recorder.read(connection, self._sql, wants, pipeline)
+        answers = await recorder.read(exchange, wants)
         for (i, insistence), found in zip(insistences.items(), answers, strict=True):
             try:
                 proposals[i] = insistence.decide(found._replace(now=now))
             except Refusal as refusal:
                 outcomes[i] = refusal
-        more = await recorder.look(connection, self._sql, asked(list(proposals.values())), pipeline)
+        more = await recorder.look(exchange, asked(list(proposals.values())))
         locked.last.update(more.last)
         locked.known.update(more.known)
         locked.keys.update(more.keys)
         locked.subjects.update(more.subjects)
         return proposals
+
+
+def _may_be_one(error: Exception) -> bool:
+    """Tell whether a batch may have failed for what one of its proposals holds: then the others are tried without it."""
+    if isinstance(error, psycopg.Error):
+        return (error.sqlstate or "").startswith(BY_ONE)
+    return not isinstance(error, Refusal)
 
 
 def _refuse_clock_ahead(head: Head) -> None:
