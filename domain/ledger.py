@@ -14,19 +14,20 @@ from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 from domain import leaves, naming, recorder
+from domain.bulk import Bulk, Recording, milliseconds
 from domain.context import StreamKind
 from domain.journals import AccessLogged, access_of, is_journal
-from domain.leaves import Finding, Imprint, canonical
-from domain.proposing import INSTITUTION, Proposer, Request, View, events_of
+from domain.leaves import Finding, Imprint
+from domain.proposing import INSTITUTION, Proposer, Request, View
 from domain.recorder import Found, Known, Pages, Reader, Want
 from domain.refusals import (
     Busy,
+    ClosedDoor,
     CodeExpected,
     CommandIdReused,
     ConcurrencyConflict,
     Erased,
     NotForThisStream,
-    OccurredAtRequired,
     OutcomeUnknown,
     Refusal,
     SealedElsewhere,
@@ -94,6 +95,7 @@ class Ledger:
         self._keyring = keyring
         self._patience = patience
         self._turns: dict[str, _Turn] = {}
+        self._in_bulk = asyncio.Lock()
 
     @classmethod
     async def open(
@@ -170,7 +172,7 @@ class Ledger:
             actor=actor,
             act=command,
             origin=origin,
-            occurred_at=_milliseconds(occurred_at),
+            occurred_at=None if occurred_at is None else milliseconds(occurred_at),
             on_behalf_of=on_behalf_of,
             reason=reason,
             expected=expected,
@@ -206,26 +208,75 @@ class Ledger:
 
         `occurred_at` is one instant, or one for each fact in their order; a number is taken from the last one's period.
         """
-        given = [occurred_at] * len(facts) if isinstance(occurred_at, datetime) else list(occurred_at)
-        if len(given) != len(facts) or not given:
-            raise OccurredAtRequired
-        times = tuple(_milliseconds(time) for time in given)
-        request = Request(
-            command_id=command_id,
+        recording = Recording(
+            facts,
             stream=stream,
             actor=actor,
-            steps=tuple(facts),
-            times=times,
+            command_id=command_id,
+            occurred_at=occurred_at,
             origin=origin,
-            occurred_at=times[-1],
             on_behalf_of=on_behalf_of,
             reason=reason,
             expected=expected,
             correlation_id=correlation_id,
             causation_id=causation_id,
-            survey=Survey(*events_of(facts)),
         )
-        return await self._carry_out(request, dry_run)
+        return await self._carry_out(recording.request(), dry_run)
+
+    async def record_all(self, recordings: Sequence[Recording], *, dry_run: bool = False) -> list[Receipt | Refusal]:
+        """Record many, each a commit of its own, in their order; return what `record` would have said of each, or raised.
+
+        What comes after a refused one in its stream is not tried, and told the same. Calls take turns: a second one is
+        decided while the first is being written. A replayed receipt holds the entries of the addressed stream alone.
+        Raises Unavailable where nothing could be read; a refusal that says nothing about its recording is told too.
+        """
+        async with self._in_bulk:
+            bulk = Bulk(self._proposer, recordings)
+            asked = [self._reader.asked(want) for want in bulk.wants.values()]
+            bulk.decide(dict(zip(bulk.wants, await asyncio.gather(*asked), strict=True)))
+            answers: dict[int, asyncio.Future[Outcome]] = {}
+            for number, (proposal, _) in bulk.decided.items() if not dry_run else ():
+                try:
+                    answers[number] = self._writer.queued(proposal)
+                except (Busy, ClosedDoor) as refusal:
+                    bulk.refuse(number, proposal.stream, refusal)
+        outcomes = await self._outcomes(bulk, answers)
+        return [await self._told_in_bulk(bulk, number, outcomes.get(number)) for number in range(len(recordings))]
+
+    async def _outcomes(
+        self, bulk: Bulk, answers: Mapping[int, asyncio.Future[Outcome]]
+    ) -> dict[int, Outcome | BaseException]:
+        try:
+            async with asyncio.timeout(self._patience):
+                settled = await asyncio.gather(*answers.values(), return_exceptions=True)
+        except TimeoutError as error:
+            taken = any(bulk.decided[number].proposal.taken for number in answers)
+            raise (OutcomeUnknown if taken else Busy) from error
+        return dict(zip(answers, settled, strict=True))
+
+    async def _told_in_bulk(
+        self, bulk: Bulk, number: int, outcome: Outcome | BaseException | None
+    ) -> Receipt | Refusal:
+        request = bulk.requests.get(number)
+        if request is None or number in bulk.refused or bulk.ended(number, request.stream):
+            return bulk.refused[number]
+        try:
+            if number in bulk.known:
+                there = bulk.known[number]
+                return self._receipt(request, there, replayed=True) if there else await self._carry_out(request, False)
+            proposal, view = bulk.decided[number]
+            match outcome:
+                case None:
+                    return self._supposed(request, proposal, view)
+                case Moved() | Late():
+                    return await self._carry_out(request, dry_run=False)
+                case BaseException():
+                    raise outcome
+                case _:
+                    return await self._told(request, proposal, outcome)
+        except Refusal as refusal:
+            bulk.refuse(number, request.stream, refusal)
+            return bulk.refused[number]
 
     async def _carry_out(self, request: Request, dry_run: bool) -> Receipt:
         self._proposer.prepare(request)
@@ -276,7 +327,7 @@ class Ledger:
     async def _told(self, request: Request, proposal: Proposal, outcome: Outcome) -> Receipt:
         match outcome:
             case Written(rows, numbers):
-                return self._receipt(request, [_stored(row, proposal, numbers) for row in rows], replayed=False)
+                return self._receipt(request, [proposal.stored(row, numbers) for row in rows], replayed=False)
             case Before(known):
                 return await self._replayed(request, known, replayed=not proposal.sent)
             case Moved() | Late():
@@ -340,7 +391,7 @@ class Ledger:
         for draft in proposal.steps:
             if isinstance(draft, Draft):
                 versions[draft.stream] = versions.get(draft.stream, 0) + 1
-                row = _unwritten(draft, versions[draft.stream], proposal, view.found.now)
+                row = proposal.supposed(draft, versions[draft.stream], view.found.now)
                 entries.append(self.codec.entry(row))
         version = versions.get(request.stream, 0)
         return Receipt(request.command_id, request.stream, version, 0, tuple(entries), {}, view.found.now, False)
@@ -469,36 +520,6 @@ class Ledger:
             since = rows[-1].event.recorded_at if rows else since
         behind = await self.rows("beyond_head")  # seen together with the head, so that no writer comes between
         return findings + [Finding(position, stream, "it lies beyond the head") for position, stream in behind]
-
-
-def _milliseconds(instant: datetime | None) -> datetime | None:
-    """The ledger's instants have milliseconds: what a leaf cannot prove is not kept."""
-    return None if instant is None else instant.replace(microsecond=instant.microsecond // 1000 * 1000)
-
-
-def _stored(row: leaves.EventRow, proposal: Proposal, numbers: Mapping[str, tuple[int, ...]]) -> StoredEntry:
-    return StoredEntry(
-        row.stream,
-        row.position,
-        row.version,
-        row.topic,
-        row.state.decode(),
-        row.recorded_at,
-        row.occurred_at,
-        proposal.origin,
-        proposal.actor,
-        proposal.on_behalf_of,
-        proposal.reason,
-        canonical(numbers).decode() if numbers else "",
-        proposal.command_id,
-        proposal.correlation_id,
-        proposal.causation_id,
-    )
-
-
-def _unwritten(draft: Draft, version: int, proposal: Proposal, now: datetime) -> StoredEntry:
-    row = leaves.EventRow(0, draft.stream, version, draft.topic, draft.state, b"", b"", 0, now, draft.occurred_at)
-    return _stored(row, proposal, {})
 
 
 class _Turn:
