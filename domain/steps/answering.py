@@ -41,6 +41,7 @@ from domain.terms import (
     ClockName,
     ClosureKind,
     Code,
+    Confidentiality,
     Entry,
     Fact,
     InformAbout,
@@ -99,6 +100,7 @@ class ReplySubmitted(Fact, frozen=True, tag="order.reply_submitted"):
     research_measures: Private | None = None
     evidence: tuple[Attachment, ...] = ()
     late: bool = False
+    accepted: bool = False  # at once: here nobody reviews replies (8.3)
     derived: tuple[Code, ...] = ()  # what a mapping set because the source lacks it (8.15)
 
 
@@ -334,6 +336,12 @@ def _replying(order: WorkOrder, context: Context) -> tuple[int, UnitId, list[Ste
     return held.no, held.unit, signed(order, context, held)
 
 
+def _needs_no_review(order: WorkOrder, context: Context) -> bool:
+    """Tell whether a reply counts as accepted at once; an informant's is looked at for what gives them away (3.5)."""
+    unreviewed = guards.binding(order, context).options.reply_review == "none"
+    return unreviewed and order.confidentiality is not Confidentiality.INFORMANT
+
+
 def reply(order: WorkOrder, command: Reply, context: Context) -> list[Step]:
     """Answer: once the applicant knows or was tried, co-organizers have spoken or are named, and the outcome is told."""
     assignment, unit, steps = _replying(order, context)
@@ -364,6 +372,7 @@ def reply(order: WorkOrder, command: Reply, context: Context) -> list[Step]:
         research_measures=command.research_measures,
         evidence=command.evidence,
         late=is_late(order, context, ClockName.HANDLE),
+        accepted=_needs_no_review(order, context),
     )
     number = len(order.replies) + 1
     steps = [*steps, submitted]
@@ -526,6 +535,8 @@ def on_reply_submitted(order: WorkOrder, event: ReplySubmitted, entry: Entry) ->
         drafted_by=event.drafted_by,
         counted_informed=counted,
         informed=informed,
+        reviewed=at if event.accepted else None,
+        accepted=event.accepted or None,
         policy_fit=event.policy_fit,
     )
     order = with_assignment(order, event.assignment, state=AssignmentState.REPLIED)
@@ -544,7 +555,7 @@ def on_reply_submitted(order: WorkOrder, event: ReplySubmitted, entry: Entry) ->
         order,
         replies=(*order.replies, given),
         quality=quality,
-        state=order.state if stays else OrderState.REPLIED,
+        state=order.state if stays else OrderState.EVALUATING if event.accepted else OrderState.REPLIED,
     )
 
 

@@ -214,6 +214,37 @@ class TestReviewing:
         given(working("S1-CHENGDU")).when(ACCEPT, by=REVIEWER).refused(refusals.WrongState)
 
 
+def replied_under(review: str, **said: Any) -> Case:
+    """Answered in a city that reviews all replies, some or none."""
+    case = given(working("S1-CHENGDU", "2025-09-29 09:00", **said)).under(reply_review=review)
+    case = case.at("2025-09-30 16:00").does(InformApplicant(about=InformAbout.RESULT, medium=Medium.PHONE), by=HANDLER)
+    return case.does(Reply(outcome=Outcome.RESOLVED, public_answer="路灯已修复"), by=APPROVER)
+
+
+class TestWhichRepliesAreReviewed:
+    def test_where_none_is_a_reply_counts_as_accepted_at_once(self):
+        case = replied_under("none")
+        assert case.order.state is OrderState.EVALUATING
+        assert case.order.replies[0].accepted
+        assert case.order.replies[0].accepted_by == ""
+        for command in (ACCEPT, BACK):
+            case.when(command, by=REVIEWER).refused(refusals.AlreadyReviewed)
+        case.when(REDO, by=MANAGER).then(RedoOrdered)
+        late = case.at("2025-10-15 00:00:00.050")
+        late.when(Deem(), by=SYSTEM).then(EvaluationDeemed, OrderClosed, OrderArchived, Number)
+
+    def test_but_an_informants_is_looked_at_everywhere(self):
+        case = replied_under("none", confidentiality=Confidentiality.INFORMANT)
+        assert case.order.state is OrderState.REPLIED
+        case.when(msgspec.structs.replace(ACCEPT, identity_checked=True), by=REVIEWER).then(ReplyReviewed)
+
+    @pytest.mark.parametrize("review", ["sample", "all"])
+    def test_where_some_or_all_are_silence_accepts_when_the_time_is_over(self, review):
+        case = replied_under(review).at("2025-10-15 00:00:00.050")
+        assert case.order.state is OrderState.REPLIED
+        case.when(Deem(), by=SYSTEM).then(ReplyReviewed, EvaluationDeemed, OrderClosed, OrderArchived, Number)
+
+
 class TestSubstance:
     UNCHANGED = JudgeSubstance(reply=2, substance=Substance.UNCHANGED, grounds="与上次相同")
 
