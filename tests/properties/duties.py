@@ -20,13 +20,14 @@ from domain.steps.handling import ArriveSite, InitialResponse, Progress, Sign, V
 from domain.steps.linking import Unmerge
 from domain.steps.oversight import ReplyNotice
 from domain.steps.recourse import DecideAppeal, ReportInstruction
-from domain.steps.returning import DecideReturn, EscalateReturn, RequestReturn, WithdrawReturn
+from domain.steps.returning import DecideReturn, EscalateReturn, RequestReturn, SuggestedDisposal, WithdrawReturn
 from domain.terms import (
     Actor,
     ClockName,
     InformAbout,
     Medium,
     OrderState,
+    RefusalReason,
     ReturnGround,
     Role,
 )
@@ -104,6 +105,9 @@ def transfer(town: Town, order: WorkOrder, clock: Clock) -> Iterator[Chain]:
 def give_back(town: Town, order: WorkOrder, clock: Clock) -> Iterator[Chain]:
     unit = next((unit for unit in able(town, order) if unit != _heir(town, clock)), None)
     act = RequestReturn(ground=ReturnGround.NOT_OUR_DUTY, reason="无职责", basis=BASIS, suggested_unit=unit)
+    yield [*_first(town, clock), Move(_approver(town, clock), act)]
+    court = SuggestedDisposal(reason=RefusalReason.LITIGATION, turn_to="法院")  # nobody's duty
+    act = RequestReturn(ground=ReturnGround.OUT_OF_SCOPE, reason="已起诉", basis=BASIS, suggested_disposal=court)
     yield [*_first(town, clock), Move(_approver(town, clock), act)]
     yield [*_first(town, clock), Move(_approver(town, clock), EscalateReturn(reason="无职责"))]
 

@@ -21,7 +21,7 @@ from domain.steps.answering import CompleteFollowUp, Explain, InformApplicant, R
 from domain.steps.closing import Close, CloseMerged
 from domain.steps.correcting import RejectCorrection
 from domain.steps.dispatch import Dispatch, RecallDispatch
-from domain.steps.evaluation import ReviewReply
+from domain.steps.evaluation import OrderRedo, ReviewReply
 from domain.steps.filing import Archive, RecordDossier, Seal
 from domain.steps.handling import ArriveSite, Contact, Sign, VerifySite
 from domain.steps.linking import Unmerge
@@ -55,6 +55,7 @@ from domain.terms import (
     OrderState,
     Outcome,
     Rating,
+    RedoGround,
     Resolution,
     RevisitMethod,
     Role,
@@ -65,6 +66,7 @@ from tests.properties.town import Deed, Town, person
 
 DIGEST = "sha256:" + "1" * 64
 FIVE_DAYS = Limit(amount=5, unit=LimitUnit.WORKING_DAYS)
+ONE_HOUR = Limit(amount=1, unit=LimitUnit.HOURS)
 ENDED = (OrderState.CLOSED, OrderState.ARCHIVED, OrderState.NOT_ACCEPTED)
 
 
@@ -232,7 +234,9 @@ def complained_of(town: Town, order: WorkOrder, unit: str) -> bool:
     """Tell whether the unit is one complained of, below one, or its heir; below the hotline stands everybody."""
     law, now = town.law, town.now
     return any(
-        unit == a or (a != "H" and law.is_within(unit, law.successor(a, now), now)) for a in order.demand.accused
+        unit == heir or (heir != "H" and law.is_within(unit, heir, now))
+        for against in order.demand.accused
+        for heir in law.heirs(against, now)
     )
 
 
@@ -243,7 +247,7 @@ def judging(town: Town, order: WorkOrder) -> Actor:
     """Return who judges a reply: a reviewer; where the hotline is complained of, a government office that is not."""
     if not complained_of(town, order, "H") or rules_of(town, order).options.accused_may_judge:
         return REVIEWER
-    return who(Role.COORDINATOR, next((unit for unit in ("G", *UNITS) if not complained_of(town, order, unit)), "G"))
+    return who(Role.COORDINATOR, next(iter(able(town, order)), "G"))
 
 
 def _answered(town: Town, order: WorkOrder, way: Way) -> Iterator[Move]:
@@ -267,6 +271,10 @@ def _answered(town: Town, order: WorkOrder, way: Way) -> Iterator[Move]:
     if not filing.explained(order):
         lead = lead_now(town, order)
         yield Move(who(Role.ORG_HANDLER, lead) if lead else MANAGER, Explain(points="政策所限"))
+        if complained_of(town, order, lead):  # it may say no more: another unit does it again
+            for limit in (FIVE_DAYS, ONE_HOUR, None):
+                again = OrderRedo(ground=RedoGround.NOT_DONE, requirements="由其他单位核实", limit=limit)
+                yield Move(MANAGER if judge == REVIEWER else judge, again)
     if order.round > 1 and (order.revisit is None or order.revisit.over is None):
         yield from visits(town, order, way)
     yield from informing(town, order, way)

@@ -397,7 +397,11 @@ def test_what_a_unit_found_to_be_complained_of_had_answered_is_done_again_by_ano
     """It may not explain what it answered, and unexplained nothing closes that is not within the policy."""
     refused = Reply(outcome=Outcome.EXPLAINED, public_answer="不符合政策", policy_fit=False)
     case = given_to(begun("S2-CHONGQING-MPT", accused=("S",)), "S").does(refused, approver("S"))
-    report = Reclassify(attributes=Attributes(demand_type=DemandType.REPORT), reason="实为举报")
+    report = Reclassify(
+        attributes=Attributes(demand_type=DemandType.REPORT),
+        reason="实为举报",
+        confidentiality=Confidentiality.INFORMANT,
+    )
     case = case.does(report, MANAGER)
     case.refuses(Explain(points="政策所限"), handler("S"), refusals.AccusedUnit)
     deeds = to_the_end(case.town, MAIN)

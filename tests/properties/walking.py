@@ -46,6 +46,7 @@ OPTIONS: Sequence[tuple[str, Sequence[Any]]] = (
     ("extension_max_count", (1,)),
     ("handle_stop", ("reply_to_hotline", "reply_and_informed")),
     ("reply_optional", (True,)),
+    ("reply_review", ("none",)),
     ("reply_two_persons", (True,)),
     ("sent_back_due", ("correction",)),
     ("streak", (2,)),
@@ -193,7 +194,7 @@ class Walk:
             if actor.user.endswith("3"):
                 actor = person(actor.role, actor.unit, r.choice((1, 1, 2)))
             earlier = earlier_hands(self.town.order(stream))
-            if earlier and r.random() < 0.2:  # who did the first half would do the second
+            if actor.unit and earlier and r.random() < 0.2:  # who did the first half would do the second
                 actor = msgspec.structs.replace(actor, user=r.choice(earlier))
             self._does(Deed(self.town.now, stream, actor, move.act))
 
