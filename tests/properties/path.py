@@ -169,7 +169,10 @@ def lead_now(town: Town, order: WorkOrder) -> str:
 
 
 def informing(town: Town, order: WorkOrder, way: Way) -> Iterator[Move]:
-    """Yield how the applicant comes to know the result: told, or tried three times on three days."""
+    """Yield how the applicant comes to know the result: told, tried three times on three days, or by the query code."""
+    if order.demand.anonymous and order.state in guards.ANSWERED:
+        yield Move(AGENT, InformApplicant(about=InformAbout.RESULT, medium=Medium.WEB))
+        return
     lead = lead_now(town, order)
     teller = who(Role.ORG_HANDLER, lead) if lead else AGENT
     if way.reachable:

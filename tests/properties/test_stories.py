@@ -46,6 +46,7 @@ from domain.terms import (
     NoticeKind,
     OrderState,
     Outcome,
+    RedoGround,
     ReopenGround,
     ReturnGround,
     Role,
@@ -58,6 +59,7 @@ from tests.properties.town import MAIN, Deed, Town, founded
 
 FIVE_DAYS = Limit(amount=5, unit=LimitUnit.WORKING_DAYS)
 OTHER = f"order:{UUID(int=2)}"
+REDO: dict[str, Any] = {"ground": RedoGround.NOT_DONE, "requirements": "重新核实", "limit": FIVE_DAYS}
 
 
 class Story:
@@ -415,3 +417,16 @@ def test_of_the_hotline_the_office_judges_that_took_over_from_the_governments():
     case = case.on("institution").does(merged, ADMIN).on(MAIN)
     closers = [deed.actor.unit for deed in to_the_end(case.town, MAIN) if isinstance(deed.act, Close)]
     assert closers == ["E"]
+
+
+def test_who_gave_no_name_finds_the_answer_of_a_second_round_under_the_query_code():
+    """The unit answered the hotline; nobody can be tried or visited, so the hotline publishes what it was told."""
+    case = given_to(begun("S2-CHONGQING-MPT", applicant=None, anonymous=True)).does(Sign(), handler("B"))
+    reply = Reply(outcome=Outcome.RESOLVED, public_answer="已修好")
+    case = case.does(reply, approver("B")).does(OrderRedo(**REDO), MANAGER)
+    case = given_to(case, limits={ClockName.HANDLE: FIVE_DAYS}).does(Sign(), handler("B")).does(reply, approver("B"))
+    conforming = Close(kind=ClosureKind.CONFORMING, article=BASIS)
+    case.refuses(conforming, REVIEWER, refusals.RevisitMissing)
+    case.does(InformApplicant(about=InformAbout.RESULT, medium=Medium.WEB), AGENT).does(conforming, REVIEWER)
+    for way in (Way(), Way(reachable=False)):
+        to_the_end(case.town, MAIN, way)
