@@ -260,7 +260,13 @@ class Unsealed(Survey):
 
 
 def _is_informant(struct: msgspec.Struct) -> bool:
-    return any(getattr(struct, name) is Confidentiality.INFORMANT for name in struct.__struct_fields__)
+    return any(getattr(struct, name) is Confidentiality.INFORMANT for name in _confidential_fields(type(struct)))
+
+
+@cache
+def _confidential_fields(kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    hints = {field.name: field.type for field in msgspec.structs.fields(kind)}
+    return tuple(name for name, hint in hints.items() if Confidentiality in (hint, *typing.get_args(hint)))
 
 
 def plain_number(text: str) -> str:

@@ -8,15 +8,17 @@ from collections.abc import Sequence
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 
+from domain.bulk import Recording
 from domain.law import Law
 from domain.ledger import Ledger, Receipt
 from domain.order import fold
 from domain.refusals import CommandIdReused, Refusal
-from domain.terms import Actor, Entry, PolicyRef, Role, Step
+from domain.terms import Actor, PolicyRef, Role, Step
 from scripts.importing.mapping import Mapping
 from scripts.importing.reconciling import Reconciliation
 from scripts.importing.summary import (
@@ -42,9 +44,8 @@ async def import_table(
     rejects: Path,
     dry_run: bool = False,
     progress: Progress | None = None,
-    at_once: int = 64,
 ) -> Summary:
-    """Record the rows of an old system's table as facts, each row one order, `at_once` rows under way together.
+    """Record the rows of an old system's table as facts, each row one order, page by page in the file's order.
 
     `assume` names a published pack that history is run under outside its validity; each order is stamped so (8.15).
     A row is known by its old number: a corrected file brings in only what was not there yet.
@@ -57,37 +58,20 @@ async def import_table(
     done, compared = Summary(file=str(path), dry_run=dry_run), Reconciliation()
     rows = list(table.rows(content))
     seen: set[str] = set()
-    told = 0
-    turn = asyncio.Semaphore(at_once)
+    turn = asyncio.Semaphore(AHEAD)
 
-    async def one(line: int, row: dict[str, str]) -> None:
-        nonlocal told
+    async def page(some: Sequence[tuple[int, dict[str, str]]]) -> None:
         async with turn:
-            told += 1
+            read = [_read(table, seen, line, row) for line, row in some]
+            told = iter(await ledger.record_all([one for row in read for one in row.recordings], dry_run=dry_run))
+            for row in read:
+                _settle(row, [next(told) for _ in row.recordings], table, noted, done, compared)
+            done.lines += len(some)
             if progress is not None:
-                progress(told, len(rows))
-            month, unit, state = table.seen(row)
-            compared.row(month, unit)
-            try:
-                table.check(row)
-                _once(seen, mapping.key, row[mapping.key])
-                receipts = await _record(ledger, mapping, row[mapping.key], table.facts(row), dry_run=dry_run)
-            except STOPS:
-                raise
-            except (Refusal, msgspec.ValidationError) as error:
-                compared.refused(state)
-                noted.add(line, error, {name: _shown(cell) for name, cell in row.items()})
-                return
-            tally(done, *receipts)
-            order = fold([entry for receipt in receipts for entry in _of_the_order(receipt)])
-            if order is not None:
-                compared.order(order, state)
+                progress(done.lines, len(rows))
 
     try:
-        for start in range(0, len(rows), 1024):
-            page = rows[start : start + 1024]
-            done.lines += len(page)
-            await side_by_side(one(line, row) for line, row in page)
+        await side_by_side(page(rows[start : start + PAGE]) for start in range(0, len(rows), PAGE))
     except BaseException:
         noted.write()
         raise
@@ -95,63 +79,84 @@ async def import_table(
     return await finish(ledger, {}, noted, done)
 
 
-def _of_the_order(receipt: Receipt) -> list[Entry]:
-    return [entry for entry in receipt.events if entry.stream == receipt.stream]
+PAGE = 512
+"""Rows that are read, decided and written together."""
+
+AHEAD = 2
+"""Pages under way at once: one is decided while the other is being written."""
+
+
+class _Row(NamedTuple):
+    """A row on its way: what is to be recorded of it, or why nothing can be."""
+
+    line: int
+    cells: dict[str, str]
+    recordings: Sequence[Recording] = ()
+    fault: Exception | None = None
+
+
+def _read(table: Table, seen: set[str], line: int, cells: dict[str, str]) -> _Row:
+    try:
+        table.check(cells)
+        key = cells[table.mapping.key]
+        if key in seen:
+            raise msgspec.ValidationError(f"{table.mapping.key}: {key!r} 在本文件中重复 is in this file twice")
+        seen.add(key)
+        return _Row(line, cells, _recordings(table.mapping, key, table.facts(cells)))
+    except (Refusal, msgspec.ValidationError) as error:
+        return _Row(line, cells, fault=error)
+
+
+def _recordings(mapping: Mapping, key: str, facts: Sequence[tuple[Step, datetime]]) -> list[Recording]:
+    """Return a row's commits: one an instant, since a commit's running numbers are of the day it happened on."""
+    # The order's id follows from mapping and old number, so the same row from a corrected file is not a second order.
+    stream = f"order:{order_id(mapping.name, key, facts[0][1])}"
+    actor = Actor(user=f"import-{mapping.name}", role=Role.SYSTEM)
+    turns = [list(together) for _, together in groupby(facts, key=lambda pair: pair[1])]
+    return [
+        Recording(
+            [fact for fact, _ in together],
+            stream=stream,
+            actor=actor,
+            command_id=f"table:{mapping.name}:{key}:{turn}",
+            occurred_at=[at for _, at in together],
+        )
+        for turn, together in enumerate(turns)
+    ]
+
+
+def _settle(
+    row: _Row,
+    told: Sequence[Receipt | Refusal],
+    table: Table,
+    noted: Rejects,
+    done: Summary,
+    compared: Reconciliation,
+) -> None:
+    """Count what became of a row. Raises a refusal that says nothing about the row: there the import stops."""
+    month, unit, state = table.seen(row.cells)
+    compared.row(month, unit)
+    refusal = next((one for one in told if isinstance(one, Refusal)), None)
+    if isinstance(refusal, STOPS):
+        raise refusal
+    fault = row.fault or (_row_changed(refusal) if isinstance(refusal, CommandIdReused) else refusal)
+    if fault is not None:
+        compared.refused(state)
+        noted.add(row.line, fault, {name: _shown(cell) for name, cell in row.cells.items()})
+        return
+    receipts = [one for one in told if isinstance(one, Receipt)]
+    tally(done, *receipts)
+    order = fold([entry for receipt in receipts for entry in receipt.events if entry.stream == receipt.stream])
+    if order is not None:
+        compared.order(order, state)
+
+
+def _row_changed(refusal: CommandIdReused) -> RowChanged:
+    return RowChanged(refusal.detail)
 
 
 def _shown(cell: str) -> str:
     return cell.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def _once(seen: set[str], column: str, key: str) -> None:
-    if key in seen:
-        raise msgspec.ValidationError(f"{column}: {key!r} 在本文件中重复 is in this file twice")
-    seen.add(key)
-
-
-async def _record(
-    ledger: Ledger, mapping: Mapping, key: str, facts: Sequence[tuple[Step, datetime]], *, dry_run: bool
-) -> list[Receipt]:
-    """Record a row: one commit an instant, since a commit's running numbers are of the day it happened on.
-
-    Raises RowChanged where the row was imported before with other content.
-    """
-    # The order's id follows from mapping and old number, so the same row from a corrected file is not a second order.
-    stream = f"order:{order_id(mapping.name, key, facts[0][1])}"
-    receipts: list[Receipt] = []
-    turns = [list(together) for _, together in groupby(facts, key=lambda pair: pair[1])]
-    for turn, together in enumerate(turns):
-        name = f"table:{mapping.name}:{key}:{turn}"
-        receipt = await _commit(ledger, stream, mapping, name, together, dry_run=dry_run)
-        if dry_run and not receipt.replayed and turn + 1 < len(turns):
-            # What follows builds on what was not written: the rest of the row is tried as one.
-            rest = [pair for later in turns[turn:] for pair in later]
-            receipts.append(await _commit(ledger, stream, mapping, f"{name}:dry", rest, dry_run=True))
-            break
-        receipts.append(receipt)
-    return receipts
-
-
-async def _commit(
-    ledger: Ledger,
-    stream: str,
-    mapping: Mapping,
-    command_id: str,
-    facts: Sequence[tuple[Step, datetime]],
-    *,
-    dry_run: bool,
-) -> Receipt:
-    try:
-        return await ledger.record(
-            [fact for fact, _ in facts],
-            stream=stream,
-            actor=Actor(user=f"import-{mapping.name}", role=Role.SYSTEM),
-            command_id=command_id,
-            occurred_at=[at for _, at in facts],
-            dry_run=dry_run,
-        )
-    except CommandIdReused as error:
-        raise RowChanged(command_id) from error
 
 
 def order_id(mapping: str, key: str, at: datetime) -> UUID:
