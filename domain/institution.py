@@ -9,7 +9,6 @@ being read.
 from __future__ import annotations
 
 from datetime import date, datetime
-from enum import StrEnum
 from typing import Annotated, ClassVar, Final, assert_never, get_args
 from uuid import UUID
 
@@ -57,6 +56,7 @@ from domain.terms import (
     Role,
     Step,
     UnitId,
+    Word,
 )
 from domain.units import GrantRole, Instant, Position, RegisterUnit, UnitCommand, UnitEvent, day_of, day_start
 
@@ -65,18 +65,18 @@ __all__ = ["COMMANDS", "EVENTS", "Command", "Event", "Law", "decide", "evolve"]
 STREAM: Final = "institution"
 
 
-class HashAlgorithm(StrEnum):
+class HashAlgorithm(Word):
     """摘要算法. How the ledger's leaves are hashed; chosen once, at its founding."""
 
-    SHA256 = "sha256"
-    SM3 = "sm3"  # 国密 GB/T 32905
+    SHA256 = "sha256", "国际通用算法"
+    SM3 = "sm3", "国密算法"  # GB/T 32905
 
 
-class OutageScope(StrEnum):
+class OutageScope(Word):
     """中断范围."""
 
-    ALL = "all"  # 全市
-    UNITS = "units"  # the units named, and those below them
+    ALL = "all", "全市"
+    UNITS = "units", "所列单位"  # the units named, and those below them
 
 
 # --- events ------------------------------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from datetime import date, datetime
-from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -31,19 +30,20 @@ from domain.terms import (
     Stop,
     Struct,
     Urgency,
+    Word,
 )
 from domain.terms import Complexity as ComplexityOf
 
 
-class LimitSource(StrEnum):
+class LimitSource(Word):
     """Where a clock's figure comes from."""
 
-    FIGURE = "figure"  # the rule text states it, by class
-    REQUIRED = "required"  # no figure in the text: the dispatch must bring it (R-09)
-    WRITTEN = "written"  # written on the instrument itself: notice, promise, whistle, instruction
-    TOLERANCE = "tolerance"  # `immediately`, made measurable (A-01): no text states this figure
-    RELATIVE = "relative"  # derived from another due: the lead's (A-08), the merged child's own (R-29)
-    MEASURED = "measured"  # the text gives no figure: the time is measured, nothing falls due
+    FIGURE = "figure", "文本规定"  # the rule text states it, by class
+    REQUIRED = "required", "须由派单载明"  # no figure in the text: the dispatch must bring it (R-09)
+    WRITTEN = "written", "文书载明"  # written on the instrument itself: notice, promise, whistle, instruction
+    TOLERANCE = "tolerance", "立即的容差"  # `immediately`, made measurable (A-01): no text states this figure
+    RELATIVE = "relative", "依另一时限"  # derived from another due: the lead's (A-08), the merged child's own (R-29)
+    MEASURED = "measured", "仅计时"  # the text gives no figure: the time is measured, nothing falls due
 
 
 class When(Struct, frozen=True):
@@ -97,20 +97,20 @@ class ClockRule(Struct, frozen=True):
     hotline: bool = False  # the hotline centre's own duty
 
 
-class Does(StrEnum):
+class Does(Word):
     """What a consequence does."""
 
-    REMIND = "remind"  # 催办
-    SUPERVISE = "supervise"  # 系统督办
-    WRITTEN_NOTICE = "written_notice"  # 书面督办
-    CIRCULAR = "circular"  # 通报
-    DEEM = "deem"  # 视为基本满意
-    DEEM_NOT_HANDLED = "deem_not_handled"  # 视为未按规定办理
-    OVERDUE_ITEM = "overdue_item"  # 超期办理件
-    CLOSE = "close"  # 自动办结
-    FILE = "file"  # 自动归档
-    REFER = "refer"  # 移送问责
-    MEASURE = "measure"  # only measured
+    REMIND = "remind", "催办"
+    SUPERVISE = "supervise", "系统督办"
+    WRITTEN_NOTICE = "written_notice", "书面督办"
+    CIRCULAR = "circular", "通报"
+    DEEM = "deem", "视为基本满意"
+    DEEM_NOT_HANDLED = "deem_not_handled", "视为未按规定办理"
+    OVERDUE_ITEM = "overdue_item", "超期办理件"
+    CLOSE = "close", "自动办结"
+    FILE = "file", "自动归档"
+    REFER = "refer", "移送问责"
+    MEASURE = "measure", "仅计时"  # only measured
 
 
 class Consequence(Struct, frozen=True):

@@ -115,7 +115,8 @@ async def _figures(shown: Projections, now: datetime) -> None:
     out = printing.console()
     _say(f"4. 截至 {printing.show_instant(now)} 的状况 (how things stand)")
     position, states = await shown.counts_by_state()
-    out.print(printing.counts(f"按状态 orders by state (位置 {position})", states.items(), ("状态", "件数")))
+    rows = [(printing.state_words(state), count) for state, count in states.items()]
+    out.print(printing.counts(f"按状态 orders by state (位置 {position})", rows, ("状态 state", "件数 orders")))
     by_unit = await shown.clock_counts_by_unit(now)
     busiest = sorted(by_unit.rows, key=lambda row: -(row.on_time + row.late + row.overdue + row.running))[:15]
     rows = [

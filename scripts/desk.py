@@ -29,7 +29,7 @@ from domain.matters.calls import call_stream
 from domain.order import fold, history
 from domain.refusals import UnknownOrder, UnknownStream
 from domain.sealing import Consent
-from domain.terms import SHANGHAI, Act, Actor, Entry, OrderState, Origin, Role, Sealed
+from domain.terms import SHANGHAI, Act, Actor, ClockName, Entry, OrderState, Origin, Role, Sealed
 from projections.answers import Projections
 from projections.orders import OrderRow
 from scripts import embedded, importing, printing, wiring
@@ -288,7 +288,7 @@ def _orders(rows: Sequence[OrderRow], now: datetime) -> RenderableType:
         if old or not column.startswith("旧号"):
             table.add_column(column, overflow="fold", no_wrap=column in (columns[0], columns[5]))
     for row in rows:
-        state = row.state + (f"/{row.closure_kind}" if row.closure_kind else "")
+        state = printing.state_words(row.state, row.closure_kind)
         table.add_row(
             row.number or str(row.id)[:13],
             *((escape(row.old_number),) if old else ()),
@@ -303,7 +303,7 @@ def _orders(rows: Sequence[OrderRow], now: datetime) -> RenderableType:
 
 
 def _order_lines(row: OrderRow, now: datetime) -> tuple[Text, Text]:
-    state = row.state + (f"/{row.closure_kind}" if row.closure_kind else "")
+    state = printing.state_words(row.state, row.closure_kind)
     old = f" (旧号 {escape(row.old_number)})" if row.old_number else ""
     where = [state, escape(row.unit) or "—", f"{row.registered_at.astimezone(SHANGHAI):%Y-%m-%d}"]
     if row.due:
@@ -315,7 +315,9 @@ def _order_lines(row: OrderRow, now: datetime) -> tuple[Text, Text]:
 
 
 def _due(row: OrderRow) -> str:
-    return (f"{printing.show_end(row.due)} {row.due_clock}" if row.due else "—") + (" 暂定" if row.provisional else "")
+    return (f"{printing.show_end(row.due)} {ClockName(row.due_clock).zh}" if row.due else "—") + (
+        " 暂定" if row.provisional else ""
+    )
 
 
 def _late(row: OrderRow, now: datetime) -> str:

@@ -23,7 +23,7 @@ from domain.refusals import Refusal
 from domain.terms import Act, Fact
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-_MEMBER = re.compile(r'^    [A-Z0-9_]+ = "([a-z0-9_]+)"\s+(?:#\s*noqa[^#\u4e00-\u9fff]*)?#?\s*(.*)$')
+_MEMBER = re.compile(r'^    [A-Z0-9_]+ = "([a-z0-9_]+)", "([^"]+)"(?:\s+#\s*noqa: \S+)?(?:\s+# (.*))?$')
 
 
 def sentence(kind: type) -> str:
@@ -151,13 +151,13 @@ def glossary_page() -> str:
     tree = ast.parse(source)
     rows = source.splitlines()
     for node in tree.body:
-        if not isinstance(node, ast.ClassDef) or not any(getattr(b, "id", "") == "StrEnum" for b in node.bases):
+        if not isinstance(node, ast.ClassDef) or not any(getattr(b, "id", "") == "Word" for b in node.bases):
             continue
         title = (ast.get_docstring(node) or "").split("\n")[0]
-        lines += [f"### {node.name}", "", title, "", "| word | 中文 |", "|---|---|"]
+        lines += [f"### {node.name}", "", title, "", "| word | 中文 | |", "|---|---|---|"]
         for row in rows[node.lineno : node.end_lineno]:
             if found := _MEMBER.match(row):
-                lines.append(f"| `{found[1]}` | {_cell(found[2])} |")
+                lines.append(f"| `{found[1]}` | {found[2]} | {_cell(found[3] or '')} |")
         lines.append("")
     lines += ["## Events 事件", "", "| event | 中文 |", "|---|---|"]
     for kind in KINDS:

@@ -21,15 +21,17 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from domain import fields
 from domain.calendar import DayKind, DayStep, show_due
 from domain.clocks import Clock, OverdueItem, Status, overdue_items
-from domain.explanation import STATUS_WORDS, Explanation, MoveExplained, cause_words
+from domain.explanation import STATUS_WORDS, Explanation, MoveExplained, cause_words, limit_words
 from domain.policy import LimitSource, Pack
 from domain.state import WorkOrder
-from domain.terms import SHANGHAI, Citation, Entry, Fact, Origin
+from domain.terms import SHANGHAI, Citation, ClosureKind, Entry, Fact, Limit, OrderState, Origin, Start, Stop, Word
 from scripts import wiring
 
 _WEEKDAYS = "一二三四五六日"
+_ENGLISH = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _COLOURS = {
     Status.RUNNING: "cyan",
     Status.PENDING_EXTENSION: "yellow",
@@ -64,8 +66,12 @@ def show_instant(instant: datetime | None) -> str:
 
 
 def show_end(due: datetime | None) -> str:
-    """Show when something falls due as offices write it: 24:00 of its last day."""
-    return show_due(due) if due is not None else "—"
+    """Show when something falls due as offices write it: `2025-03-11 24:00 (周二)`."""
+    return _weekday(show_due(due)) if due is not None else "—"
+
+
+def _weekday(shown: str) -> str:
+    return re.sub(r"\((\w{3})\)", lambda found: f"(周{_WEEKDAYS[_ENGLISH.index(found[1])]})", shown)
 
 
 def show_span(span: timedelta) -> str:
@@ -94,20 +100,38 @@ def show_citation(citation: Citation) -> str:
     return f"《{citation.text}》{citation.article}{source}{note}"
 
 
-_NOTHING: tuple[Any, ...] = (None, "", [], {}, ())
+def state_words(state: str, closure: str = "") -> str:
+    """Show where an order stands: `办理中 working`, `已办结 closed · 满意办结`."""
+    kind = f" · {ClosureKind(closure).zh}" if closure else ""
+    return f"{OrderState(state).zh} {state}{kind}"
+
+
+def _said(record: msgspec.Struct) -> dict[str, Any]:
+    """Return the fields that say something: not those left at "not said"."""
+    found: dict[str, Any] = {}
+    for field in msgspec.structs.fields(record):
+        default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+        value = getattr(record, field.name)
+        if field.required or value != default:
+            found[field.name] = value
+    return found
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, msgspec.Struct):
+        return _plain_record(_said(value))
     if isinstance(value, dict):
         return _plain_record(value)
-    if isinstance(value, list | tuple):
-        return ", ".join(_plain(v) for v in value)
+    if isinstance(value, list | tuple | frozenset):
+        return "、".join(_plain(v) for v in value)
     if isinstance(value, bool):
         return "是" if value else "否"
-    return str(value)
+    if isinstance(value, Word):
+        return value.zh
+    return show_instant(value) if isinstance(value, datetime) else str(value)
 
 
-def _plain_record(value: dict[str, Any]) -> str:
+def _plain_record(value: dict[Any, Any]) -> str:
     """Show a record within an event as people write it: a sealed field, a citation, a limit, a pack."""
     names = set(value)
     if names == {"key", "box"}:
@@ -121,15 +145,18 @@ def _plain_record(value: dict[str, Any]) -> str:
     if "text" in names and names <= {"text", "article", "source", "quote", "reading", "note"}:
         return f"《{value['text']}》{value.get('article', '')}"
     if names and names <= {"amount", "unit", "until"}:
-        return " ".join(str(v) for v in value.values())
-    return "{" + ", ".join(f"{k}: {_plain(v)}" for k, v in value.items() if v not in _NOTHING) + "}"
+        return limit_words(Limit(**value)).split(" ")[0] if "until" not in names else show_instant(value["until"])
+    shown = ((_name(name), v) for name, v in value.items())
+    return "{" + " · ".join(f"{name} {_plain(v)}" for name, v in shown) + "}"
+
+
+def _name(field: str) -> str:
+    return field.zh if isinstance(field, Word) else fields.term(field)
 
 
 def event_details(event: Fact) -> str:
-    """Show an event's fields in one line; sealed ones as ▒▒▒."""
-    plain = msgspec.to_builtins(event)
-    plain.pop("type", None)
-    return " · ".join(f"{name}={_plain(value)}" for name, value in plain.items() if value not in _NOTHING)
+    """Show an event's fields in one line, by their Chinese terms; sealed ones as ▒▒▒."""
+    return " · ".join(f"{fields.term(name)}: {_plain(value)}" for name, value in _said(event).items())
 
 
 def timeline(entries: Sequence[Entry], *, corrections: dict[int, str] | None = None) -> RenderableType:
@@ -159,7 +186,7 @@ def _entry_cells(
     at = show_instant(entry.at)
     if entry.origin is not Origin.LIVE:
         at += " ᴵ" if entry.origin is Origin.IMPORT else " ᴮ"
-    by = f"{entry.actor.user}/{entry.actor.role}" + (f"@{entry.actor.unit}" if entry.actor.unit else "")
+    by = f"{entry.actor.role.zh} {entry.actor.user}" + (f"@{entry.actor.unit}" if entry.actor.unit else "")
     details = escape(event_details(entry.event))
     numbers = " ".join(f"{journal} № {', '.join(map(str, given))}" for journal, given in entry.numbers.items())
     # A commit's numbers belong to all of its events: they are shown with the first.
@@ -214,7 +241,7 @@ def day_steps(steps: Iterable[DayStep]) -> str:
 
 def _move_line(move: MoveExplained) -> str:
     return (
-        f"{show_instant(move.at.at)} 位置 {move.at.position}: {move.why} {move.limit} → "
+        f"{show_instant(move.at.at)} 位置 {move.at.position}: {move.why.zh} {move.why} {move.limit} → "
         f"{show_instant(move.after)}\n  {day_steps(move.steps)}\n  {show_citation(move.basis)}"
     )
 
@@ -226,9 +253,9 @@ _SOURCES = {
 }
 
 
-def _happened(really: str, ruled: str) -> str:
+def _happened(really: str, ruled: Start | Stop) -> str:
     """Say what really began or stopped a clock, with the rule's own word where that is another."""
-    return f"{cause_words(really)} [dim](规则 rule: {ruled})[/]" if really else ruled
+    return f"{cause_words(really)} [dim](规则 rule: {ruled.zh} {ruled})[/]" if really else f"{ruled.zh} {ruled}"
 
 
 def explanation(explained: Explanation, clock: Clock, now: datetime) -> Panel:
@@ -253,7 +280,7 @@ def explanation(explained: Explanation, clock: Clock, now: datetime) -> Panel:
     if explained.due is not None:
         provisional = " [yellow]暂定: 该年日历未公布 provisional[/]" if explained.provisional else ""
         outage = " [yellow]系统中断期间 during an outage[/]" if explained.during_outage else ""
-        rows.add_row("到期 due", f"[bold]{explained.due_words}[/]{provisional}{outage}")
+        rows.add_row("到期 due", f"[bold]{_weekday(explained.due_words)}[/]{provisional}{outage}")
     if explained.stop is not None:
         rows.add_row(
             "停止 stop",
@@ -323,14 +350,16 @@ def order_head(order: WorkOrder, pack: Pack, overdue: Sequence[OverdueItem] = ()
     number = order.number + (f" (旧号 old: {demand.old_number})" if demand.old_number else "")
     rows.add_row("工单 order", f"[bold]{escape(number)}[/]  {order.id}")
     rows.add_row("标题 title", escape(demand.title))
-    kind = f"{order.attributes.demand_type} · {demand.category} · {demand.channel}"
+    kind = f"{order.attributes.demand_type.zh} · {demand.category} · {demand.channel.zh}"
     place = f" · {demand.place}" if demand.place else ""
     rows.add_row("诉求 demand", escape(kind + place))
     applicant = demand.applicant
-    who = "匿名 anonymous" if demand.anonymous else (f"{applicant.kind} · ▒▒▒" if applicant else "—")
-    rows.add_row("诉求人", f"{who} · {order.confidentiality}")
-    closure = f" · {order.filing.kind}" if order.filing.kind else ""
-    rows.add_row("状态 state", f"[bold]{order.state}[/]{closure} · 第{order.round}轮 round {order.round}")
+    who = "匿名 anonymous" if demand.anonymous else (f"{applicant.kind.zh} · ▒▒▒" if applicant else "—")
+    rows.add_row("诉求人", f"{who} · {order.confidentiality.zh} {order.confidentiality}")
+    closure = f" · {order.filing.kind.zh} {order.filing.kind}" if order.filing.kind else ""
+    rows.add_row(
+        "状态 state", f"[bold]{order.state.zh} {order.state}[/]{closure} · 第{order.round}轮 round {order.round}"
+    )
     assumed = " · [yellow]推定适用 assumed[/]" if order.assumed_policy else ""
     rows.add_row("政策 policy", f"{pack.id} {pack.version} {order.policy.digest[:19]}…{assumed}")
     if order.lead:

@@ -606,7 +606,7 @@ def test_fields_may_be_words_lists_numbers_and_records(town: Deployment):
     assert event["involved_units"] == 2
     whole = json.dumps({"kind": "ordinary", "lead": "DQ-CG", "basis": "duty"})
     said = town.ok("do", B, "dispatch", "--json-fields", whole, *AS_DISPATCHER, "--city", "town", "--dry-run").out
-    assert "lead=DQ-CG" in said
+    assert "主办: DQ-CG" in said
 
 
 def test_the_institution_and_other_records_take_commands_too(town: Deployment):

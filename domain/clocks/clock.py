@@ -8,7 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from domain.policy import ClockRule, LimitSource, Rules
-from domain.terms import Citation, ClockName, Limit, Mark
+from domain.terms import Citation, ClockName, Limit, Mark, Word
 
 WINDOWS = frozenset({ClockName.EVAL_WINDOW, ClockName.CLOSE_AFTER, ClockName.SEAL, ClockName.APPEAL, ClockName.REVISIT})
 """Clocks that open a right or bring an effect: their lapse is nobody's breach."""
@@ -40,14 +40,14 @@ HANDLING = frozenset(
 """Clocks that closing the order cancels; the others run on (8.4)."""
 
 
-class Why(StrEnum):
+class Why(Word):
     """What moved a due instant."""
 
-    EXTENSION = "extension"  # 延期同意
-    RECLASSIFIED = "reclassified"  # 变更分类
-    SENT_BACK = "sent_back"  # 退回补正
-    OUTAGE = "outage"  # 系统中断
-    LEAD_MOVED = "lead_moved"  # 随主办提前
+    EXTENSION = "extension", "延期同意"
+    RECLASSIFIED = "reclassified", "变更分类"
+    SENT_BACK = "sent_back", "退回补正"
+    OUTAGE = "outage", "系统中断"
+    LEAD_MOVED = "lead_moved", "随主办提前"
 
 
 class Move(msgspec.Struct, frozen=True):

@@ -7,7 +7,6 @@ The duty book (值班记录簿) is the gap-free list of all calls, also those th
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, ClassVar
 from uuid import UUID
 
@@ -31,17 +30,18 @@ from domain.terms import (
     Role,
     Step,
     UserId,
+    Word,
 )
 
 
-class CallDisposition(StrEnum):
+class CallDisposition(Word):
     """来电处理 (8.13)."""
 
-    ORDER = "order"  # 形成工单
-    INQUIRY = "inquiry"  # 咨询, answered without an order
-    SILENT = "silent"  # 无声
-    WRONG = "wrong"  # 误拨
-    ABUSIVE = "abusive"  # 骚扰
+    ORDER = "order", "形成工单"
+    INQUIRY = "inquiry", "咨询"  # answered without an order
+    SILENT = "silent", "无声"
+    WRONG = "wrong", "误拨"
+    ABUSIVE = "abusive", "骚扰"
 
 
 Score = Annotated[int, msgspec.Meta(ge=1, le=5)]

@@ -7,7 +7,6 @@ the hotline's management releases. They do not deal with single cases themselves
 from __future__ import annotations
 
 from datetime import date
-from enum import StrEnum
 from typing import ClassVar
 from uuid import UUID
 
@@ -35,25 +34,26 @@ from domain.terms import (
     Step,
     Title,
     UserId,
+    Word,
 )
 
 
-class InquiryKind(StrEnum):
+class InquiryKind(Word):
     """监督事项类别 (8.14)."""
 
-    DEPUTY_SUGGESTION = "deputy_suggestion"  # 代表建议
-    PROPOSAL = "proposal"  # 政协提案
-    LETTER = "letter"  # 调研函
-    INSPECTION = "inspection"  # 执法检查
-    REVIEW_OPINION = "review_opinion"  # 审议意见
-    SPECIAL_INQUIRY = "special_inquiry"  # 专题询问
+    DEPUTY_SUGGESTION = "deputy_suggestion", "代表建议"
+    PROPOSAL = "proposal", "政协提案"
+    LETTER = "letter", "调研函"
+    INSPECTION = "inspection", "执法检查"
+    REVIEW_OPINION = "review_opinion", "审议意见"
+    SPECIAL_INQUIRY = "special_inquiry", "专题询问"
 
 
-class Body(StrEnum):
+class Body(Word):
     """监督主体."""
 
-    NPC = "npc"  # 人大
-    CPPCC = "cppcc"  # 政协
+    NPC = "npc", "人大"
+    CPPCC = "cppcc", "政协"
 
 
 # --- state -------------------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from enum import StrEnum
 from uuid import UUID
 
 import msgspec
@@ -24,14 +23,15 @@ from domain.terms import (
     Struct,
     UnitId,
     UserId,
+    Word,
 )
 
 
-class CircularKind(StrEnum):
+class CircularKind(Word):
     """通报种类 (R-24)."""
 
-    PERIODIC = "periodic"  # 情况通报
-    CRITICISM = "criticism"  # 通报批评
+    PERIODIC = "periodic", "情况通报"
+    CRITICISM = "criticism", "通报批评"
 
 
 class Decision(Struct, frozen=True):

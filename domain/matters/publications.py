@@ -7,7 +7,6 @@ closed, and what is corrected later appears as an adjustment in the next report 
 from __future__ import annotations
 
 from datetime import date, datetime
-from enum import StrEnum
 from typing import Annotated, ClassVar
 from uuid import UUID
 
@@ -16,35 +15,35 @@ import msgspec
 from domain import guards, refusals
 from domain.context import Context
 from domain.matters.folding import Folded, derived, here, kind, mark
-from domain.terms import Act, Code, Digest, Entry, Fact, Mark, Number, PolicyRef, Private, Role, Step, UserId
+from domain.terms import Act, Code, Digest, Entry, Fact, Mark, Number, PolicyRef, Private, Role, Step, UserId, Word
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
-class ReportKind(StrEnum):
+class ReportKind(Word):
     """报告种类 (DOMAIN 5.3)."""
 
-    DAILY_DUTY = "daily_duty"  # 值班日报
-    DUTY_SPECIAL = "duty_special"  # 值班专报
-    SPECIAL_INFO = "special_info"  # 信息专报
-    BRIEFING = "briefing"  # 工作简报
-    FEATURE_DATA = "feature_data"  # 特征数据展示
-    ASSESSMENT = "assessment"  # 考评报告
-    SUBMISSION = "submission"  # 向人大、政协报送
-    PUBLIC = "public"  # 向社会公布
+    DAILY_DUTY = "daily_duty", "值班日报"
+    DUTY_SPECIAL = "duty_special", "值班专报"
+    SPECIAL_INFO = "special_info", "信息专报"
+    BRIEFING = "briefing", "工作简报"
+    FEATURE_DATA = "feature_data", "特征数据展示"
+    ASSESSMENT = "assessment", "考评报告"
+    SUBMISSION = "submission", "向人大、政协报送"
+    PUBLIC = "public", "向社会公布"
 
 
 ON_EVENT = frozenset({ReportKind.DUTY_SPECIAL, ReportKind.SPECIAL_INFO, ReportKind.FEATURE_DATA})
 """Reports that an event or a demand for them brings about; the others are each of a period, once."""
 
 
-class PrivacyClass(StrEnum):
+class PrivacyClass(Word):
     """公开属性. Who may read the report."""
 
-    PUBLIC = "public"  # 主动公开
-    OVERSEERS = "overseers"  # 报送人大、政协
-    GOVERNMENT = "government"  # 政府内部
-    LEADERS = "leaders"  # 报领导
+    PUBLIC = "public", "主动公开"
+    OVERSEERS = "overseers", "报送人大、政协"
+    GOVERNMENT = "government", "政府内部"
+    LEADERS = "leaders", "报领导"
 
 
 # --- state -------------------------------------------------------------------------------------------------------
