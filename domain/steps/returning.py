@@ -789,9 +789,10 @@ def on_dispute_ruled(order: WorkOrder, event: DisputeRuled, entry: Entry) -> Wor
         order = latest_episode(order, disputes=ruled)
     if episode.ended is not None:
         return order
+    ruled = episode.ruled or at  # the first ruling ends the time for returning; a second moves nothing
     if event.stays:
-        return latest_episode(order, ruled=at, ruled_final=True)
-    order = latest_episode(order, ruled=at)
+        return latest_episode(order, ruled=ruled, ruled_final=True)
+    order = latest_episode(order, ruled=ruled)
     return begin_wait(end_episode(order, "ruled", AssignmentState.RECALLED, at), "ruling", at)
 
 

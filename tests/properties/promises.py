@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from domain import guards, order
-from domain.clocks import HANDLING, clocks
+from domain.clocks import HANDLING, WINDOWS, clocks
 from domain.explanation import explain
 from domain.sealing import Unsealed
 from domain.state import Episode, WorkOrder
@@ -214,6 +214,31 @@ def nobody_late_afterwards(before: Town, deed: Deed, answer: Answer, after: Town
         assert clock.due >= min(old.due, after.now), f"{clock.name} {clock.key} due {clock.due}, late at {after.now}"
         if not now.changes[-1].lengthens:
             assert clock.due <= old.due, f"{clock.name} {clock.key} got longer: {old.due} to {clock.due}"
+
+
+def late_stays_late(before: Town, deed: Deed, answer: Answer, after: Town) -> None:
+    """No duty is forgotten or begins anew, and what was late stays so, whatever ends or cancels it (8.7).
+
+    Only consent to more time makes it good (R-13), and a correction's own limit where the city counts so (8.9).
+    """
+    if deed.stream == "institution" or _corrected(answer):
+        return
+    for stream, was in before.orders.items():
+        if after.orders[stream] is was:
+            continue
+        now = {(c.name, c.key): c for c in clocks(after.orders[stream], after.law)}
+        longer = before.law.rules(was.policy).options.sent_back_due == "correction"
+        good = isinstance(deed.act, extending.DecideExtension) or (
+            longer and isinstance(deed.act, evaluation.ReviewReply)
+        )
+        for clock in clocks(was, before.law):
+            if clock.name in WINDOWS or clock.name is ClockName.RETURN:
+                continue  # a right, not a duty
+            found = now.get((clock.name, clock.key))
+            assert found is not None, f"{clock.name} {clock.key} is gone"
+            assert found.start == clock.start, f"{clock.name} {clock.key} starts anew"
+            kept = good or not clock.breached(before.now) or found.breached(after.now)
+            assert kept, f"{clock.name} {clock.key} was late and is no more"
 
 
 # --- separation of duties ----------------------------------------------------------------------------------------
@@ -439,10 +464,11 @@ def informants_checked(before: Town, deed: Deed, answer: Answer, after: Town) ->
     was, now = _case(before, deed), _case(after, deed)
     if was is None or now is None or was.confidentiality is not Confidentiality.INFORMANT:
         return
-    for old, new in zip(was.replies, now.replies, strict=False):
-        if new.accepted and not old.accepted:
+    before_it = {reply.no for reply in was.replies if reply.accepted}
+    for reply in now.replies:
+        if reply.accepted and reply.no not in before_it:
             checked = isinstance(deed.act, evaluation.ReviewReply) and deed.act.identity_checked
-            assert checked, f"reply {new.no} accepted by {type(deed.act).__name__}, and nobody looked"
+            assert checked, f"reply {reply.no} accepted by {type(deed.act).__name__}, and nobody looked"
 
 
 # --- the shape of a case -----------------------------------------------------------------------------------------
@@ -519,6 +545,7 @@ PROMISES: Sequence[Callable[[Town, Deed, Answer, Town], None]] = (
     handling_over,
     never_reset,
     nobody_late_afterwards,
+    late_stays_late,
     nobody_alone,
     judged_by_others,
     accused_keep_out,

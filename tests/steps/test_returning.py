@@ -493,6 +493,16 @@ def test_who_succeeded_a_unit_returns_objects_withdraws_and_takes_back_in_its_pl
     assert taken.order.episodes[0].lead == "E"
 
 
+def test_a_second_ruling_leaves_the_end_of_the_window_to_the_first():
+    """Lapsed it would read, had it ended only now."""
+    first = given(working(lead="D")).at("2025-06-17 10:00").does(DISPUTE, by=D).does(ruling("D"), by=MANAGER)
+    second = first.at("2025-06-25 10:00").does(DISPUTE, by=D).does(changed(ruling("D"), dispute=2), by=MANAGER)
+    for case in (first, second):
+        window = case.clock(ClockName.RETURN)
+        assert window.cancel is not None
+        assert window.cancel.at == at("2025-06-17 10:00")
+
+
 # ── history with gaps ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
