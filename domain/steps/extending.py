@@ -240,8 +240,12 @@ def _replied_late(order: WorkOrder, context: Context, handle: Clock) -> bool:
 
 
 def decide_extension(order: WorkOrder, command: DecideExtension, context: Context) -> list[Step]:
-    """Grant or refuse the newest request; the reply ends its urgency, not the right to decide it (8.3)."""
-    guards.in_state(order, *guards.HANDLED, OrderState.REPLIED)
+    """Grant or refuse the newest request; the reply ends its urgency, not the right to decide it (8.3).
+
+    A reviewer's acceptance ends that right too. Where nobody reviews, the reply is accepted as it is given.
+    """
+    unreviewed = guards.binding(order, context).options.reply_review == "none"
+    guards.in_state(order, *guards.HANDLED, *(guards.ANSWERED if unreviewed else (OrderState.REPLIED,)))
     episode = guards.episode_of(order)
     newest = episode.extensions[-1] if episode.extensions else None
     if newest is None or newest.no != command.extension or newest.decided is not None:

@@ -228,6 +228,13 @@ class TestDeciding:
         assert not case.clock(ClockName.EXTENSION_DECISION).running
         case.at("2025-10-13 10:00").when(GRANT, by=PARENT).then(ExtensionApproved)
 
+    def test_where_nobody_reviews_accepting_the_reply_at_once_takes_nobodys_time(self):
+        replied = ReplySubmitted(assignment=1, unit="B", outcome=Outcome.RESOLVED, public_answer="x", accepted=True)
+        case = t25().at("2025-10-12 09:00").after(replied, by=APPROVER)
+        assert case.order.state is OrderState.EVALUATING
+        case.when(GRANT, by=PARENT).refused(refusals.WrongState)
+        case.under(reply_review="none").when(GRANT, by=PARENT).then(ExtensionApproved)
+
 
 class TestTheMayorsTelephone:
     def test_the_duty_room_consents_before_the_due_instant(self):
