@@ -121,12 +121,8 @@ def stop(root: Path, *, at_once: bool = False, patience: float = PATIENCE) -> bo
         pid = _running(place)
         if pid is None:
             return False
-        os.kill(pid, signal.SIGQUIT if at_once else signal.SIGINT)  # SIGINT: sessions end, everything is written
-        until = time.monotonic() + patience
-        while _running(place) == pid:
-            if time.monotonic() > until:
-                raise NoDatabase(f"PostgreSQL (process {pid}) did not stop within {patience:.0f} s")
-            time.sleep(0.02)
+        # SIGINT: sessions end, everything is written
+        _end(place, pid, signal.SIGQUIT if at_once else signal.SIGINT, time.monotonic() + patience)
         return True
 
 
@@ -289,6 +285,14 @@ def _running(place: Place) -> int | None:
     return pid if bytes(place.data) in words else None
 
 
+def _end(place: Place, pid: int, how: signal.Signals, until: float) -> None:
+    os.kill(pid, how)
+    while _running(place) == pid:
+        if time.monotonic() > until:
+            raise NoDatabase(f"PostgreSQL (process {pid}) did not stop in time; see {place.root / 'log'}")
+        time.sleep(0.02)
+
+
 def _launch(place: Place, programs: Path, entries: Database, settings: Mapping[str, str], until: float) -> None:
     """Start the server and wait until it answers, through whatever a crash left behind."""
     _own_directory(place.run, place.user)
@@ -296,6 +300,10 @@ def _launch(place: Place, programs: Path, entries: Database, settings: Mapping[s
     options = {"listen_addresses": "", "unix_socket_directories": str(place.run), "port": "5432"} | dict(settings)
     said = " ".join(f"-c {name}='{value}'" for name, value in options.items())
     while True:
+        unreachable = _running(place)
+        if unreachable is not None and not (place.run / ".s.PGSQL.5432").exists():
+            # Somebody cleaned up its socket: nobody can reach it any more, and PostgreSQL makes no second one.
+            _end(place, unreachable, signal.SIGINT, until)
         if _running(place) is None:
             # A number left by a killed server may meanwhile be another process of the same user.
             for stale in (place.data / "postmaster.pid", place.run / ".s.PGSQL.5432.lock"):
