@@ -16,6 +16,7 @@ from uuid import UUID
 from domain import leaves, naming, recorder
 from domain.bulk import Bulk, Recording, milliseconds
 from domain.context import StreamKind
+from domain.exchange import Parameter, Rows
 from domain.journals import AccessLogged, access_of, is_journal
 from domain.leaves import Finding, Imprint
 from domain.proposing import INSTITUTION, Proposer, Request, View
@@ -31,6 +32,7 @@ from domain.refusals import (
     OutcomeUnknown,
     Refusal,
     SealedElsewhere,
+    Unavailable,
     VersionMoved,
 )
 from domain.sealing import Consent, Entropy, Keyring, KeyRow, Survey, opened, sealed_path, unwrap, wrap_for_master
@@ -280,7 +282,8 @@ class Ledger:
 
     async def _carry_out(self, request: Request, dry_run: bool) -> Receipt:
         self._proposer.prepare(request)
-        async with self._turn(request.stream):
+        until = asyncio.get_running_loop().time() + self._patience
+        async with self._turn(request.stream, until):
             for _ in range(ATTEMPTS - 1):
                 want = self._proposer.want(request)
                 found = await self._reader.read(want)
@@ -290,16 +293,16 @@ class Ledger:
                 proposal = self._proposer.propose(request, view)
                 if dry_run or not proposal.steps:
                     return self._supposed(request, proposal, view)
-                outcome = await self._submit(proposal)
+                outcome = await self._writer.submit(proposal, until=until)
                 if not isinstance(outcome, Moved | Late):
                     return await self._told(request, proposal, outcome)
                 if isinstance(outcome, Late):
                     request.not_before = outcome.now
                 elif request.expected is not None and request.stream in outcome.streams:
                     raise VersionMoved(request.stream)
-            return await self._insist(request)
+            return await self._insist(request, until)
 
-    async def _insist(self, request: Request) -> Receipt:
+    async def _insist(self, request: Request, until: float) -> Receipt:
         """Have a command that was always too slow decided under the lock."""
         decided: list[tuple[Proposal, View]] = []
 
@@ -314,7 +317,7 @@ class Ledger:
 
         insistence = Insistence(want=want, decide=decide)
         try:
-            outcome = await self._submit(insistence)
+            outcome = await self._writer.submit(insistence, until=until)
         except _Known as error:
             return await self._replayed(request, error.known, replayed=not insistence.sent)
         proposal, view = decided[-1]
@@ -335,24 +338,27 @@ class Ledger:
             case Refusal():
                 raise outcome
 
-    async def _submit(self, proposal: Proposal | Insistence) -> Outcome:
-        try:
-            async with asyncio.timeout(self._patience):
-                return await self._writer.submit(proposal)
-        except TimeoutError as error:
-            raise (OutcomeUnknown if proposal.taken else Busy) from error
-
     @contextlib.asynccontextmanager
-    async def _turn(self, stream: str) -> AsyncGenerator[None]:
-        """Let callers of this process who address the same stream take turns, instead of conflicting."""
+    async def _turn(self, stream: str, until: float) -> AsyncGenerator[None]:
+        """Let callers of this process who address the same stream take turns, instead of conflicting. Raises Busy."""
         if is_journal(stream) or stream.endswith(":"):  # a stream to be drawn is nobody else's
             yield
             return
         turn = self._turns.setdefault(stream, _Turn())
         turn.callers += 1
         try:
-            async with turn.lock:
+            if turn.lock.locked():
+                try:
+                    async with asyncio.timeout_at(until):
+                        await turn.lock.acquire()
+                except TimeoutError as error:
+                    raise Busy from error
+            else:
+                await turn.lock.acquire()
+            try:
                 yield
+            finally:
+                turn.lock.release()
         finally:
             turn.callers -= 1
             if not turn.callers:
@@ -363,7 +369,10 @@ class Ledger:
     async def _replayed(self, request: Request, known: Known, *, replayed: bool = True) -> Receipt:
         if known.digest != request.digest:
             raise CommandIdReused(request.command_id)
-        rows = await self._pages.page(known.first_position - 1, known.n, known.first_position + known.n - 1)
+        try:
+            rows = await self._pages.page(known.first_position - 1, known.n, known.first_position + known.n - 1)
+        except Unavailable as error:  # it was recorded, and nobody may be told that it was not
+            raise OutcomeUnknown(request.command_id) from error
         if not any(row.stream == request.stream for row in rows):
             kind = request.stream.partition(":")[0]
             request.stream = next((r.stream for r in rows if r.stream.partition(":")[0] == kind), rows[0].stream)
@@ -486,13 +495,14 @@ class Ledger:
         """Return the last position, and when it was recorded."""
         return await self._pages.head()
 
-    async def rows(self, name: str, *parameters: object) -> list[tuple[Any, ...]]:
+    async def rows(self, name: str, *parameters: Parameter) -> Rows:
         """Return the rows of a named statement of `recorder.sql`."""
         return await self._pages.rows(name, *parameters)
 
     async def submit(self, proposal: Proposal) -> Outcome:
         """Write a proposal that no rule made: what the library's recorder suite, a benchmark or a restore needs."""
-        return await self._submit(proposal)
+        until = asyncio.get_running_loop().time() + self._patience
+        return await self._writer.submit(proposal, until=until)
 
     def fresh_id(self) -> UUID:
         """Return a random id that says nothing of when it was drawn."""

@@ -395,7 +395,11 @@ class Reader:
                 for one in turn:  # one of them cannot be answered; it harms no other
                     await self._answer([one])
                 return
-            for _, answer in turn:
+            away: Sequence[tuple[Want, asyncio.Future[Found]]] = ()
+            if isinstance(error, Unavailable):  # whoever waits behind has waited for the same, and would again
+                away = tuple(self._waiting)
+                self._waiting.clear()
+            for _, answer in (*turn, *away):
                 if not answer.done():
                     answer.set_exception(error)
             return

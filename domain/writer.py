@@ -30,6 +30,7 @@ from domain.refusals import (
     OutcomeUnknown,
     Refusal,
     StorageRefused,
+    Unavailable,
 )
 from domain.sealing import Entropy, KeyRow, Work, texts_of
 from domain.stored import StoredEntry
@@ -73,7 +74,7 @@ class Proposal(msgspec.Struct, kw_only=True):
 
     def series(self, wish: Number) -> tuple[str, ...]:
         """Return the series a number may be taken from: that of the period it occurred in; live, the next one too."""
-        if self.origin != Origin.LIVE and self.occurred_at is not None:
+        if self.origin != Origin.LIVE.value and self.occurred_at is not None:
             return (series(wish, self.occurred_at),)
         following = self.now.astimezone(SHANGHAI)
         following = following.replace(year=following.year + 1, month=1, day=1) if wish.per is Period.YEAR else following
@@ -81,7 +82,7 @@ class Proposal(msgspec.Struct, kw_only=True):
 
     def at(self, recorded_at: datetime) -> datetime:
         """Return the instant the law looks at, given when it is recorded."""
-        return recorded_at if self.origin == Origin.LIVE or self.occurred_at is None else self.occurred_at
+        return recorded_at if self.origin == Origin.LIVE.value or self.occurred_at is None else self.occurred_at
 
     def stored(self, row: EventRow, numbers: Mapping[str, tuple[int, ...]]) -> StoredEntry:
         """Return a row of this commit as a reader gets it."""
@@ -500,6 +501,8 @@ class Writer:
                 await self._answer(turn[half:])
                 return
             outcomes = [StorageRefused(type(error).__name__) if isinstance(error, psycopg.Error) else error] * len(turn)
+            if isinstance(error, Unavailable | OutcomeUnknown):
+                self._give_up()
         for (_, answer, _), outcome in zip(turn, outcomes, strict=True):
             if answer.done():
                 continue
@@ -507,6 +510,13 @@ class Writer:
                 answer.set_exception(outcome)
             else:
                 answer.set_result(outcome)
+
+    def _give_up(self) -> None:
+        """Tell those who wait behind a batch that found no database: they have waited for the same, and would again."""
+        for _, answer, _ in self._queue:
+            if not answer.done():
+                answer.set_exception(Unavailable())
+        self._queue.clear()
 
     async def _transact(self, exchange: Exchange, batch: Sequence[Proposal | Insistence]) -> list[Outcome]:
         """Write a batch in one transaction; of what may have been committed without our hearing, `sent` says so."""
