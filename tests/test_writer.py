@@ -1,0 +1,288 @@
+"""The one writer: every caller its own answer, an honest one, whatever becomes of the batch, the session or the caller."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncIterator
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from domain import recorder
+from domain.exchange import Exchange
+from domain.ledger import Ledger, Receipt
+from domain.refusals import (
+    Busy,
+    CommandIdReused,
+    OutcomeUnknown,
+    StorageRefused,
+    Unavailable,
+)
+from domain.writer import Before, Draft, Moved, Proposal, Written
+from tests.conftest import City, as_superuser
+from tests.test_ledger import AGENT, NoteSlip, OpenSlip, cid, do, door, opened
+
+
+def noted(slip: str, *, expected: int | None = None, command_id: str = "", digest: bytes = bytes(32)) -> Proposal:
+    """One decided command, as the door hands it to the writer."""
+    return Proposal(
+        command_id=command_id or cid(),
+        digest=digest,
+        stream=slip,
+        now=recorder.EPOCH,
+        actor='{"role":"agent","user":"a1"}',
+        origin="live",
+        steps=[Draft(slip, "slip.noted", b'{"type":"slip.noted"}')],
+        expected={} if expected is None else {slip: expected},
+    )
+
+
+@contextlib.asynccontextmanager
+async def held(city: City) -> AsyncIterator[None]:
+    """Somebody holds the head, so that whatever is handed in waits for one and the same batch."""
+    async with await psycopg.AsyncConnection.connect(city.database.superuser) as holder:
+        await holder.execute(f'SELECT 1 FROM "{city.name}".head FOR UPDATE'.encode())
+        yield
+
+
+async def in_one_batch(city: City, ledger: Ledger, *proposals: Proposal) -> list[Any]:
+    """Hand in proposals while the writer waits with another batch: they are the next one, in this order."""
+    async with held(city):
+        first = asyncio.create_task(opened(ledger))
+        await asyncio.sleep(0.1)
+        answers = [ledger._writer.queued(proposal) for proposal in proposals]
+    await first
+    return await asyncio.gather(*answers, return_exceptions=True)
+
+
+# --- one batch, many answers -------------------------------------------------------------------------------------
+
+
+async def test_commands_for_one_record_in_one_batch_are_settled_in_their_order(city: City):
+    async with door(city) as ledger:
+        slip = (await opened(ledger)).stream
+        again = cid()
+        outcomes = await in_one_batch(
+            city,
+            ledger,
+            noted(slip, expected=1),
+            noted(slip, expected=1),  # what it was decided from was moved by the one before it
+            noted(slip, expected=2, command_id=again),
+            noted(slip, expected=2, command_id=again),  # the same once more: its receipt, no conflict
+            noted(slip, expected=3, command_id=again, digest=bytes(31) + b"x"),
+            noted(slip),
+        )
+        assert [type(outcome) for outcome in outcomes] == [Written, Moved, Written, Before, CommandIdReused, Written]
+        assert outcomes[1] == Moved((slip,))
+        assert outcomes[3].known.first_position == outcomes[2].rows[0].position
+        assert [entry.version for entry in await ledger.history(slip)] == [1, 2, 3, 4]
+        assert await ledger.verify_all() == []
+
+
+async def test_what_one_proposal_brings_on_a_batch_is_found_by_halves(city: City):
+    async with door(city) as ledger:
+        slip = (await opened(ledger)).stream
+        before = await transactions(city)
+        bad = noted(slip, command_id="x" * 9000)  # longer than an index can hold, after all that was checked
+        bad.command_id = secrets.token_hex(9000)
+        proposals = [noted(f"slip:{number}") for number in range(128)]
+        proposals[77] = bad
+        outcomes = await in_one_batch(city, ledger, *proposals)
+        assert [i for i, outcome in enumerate(outcomes) if not isinstance(outcome, Written)] == [77]
+        assert isinstance(outcomes[77], StorageRefused)
+        assert await transactions(city) - before < 40
+        assert await ledger.verify_all() == []
+
+
+async def transactions(city: City) -> int:
+    """How many commits and rollbacks the cluster counted."""
+    [[count]] = as_superuser(city, "SELECT pg_current_xact_id()::text::bigint")
+    return count
+
+
+# --- what the database refuses -----------------------------------------------------------------------------------
+
+
+async def test_a_write_that_the_database_rejects_is_refused_and_not_unknown(city: City):
+    async with door(city) as ledger:
+        slip = (await opened(ledger)).stream
+        as_superuser(city, "REVOKE INSERT ON {}.commits FROM huiyin_app")
+        outcomes = await asyncio.gather(
+            *(do(ledger, slip, NoteSlip()) for _ in range(3)), opened(ledger), return_exceptions=True
+        )
+        assert [type(outcome) for outcome in outcomes] == [StorageRefused] * 4
+        as_superuser(city, "GRANT INSERT ON {}.commits TO huiyin_app")
+        await do(ledger, slip, NoteSlip())
+        assert [entry.version for entry in await ledger.history(slip)] == [1, 2]
+
+
+@pytest.mark.parametrize("statement", ["insert_events", "insert_commits", "move_head"])
+async def test_a_statement_cancelled_before_the_commit_leaves_no_doubt_and_is_tried_again(city: City, statement: str):
+    async with door(city) as ledger:
+        slip = (await opened(ledger)).stream
+        async with await psycopg.AsyncConnection.connect(city.database.superuser) as holder:
+            table = {"insert_events": "events", "insert_commits": "commits", "move_head": "events"}[statement]
+            await holder.execute(f'LOCK TABLE "{city.name}".{table} IN SHARE MODE'.encode())
+            proposal = noted(slip)
+            answer = ledger._writer.queued(proposal)
+            await asyncio.sleep(0.3)
+            as_superuser(
+                city,
+                "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'huiyin'"
+                f" AND wait_event_type = 'Lock' AND query LIKE '%{city.name}%'",
+            )
+            await asyncio.sleep(0.3)
+            assert not answer.done()
+        assert isinstance(await answer, Written)
+        assert len(await ledger.history(slip)) == 2
+
+
+async def test_a_commit_that_nobody_heard_the_end_of_is_looked_up_and_told_as_their_own(city: City):
+    async with door(city) as ledger:
+        slip = (await opened(ledger)).stream
+        write = recorder.write
+        asked: list[Exchange] = []
+
+        async def lose_the_answer(exchange: Exchange, batch: recorder.Batch) -> None:
+            await write(exchange, batch)
+            if not asked:
+                asked.append(exchange)
+                await exchange.close()
+                raise psycopg.OperationalError("the line went dead behind the COMMIT")
+
+        recorder.write, kept = lose_the_answer, recorder.write
+        try:
+            receipt = await do(ledger, slip, NoteSlip())
+        finally:
+            recorder.write = kept
+        assert asked
+        assert not receipt.replayed
+        assert receipt.version == 2
+        assert len(await ledger.history(slip)) == 2
+
+
+# --- what callers are told, and when -----------------------------------------------------------------------------
+
+
+async def test_nobody_waits_longer_than_their_patience_wherever_they_stand(city: City):
+    async with door(city, patience=1.0) as ledger:
+        slip = (await opened(ledger)).stream
+        async with held(city):
+            same = [asyncio.create_task(do(ledger, slip, NoteSlip(), command_id=f"same{i}")) for i in range(4)]
+            others = [asyncio.create_task(opened(ledger)) for _ in range(4)]
+            async with asyncio.timeout(8):
+                outcomes = await asyncio.gather(*same, *others, return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes} <= {OutcomeUnknown, Busy, Unavailable}
+        receipts = [await do(ledger, slip, NoteSlip(), command_id=f"same{i}") for i in range(4)]
+        assert [receipt.version for receipt in receipts] == [2, 3, 4, 5]
+        assert len(await ledger.history(slip)) == 5
+
+
+async def test_what_was_recorded_is_never_called_unrecorded_because_it_cannot_be_shown(city: City):
+    async with door(city) as ledger:
+        await ledger.execute(OpenSlip(title="x"), actor=AGENT, command_id="c1")
+
+        async def away(*_: object) -> list[Any]:
+            raise Unavailable
+
+        ledger._pages.page = away
+        with pytest.raises(OutcomeUnknown):
+            await ledger.execute(OpenSlip(title="x"), actor=AGENT, command_id="c1")
+
+
+async def test_where_the_database_stays_away_all_who_wait_hear_so_together(city: City):
+    async with door(city, patience=2.0) as ledger:
+        slip = (await opened(ledger)).stream
+        nowhere = make_conninfo(city.database.app, host="/nonexistent")
+        for line in (ledger._writer._line, ledger._reader._line):
+            line._dsn = nowhere
+            await line.close()
+        async with asyncio.timeout(10):
+            callers = (do(ledger, slip, NoteSlip()) if i % 2 else opened(ledger) for i in range(200))
+            outcomes = await asyncio.gather(*callers, return_exceptions=True)
+            proposals = (ledger.submit(noted(slip)) for _ in range(1200))
+            outcomes += await asyncio.gather(*proposals, return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes} <= {Unavailable, Busy}
+        for line in (ledger._writer._line, ledger._reader._line):
+            line._dsn = city.database.app
+        await do(ledger, slip, NoteSlip())
+        assert len(await ledger.history(slip)) == 2
+
+
+async def test_who_closes_and_gives_up_leaves_nothing_unwritten(city: City):
+    async with door(city) as ledger:
+        slip = (await opened(ledger)).stream
+        async with held(city):
+            answers = [ledger._writer.queued(noted(slip)) for _ in range(700)]  # two batches
+            await asyncio.sleep(0.05)
+            closing = asyncio.create_task(ledger.close())
+            await asyncio.sleep(0.05)
+            closing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await closing
+        outcomes = await asyncio.gather(*answers)
+        assert all(isinstance(outcome, Written) for outcome in outcomes)
+    async with door(city) as again:
+        assert len(await again.history(slip)) == 701
+
+
+async def test_a_caller_who_left_a_batch_that_went_on_finds_their_command_carried_out(city: City):
+    async with door(city) as ledger:
+        slip = (await opened(ledger)).stream
+        async with held(city):
+            caller = asyncio.create_task(do(ledger, slip, NoteSlip(), command_id="c1"))
+            await asyncio.sleep(0.1)
+            caller.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await caller
+        receipt = await do(ledger, slip, NoteSlip(), command_id="c1")
+        assert receipt.version == 2
+        assert len(await ledger.history(slip)) == 2
+
+
+# --- sessions ----------------------------------------------------------------------------------------------------
+
+
+async def test_an_exchange_answers_statement_by_statement_and_names_the_one_that_failed(city: City):
+    named = recorder.statements(
+        "-- name: one\nSELECT $1::bigint, $2::text\n-- name: none\nSELECT 1 WHERE false\n-- name: bad\nSELECT 1 / $1::bigint"
+        "\n-- name: wide\nSELECT repeat('x', 100000) FROM generate_series(1, 100)",
+        city.name,
+    )
+    exchange = Exchange(await recorder.connect(city.database.app), named)
+    for _ in range(2):  # prepared, then as prepared
+        exchange.say("one", 7, "好")
+        exchange.say("none")
+        exchange.say("wide")
+        exchange.say("one", -1, "")
+        one, none, wide, other = await exchange.hear()
+        assert (one, none, other) == ([(7, "好")], [], [(-1, "")])
+        assert len(wide) == 100
+    exchange.say("one", 1, "x" * 3_000_000)  # more than a socket takes at once
+    assert len((await exchange.hear())[0][0][1]) == 3_000_000
+    exchange.say("one", 1, "a")
+    exchange.say("bad", 0)
+    exchange.say("one", 2, "b")
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        await exchange.hear()
+    assert exchange.failed == "bad"
+    await exchange.close()
+    await exchange.close()
+    assert exchange.gone
+
+
+async def test_a_session_ended_by_the_server_says_so_and_the_next_question_gets_a_new_one(city: City):
+    async with door(city) as ledger:
+        await opened(ledger)
+        as_superuser(
+            city,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'huiyin'"
+            f" AND query LIKE '%{city.name}%'",
+        )
+        await asyncio.sleep(0.05)
+        assert isinstance(await opened(ledger), Receipt)
+        assert (await ledger.head())[0] == 4
