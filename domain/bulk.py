@@ -14,10 +14,9 @@ from uuid import UUID
 from domain.journals import is_journal
 from domain.proposing import INSTITUTION, Proposer, Request, View, events_of
 from domain.recorder import Found, Want
-from domain.refusals import CommandIdReused, OccurredAtRequired, Refusal
+from domain.refusals import CommandIdReused, OccurredAtRequired, Refusal, VersionMoved
 from domain.sealing import KeyRow, Survey
-from domain.stored import StoredEntry
-from domain.terms import Actor, Origin, Step
+from domain.terms import Actor, Entry, Origin, Step
 from domain.writer import Draft, Proposal
 
 
@@ -68,25 +67,24 @@ def milliseconds(instant: datetime) -> datetime:
     return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
 
 
-class Decided(NamedTuple):
-    """A recording as it is to be written, and what it was decided from."""
+class Foreseen(NamedTuple):
+    """What a recording would come to now."""
 
-    proposal: Proposal
-    view: View
+    proposal: Proposal | None  # what is to be written; None: it is recorded already
+    entries: tuple[Entry, ...]  # of streams that are folded: as they would be (at position 0), or as they are
 
 
 class Bulk:
-    """Recordings by their number: first what must be read for them, then each refused, known before, or decided."""
+    """Recordings by their number: first what must be read for each, then what each would come to."""
 
     def __init__(self, proposer: Proposer, recordings: Sequence[Recording]) -> None:
-        self._proposer = proposer
-        self.requests: dict[int, Request] = {}
         self.wants: dict[int, Want] = {}
-        self.refused: dict[int, Refusal] = {}
-        self.known: dict[int, list[StoredEntry]] = {}  # what is there of them in the streams they address
-        self.decided: dict[int, Decided] = {}
+        self._proposer = proposer
+        self._streams = [recording.stream for recording in recordings]
+        self._requests: dict[int, Request] = {}
+        self._refused: dict[int, Refusal] = {}
         self._ended: dict[str, Refusal] = {}  # streams in which something was refused
-        self._rows: dict[str, list[StoredEntry]] = {}
+        self._views: dict[str, View] = {}  # of streams after the last recording in each
         self._keys: dict[str, list[KeyRow]] = {}
         self._subjects: dict[bytes, UUID] = {}
         for number, recording in enumerate(recordings):
@@ -94,64 +92,70 @@ class Bulk:
                 request = recording.request()
                 proposer.prepare(request)
                 self.wants[number] = proposer.want(request)
+                self._requests[number] = request
             except Refusal as refusal:
-                self.refuse(number, recording.stream, refusal)
-            else:
-                self.requests[number] = request
+                self._refused[number] = refusal
 
-    def refuse(self, number: int, stream: str, refusal: Refusal) -> None:
-        """Note that a recording is refused; what comes after it in its stream is not tried."""
-        self.refused[number] = refusal if stream.endswith(":") else self._ended.setdefault(stream, refusal)
-
-    def ended(self, number: int, stream: str) -> bool:
-        """Tell whether something was refused in a stream before; then this recording is refused for the same reason."""
-        if stream not in self._ended:
-            return False
-        self.refused[number] = self._ended[stream]
-        return True
-
-    def decide(self, answers: Mapping[int, Found]) -> None:
+    def decide(self, answers: Mapping[int, Found]) -> list[Foreseen | Refusal]:
         """Decide each recording from what was read for it and from those before it."""
-        for number, found in answers.items():
-            request = self.requests[number]
-            if self.ended(number, request.stream):
-                continue
-            try:
-                self._decide(number, request, found)
-            except Refusal as refusal:
-                self.refuse(number, request.stream, refusal)
+        return [self._told(number, stream, answers) for number, stream in enumerate(self._streams)]
 
-    def _decide(self, number: int, request: Request, found: Found) -> None:
-        want = self.wants[number]
+    def _told(self, number: int, stream: str, answers: Mapping[int, Found]) -> Foreseen | Refusal:
+        if stream in self._ended:
+            return self._ended[stream]
+        try:
+            if number in self._refused:
+                raise self._refused[number]
+            return self._decided(self._requests[number], self.wants[number], answers[number])
+        except Refusal as refusal:
+            if not stream.endswith(":"):  # a stream that is to be drawn is another each time
+                self._ended[stream] = refusal
+            return refusal
+
+    def _decided(self, request: Request, want: Want, found: Found) -> Foreseen:
         if found.known is not None:
             if found.known.digest != request.digest:
                 raise CommandIdReused(request.command_id)
-            there = dict(zip((stream for stream, _ in want.streams), found.streams, strict=True))
-            self.known[number] = [r for r in there.get(request.stream, ()) if r.command_id == request.command_id]
-            return
-        view = self._proposer.view(request, self._on_top(want, found), want)
+            rows = dict(zip((stream for stream, _ in want.streams), found.streams, strict=True)).get(request.stream, ())
+            there = (self._proposer.codec.entry(row) for row in rows if row.command_id == request.command_id)
+            return Foreseen(None, tuple(there))
+        found = self._with_keys(want, found)
+        before = self._views.get(request.stream)
+        view = self._proposer.view(request, found, want) if before is None else self._after(request, before, found)
         proposal = self._proposer.propose(request, view)
-        self.decided[number] = Decided(proposal, view)
-        self._suppose(proposal, view)
+        return Foreseen(proposal, self._supposed(request, proposal, view))
 
-    def _on_top(self, want: Want, found: Found) -> Found:
-        """Return what was read, with what the recordings before this one will have written of it."""
-        return found._replace(
-            streams=tuple(
-                rows + self._rows.get(stream, []) for (stream, _), rows in zip(want.streams, found.streams, strict=True)
-            ),
-            keys=found.keys + [row for stream in want.keys_of for row in self._keys.get(stream, ())],
-            subjects=found.subjects | {mac: self._subjects[mac] for mac in want.macs if mac in self._subjects},
-        )
+    def _after(self, request: Request, before: View, found: Found) -> View:
+        """Return what a recording is decided from that follows another one in its stream."""
+        version = before.versions[request.stream]
+        if request.expected not in (None, version):
+            raise VersionMoved(request.stream, version=version)
+        now = found.now if request.origin is Origin.LIVE or request.occurred_at is None else request.occurred_at
+        return before._replace(state=self._proposer.fold(request.stream, before.history), found=found, now=now)
 
-    def _suppose(self, proposal: Proposal, view: View) -> None:
+    def _with_keys(self, want: Want, found: Found) -> Found:
+        """Return what was read, with the keys and subjects that recordings before this one bring."""
+        keys = [row for stream in want.keys_of for row in self._keys.get(stream, ())]
+        subjects = {mac: self._subjects[mac] for mac in want.macs if mac in self._subjects}
+        if not keys and not subjects:
+            return found
+        return found._replace(keys=found.keys + keys, subjects=found.subjects | subjects)
+
+    def _supposed(self, request: Request, proposal: Proposal, view: View) -> tuple[Entry, ...]:
         versions = dict(view.versions)
+        entries: list[Entry] = []
         for draft in proposal.steps:
-            if isinstance(draft, Draft) and not is_journal(draft.stream) and draft.stream != INSTITUTION:
+            if isinstance(draft, Draft) and not is_journal(draft.stream):
                 versions[draft.stream] = versions.get(draft.stream, 0) + 1
                 row = proposal.supposed(draft, versions[draft.stream], view.found.now)
-                self._rows.setdefault(draft.stream, []).append(row)
+                entries.append(self._proposer.codec.entry(row))
+        own = [entry for entry in entries if entry.stream == request.stream]
+        if request.stream != INSTITUTION:  # whose fold is kept: what is only supposed must not come into it
+            at = request.occurred_at if request.origin is Origin.IMPORT else view.imported_at
+            history = [*view.history, *own]
+            self._views[request.stream] = view._replace(versions=versions, imported_at=at, history=history)
         if proposal.work is not None:
             for row in proposal.work.new_keys:
                 self._keys.setdefault(row.stream, []).append(row)
-            self._subjects |= {mac: subject for mac, subject, _ in proposal.work.new_subjects}
+            self._subjects.update((mac, subject) for mac, subject, _ in proposal.work.new_subjects)
+        return tuple(entries)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 from domain import leaves, naming, recorder
-from domain.bulk import Bulk, Recording, milliseconds
+from domain.bulk import Bulk, Foreseen, Recording, milliseconds
 from domain.context import StreamKind
 from domain.exchange import Parameter, Rows
 from domain.journals import AccessLogged, access_of, is_journal
@@ -23,7 +23,6 @@ from domain.proposing import INSTITUTION, Proposer, Request, View
 from domain.recorder import Found, Known, Pages, Reader, Want
 from domain.refusals import (
     Busy,
-    ClosedDoor,
     CodeExpected,
     CommandIdReused,
     ConcurrencyConflict,
@@ -81,6 +80,7 @@ class Ledger:
         imprint: Imprint,
         proposer: Proposer,
         reader: Reader,
+        bulk_reader: Reader,
         writer: Writer,
         pages: Pages,
         keyring: Keyring,
@@ -92,12 +92,12 @@ class Ledger:
         self.codec = proposer.codec
         self._proposer = proposer
         self._reader = reader
+        self._bulk_reader = bulk_reader
         self._writer = writer
         self._pages = pages
         self._keyring = keyring
         self._patience = patience
         self._turns: dict[str, _Turn] = {}
-        self._in_bulk = asyncio.Lock()
 
     @classmethod
     async def open(
@@ -126,6 +126,7 @@ class Ledger:
             proposer=Proposer(kinds, keyring=keyring, secrets=secrets, entropy=entropy),
             keyring=keyring,
             reader=Reader(dsn, named, patience=patience / 2),
+            bulk_reader=Reader(dsn, named, patience=patience / 2, most=2048),
             writer=Writer(dsn, named, imprint, entropy, patience=patience / 2),
             pages=pages,
             patience=patience,
@@ -135,6 +136,7 @@ class Ledger:
         """Write what waits, then close every session."""
         await self._writer.close()
         await self._reader.close()
+        await self._bulk_reader.close()
         await self._pages.close()
 
     async def __aenter__(self) -> Self:
@@ -225,60 +227,30 @@ class Ledger:
         )
         return await self._carry_out(recording.request(), dry_run)
 
-    async def record_all(self, recordings: Sequence[Recording], *, dry_run: bool = False) -> list[Receipt | Refusal]:
-        """Record many, each a commit of its own, in their order; return what `record` would have said of each, or raised.
+    async def foresee(self, recordings: Sequence[Recording]) -> list[Foreseen | Refusal]:
+        """Return what each of many recordings would come to, one on top of the other; nothing is written.
 
-        What comes after a refused one in its stream is not tried, and told the same. Calls take turns: a second one is
-        decided while the first is being written. A replayed receipt holds the entries of the addressed stream alone.
-        Raises Unavailable where nothing could be read; a refusal that says nothing about its recording is told too.
+        What comes after a refused one in its stream is told the same. The proposals may be written by `submit_all`, of
+        this ledger or of the same city's in another process; whether anything has moved since is seen there.
         """
-        async with self._in_bulk:
-            bulk = Bulk(self._proposer, recordings)
-            asked = [self._reader.asked(want) for want in bulk.wants.values()]
-            bulk.decide(dict(zip(bulk.wants, await asyncio.gather(*asked), strict=True)))
-            answers: dict[int, asyncio.Future[Outcome]] = {}
-            for number, (proposal, _) in bulk.decided.items() if not dry_run else ():
-                try:
-                    answers[number] = self._writer.queued(proposal)
-                except (Busy, ClosedDoor) as refusal:
-                    bulk.refuse(number, proposal.stream, refusal)
-        outcomes = await self._outcomes(bulk, answers)
-        return [await self._told_in_bulk(bulk, number, outcomes.get(number)) for number in range(len(recordings))]
+        bulk = Bulk(self._proposer, recordings)
+        asked = [self._bulk_reader.asked(want) for want in bulk.wants.values()]
+        return bulk.decide(dict(zip(bulk.wants, await asyncio.gather(*asked), strict=True)))
 
-    async def _outcomes(
-        self, bulk: Bulk, answers: Mapping[int, asyncio.Future[Outcome]]
-    ) -> dict[int, Outcome | BaseException]:
+    async def submit_all(self, proposals: Sequence[Proposal]) -> list[Outcome]:
+        """Write many proposals, settled in their order, and return what became of each; of some it may be a refusal."""
+        answers = [self._writer.queued(proposal) for proposal in proposals]
         try:
             async with asyncio.timeout(self._patience):
-                settled = await asyncio.gather(*answers.values(), return_exceptions=True)
+                settled = await asyncio.gather(*answers, return_exceptions=True)
         except TimeoutError as error:
-            taken = any(bulk.decided[number].proposal.taken for number in answers)
-            raise (OutcomeUnknown if taken else Busy) from error
-        return dict(zip(answers, settled, strict=True))
-
-    async def _told_in_bulk(
-        self, bulk: Bulk, number: int, outcome: Outcome | BaseException | None
-    ) -> Receipt | Refusal:
-        request = bulk.requests.get(number)
-        if request is None or number in bulk.refused or bulk.ended(number, request.stream):
-            return bulk.refused[number]
-        try:
-            if number in bulk.known:
-                there = bulk.known[number]
-                return self._receipt(request, there, replayed=True) if there else await self._carry_out(request, False)
-            proposal, view = bulk.decided[number]
-            match outcome:
-                case None:
-                    return self._supposed(request, proposal, view)
-                case Moved() | Late():
-                    return await self._carry_out(request, dry_run=False)
-                case BaseException():
-                    raise outcome
-                case _:
-                    return await self._told(request, proposal, outcome)
-        except Refusal as refusal:
-            bulk.refuse(number, request.stream, refusal)
-            return bulk.refused[number]
+            raise (OutcomeUnknown if any(proposal.taken for proposal in proposals) else Busy) from error
+        outcomes: list[Outcome] = []
+        for outcome in settled:
+            if isinstance(outcome, BaseException) and not isinstance(outcome, Refusal):
+                raise outcome
+            outcomes.append(outcome)
+        return outcomes
 
     async def _carry_out(self, request: Request, dry_run: bool) -> Receipt:
         self._proposer.prepare(request)

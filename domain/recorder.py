@@ -436,7 +436,9 @@ async def read(exchange: Exchange, wants: Sequence[Want]) -> list[Found]:
         place: int = row[0] - 1
         rows[place].append(StoredEntry(streams[place][0], *row[1:]))
     commits = {row[0]: Known(*row) for row in answers.pop(0)} if commands else {}
-    key_rows = [KeyRow(*row) for row in answers.pop(0)] if keyed else []
+    keys_of: dict[str, list[KeyRow]] = {}
+    for row in answers.pop(0) if keyed else ():
+        keys_of.setdefault(row[1], []).append(KeyRow(*row))
     found: dict[bytes, UUID] = {row[0]: row[1] for row in answers.pop(0)} if macs else {}
     position, recorded_at, clock = first(head)
     by_stream = dict(zip(streams, rows, strict=True))
@@ -444,7 +446,7 @@ async def read(exchange: Exchange, wants: Sequence[Want]) -> list[Found]:
         Found(
             tuple(by_stream[pair] for pair in want.streams),
             commits.get(want.command_id),
-            [row for row in key_rows if row.stream in want.keys_of],
+            [row for stream in want.keys_of for row in keys_of.get(stream, ())],
             {mac: found[mac] for mac in want.macs if mac in found},
             position,
             max(recorded_at, clock),

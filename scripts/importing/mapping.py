@@ -49,6 +49,14 @@ class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     number: str = ""  # the prefix of the running number it is given on paper
 
 
+class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the old system says whether a promise was kept: compared with our own clock, never taken over."""
+
+    column: str
+    in_time: list[str]  # its words for a promise that was kept
+    late: list[str]
+
+
 class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How one old system's table is read; a city writes one to bring its cases over."""
 
@@ -63,11 +71,12 @@ class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tables: dict[str, dict[str, Any]] = {}
     required: list[str] = []  # columns that hold something in every row
     state: str | None = None  # the column with the old system's state, for the reconciliation
+    kept: Verdict | None = None
 
     @property
     def columns(self) -> list[str]:
         """Every column that the mapping names, once."""
-        named = [self.key, *self.required, self.state]
+        named = [self.key, *self.required, self.state, self.kept.column if self.kept is not None else None]
         for event in self.event:
             named += [event.at, event.when, *(source.column for source in event.fields.values())]
         return [name for name in dict.fromkeys(named) if name is not None]

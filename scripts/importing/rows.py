@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections.abc import Sequence
-from datetime import datetime
-from itertools import groupby
+import os
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
-from uuid import UUID
+from typing import Any
 
 import msgspec
 
-from domain.bulk import Recording
-from domain.law import Law
-from domain.ledger import Ledger, Receipt
-from domain.order import fold
-from domain.refusals import CommandIdReused, Refusal
-from domain.terms import Actor, PolicyRef, Role, Step
+from domain.ledger import Ledger
+from domain.refusals import Refusal
+from domain.writer import Before, Late, Moved, Outcome, Proposal, Written
+from scripts.importing.beside import Helpers
+from scripts.importing.deciding import Decided, Row, collecting_seldom, decide, open_table, recordings, reject
 from scripts.importing.mapping import Mapping
-from scripts.importing.reconciling import Reconciliation
-from scripts.importing.summary import (
-    STOPS,
-    BadSource,
-    Progress,
-    Rejects,
-    RowChanged,
-    Summary,
-    finish,
-    side_by_side,
-    tally,
-)
+from scripts.importing.reconciling import Reconciliation, compared
+from scripts.importing.summary import STOPS, Progress, Rejects, Summary, finish, stopping
 from scripts.importing.tables import Table
+
+COMMITS = 1024
+"""How many commits a page may come to: what is decided and written together."""
+
+ENOUGH = 4000
+"""From so many rows on, another process decides while this one writes."""
+
+Deciding = Callable[[Sequence[Row]], Coroutine[Any, Any, list[Decided]]]
 
 
 async def import_table(
@@ -44,137 +41,145 @@ async def import_table(
     rejects: Path,
     dry_run: bool = False,
     progress: Progress | None = None,
+    jobs: int = 0,
 ) -> Summary:
     """Record the rows of an old system's table as facts, each row one order, page by page in the file's order.
 
     `assume` names a published pack that history is run under outside its validity; each order is stamped so (8.15).
-    A row is known by its old number: a corrected file brings in only what was not there yet.
+    `jobs` processes decide beside this one, which then only writes; they open the city as the environment says. A row
+    is known by its old number: a corrected file brings in only what was not there yet.
     Raises BadSource, and Stopped where the ledger takes no more.
     """
     noted = Rejects(rejects, path)
     content = await asyncio.to_thread(path.read_bytes)
-    law: Law = await ledger.law()
-    table = Table(mapping, law, _assumed(law, assume))
-    done, compared = Summary(file=str(path), dry_run=dry_run), Reconciliation()
-    rows = list(table.rows(content))
-    seen: set[str] = set()
-    turn = asyncio.Semaphore(AHEAD)
-
-    async def page(some: Sequence[tuple[int, dict[str, str]]]) -> None:
-        async with turn:
-            read = [_read(table, seen, line, row) for line, row in some]
-            told = iter(await ledger.record_all([one for row in read for one in row.recordings], dry_run=dry_run))
-            for row in read:
-                _settle(row, [next(told) for _ in row.recordings], table, noted, done, compared)
-            done.lines += len(some)
-            if progress is not None:
-                progress(done.lines, len(rows))
-
+    table = await open_table(ledger, mapping, assume)
+    run = _Run(ledger, table, noted, Summary(file=str(path), dry_run=dry_run), progress)
     try:
-        await side_by_side(page(rows[start : start + PAGE]) for start in range(0, len(rows), PAGE))
+        pages = run.pages(list(table.rows(content)))
+        async with AsyncExitStack() as stack:
+            stack.enter_context(collecting_seldom())
+            deciding: Deciding = partial(decide, ledger, table)
+            if jobs:
+                deciding = (await stack.enter_async_context(Helpers(ledger.city, mapping, assume, jobs))).decide
+            await run.through(pages, deciding, ahead=2 * jobs)
     except BaseException:
         noted.write()
         raise
-    done.reconciliation = compared.table()
-    return await finish(ledger, {}, noted, done)
+    run.done.reconciliation, run.done.kept = run.compared.table(), run.compared.kept
+    return await finish(ledger, {}, noted, run.done)
 
 
-PAGE = 512
-"""Rows that are read, decided and written together."""
-
-AHEAD = 2
-"""Pages under way at once: one is decided while the other is being written."""
+def helping(rows: int) -> int:
+    """Return how many processes are worth starting beside this one for a table of so many rows."""
+    return min((os.cpu_count() or 1) - 1, 3) if rows >= ENOUGH else 0
 
 
-class _Row(NamedTuple):
-    """A row on its way: what is to be recorded of it, or why nothing can be."""
+class _Run:
+    """One import under way."""
 
-    line: int
-    cells: dict[str, str]
-    recordings: Sequence[Recording] = ()
-    fault: Exception | None = None
+    def __init__(self, ledger: Ledger, table: Table, noted: Rejects, done: Summary, progress: Progress | None) -> None:
+        self.done = done
+        self.compared = Reconciliation(table)
+        self._ledger = ledger
+        self._table = table
+        self._noted = noted
+        self._progress = progress
+        self._rows = 0
+
+    def pages(self, rows: Sequence[Row]) -> list[list[Row]]:
+        """Return the rows that may come in, page by page; what has not a row's shape is noted and left out."""
+        self._rows = len(rows)
+        keys: set[str] = set()
+        fit: list[Row] = []
+        for line, cells in rows:
+            try:
+                self._table.check(cells)
+                key = cells[self._table.mapping.key]
+                if key in keys:
+                    raise msgspec.ValidationError(
+                        f"{self._table.mapping.key}: {key!r} 在本文件中重复 is in this file twice"
+                    )
+                keys.add(key)
+                fit.append((line, cells))
+            except msgspec.ValidationError as error:
+                self.compared.add(compared(self._table, cells, None))
+                self._noted.rows.append(reject((line, cells), error))
+                self.done.lines += 1
+        size = max(16, COMMITS // len(self._table.mapping.event))
+        return [fit[start : start + size] for start in range(0, len(fit), size)]
+
+    async def through(self, pages: Sequence[list[Row]], deciding: Deciding, ahead: int) -> None:
+        """Bring all pages through: some are being decided, ahead of the one that is being written."""
+        decided: deque[tuple[list[Row], asyncio.Task[list[Decided]]]] = deque()
+        writing: asyncio.Task[None] | None = None
+        with stopping():
+            async with asyncio.TaskGroup() as group:
+                for number in range(len(pages) + ahead):
+                    if number < len(pages):
+                        decided.append((pages[number], group.create_task(deciding(pages[number]))))
+                    if number >= ahead:
+                        page, task = decided.popleft()
+                        rows = await task
+                        if writing is not None:
+                            await writing
+                        writing = group.create_task(self._write(page, rows))
+
+    async def _write(self, page: Sequence[Row], rows: Sequence[Decided]) -> None:
+        """Write a page in one go; a row of which something moved meanwhile is recorded by itself."""
+        proposals = [one for row in rows for one in row.proposals if one is not None]
+        outcomes: dict[str, bool | Refusal | None] = {one.command_id: True for one in proposals}
+        if not self.done.dry_run:
+            settled = await self._ledger.submit_all(proposals)
+            outcomes = {one.command_id: _settled(one, told) for one, told in zip(proposals, settled, strict=True)}
+        for (line, cells), row in zip(page, rows, strict=True):
+            told = [False if one is None else outcomes[one.command_id] for one in row.proposals]
+            if None in told:
+                told = await self._again(cells, told)
+            self._count((line, cells), row, told)
+        if self._progress is not None:
+            self._progress(self.done.lines, self._rows)
+
+    async def _again(self, cells: dict[str, str], told: Sequence[bool | Refusal | None]) -> list[bool | Refusal | None]:
+        after: list[bool | Refusal | None] = []
+        for one, before in zip(recordings(self._table, cells), told, strict=True):
+            try:
+                receipt = await self._ledger.record(
+                    one.facts,
+                    stream=one.stream,
+                    actor=one.actor,
+                    command_id=one.command_id,
+                    occurred_at=one.occurred_at,
+                )
+            except Refusal as refusal:
+                return [*after, refusal]
+            after.append(before is True or not receipt.replayed)
+        return after
+
+    def _count(self, row: Row, decided: Decided, told: Sequence[bool | Refusal | None]) -> None:
+        """Count what became of a row. Raises a refusal that says nothing about the row: there the import stops."""
+        self.done.lines += 1
+        refusal = next((one for one in told if isinstance(one, Refusal)), None)
+        if isinstance(refusal, STOPS):
+            raise refusal
+        rejected = decided.reject if refusal is None else reject(row, refusal)
+        if rejected is not None:
+            self._noted.rows.append(rejected)
+            self.compared.add(decided.compared._replace(became=None))
+            return
+        self.done.imported += any(told)
+        self.done.already += not any(told)
+        self.done.events += sum(count for count, fresh in zip(decided.events, told, strict=True) if fresh)
+        self.compared.add(decided.compared)
 
 
-def _read(table: Table, seen: set[str], line: int, cells: dict[str, str]) -> _Row:
-    try:
-        table.check(cells)
-        key = cells[table.mapping.key]
-        if key in seen:
-            raise msgspec.ValidationError(f"{table.mapping.key}: {key!r} 在本文件中重复 is in this file twice")
-        seen.add(key)
-        return _Row(line, cells, _recordings(table.mapping, key, table.facts(cells)))
-    except (Refusal, msgspec.ValidationError) as error:
-        return _Row(line, cells, fault=error)
-
-
-def _recordings(mapping: Mapping, key: str, facts: Sequence[tuple[Step, datetime]]) -> list[Recording]:
-    """Return a row's commits: one an instant, since a commit's running numbers are of the day it happened on."""
-    # The order's id follows from mapping and old number, so the same row from a corrected file is not a second order.
-    stream = f"order:{order_id(mapping.name, key, facts[0][1])}"
-    actor = Actor(user=f"import-{mapping.name}", role=Role.SYSTEM)
-    turns = [list(together) for _, together in groupby(facts, key=lambda pair: pair[1])]
-    return [
-        Recording(
-            [fact for fact, _ in together],
-            stream=stream,
-            actor=actor,
-            command_id=f"table:{mapping.name}:{key}:{turn}",
-            occurred_at=[at for _, at in together],
-        )
-        for turn, together in enumerate(turns)
-    ]
-
-
-def _settle(
-    row: _Row,
-    told: Sequence[Receipt | Refusal],
-    table: Table,
-    noted: Rejects,
-    done: Summary,
-    compared: Reconciliation,
-) -> None:
-    """Count what became of a row. Raises a refusal that says nothing about the row: there the import stops."""
-    month, unit, state = table.seen(row.cells)
-    compared.row(month, unit)
-    refusal = next((one for one in told if isinstance(one, Refusal)), None)
-    if isinstance(refusal, STOPS):
-        raise refusal
-    fault = row.fault or (_row_changed(refusal) if isinstance(refusal, CommandIdReused) else refusal)
-    if fault is not None:
-        compared.refused(state)
-        noted.add(row.line, fault, {name: _shown(cell) for name, cell in row.cells.items()})
-        return
-    receipts = [one for one in told if isinstance(one, Receipt)]
-    tally(done, *receipts)
-    order = fold([entry for receipt in receipts for entry in receipt.events if entry.stream == receipt.stream])
-    if order is not None:
-        compared.order(order, state)
-
-
-def _row_changed(refusal: CommandIdReused) -> RowChanged:
-    return RowChanged(refusal.detail)
-
-
-def _shown(cell: str) -> str:
-    return cell.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def order_id(mapping: str, key: str, at: datetime) -> UUID:
-    """Return the id of an imported order: a UUIDv7 of its registration, the rest from mapping and old number."""
-    millis = int(at.timestamp() * 1000)
-    tail = int.from_bytes(hashlib.sha256(f"{mapping}\n{key}".encode()).digest()[:10])
-    value = (millis & (1 << 48) - 1) << 80 | tail
-    value = value & ~(0xF << 76) | 0x7 << 76
-    return UUID(int=value & ~(0x3 << 62) | 0x2 << 62)
-
-
-def _assumed(law: Law, name: str | None) -> PolicyRef | None:
-    """Return the pack to assume. Raises BadSource where it was never published in this city."""
-    if name is None:
-        return None
-    wanted = name.upper()
-    for publication in law.policies.publications:
-        if wanted in (publication.pack.id, publication.pack.id.split("-")[0]):
-            return publication.ref
-    known = ", ".join(p.pack.id for p in law.policies.publications)
-    raise BadSource(f"本城市未公布此政策 this city has not published {name}; 已公布 published: {known}")
+def _settled(proposal: Proposal, outcome: Outcome) -> bool | Refusal | None:
+    """Say whether a commit is ours (True), was there before (False), is refused, or is to be tried again (None)."""
+    match outcome:
+        case Written():
+            return True
+        case Before():
+            return proposal.sent
+        case Moved() | Late():
+            return None
+        case Refusal():
+            return outcome

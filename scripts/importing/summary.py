@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,29 @@ class Reconciled(msgspec.Struct):
     orders: int
 
 
+class Disagreement(msgspec.Struct):
+    """A promise of which the old system says otherwise than our own clock."""
+
+    number: str  # the old one
+    due: datetime
+    ended: datetime
+    old: str
+    ours: str
+
+
+class Kept(msgspec.Struct):
+    """Promises kept: rows that were promised and ended, and of how many both say the same."""
+
+    compared: int = 0
+    agreed: int = 0
+    differing: list[Disagreement] = []
+
+    @property
+    def rate(self) -> float | None:
+        """The part on which both agree; None where nothing was compared."""
+        return self.agreed / self.compared if self.compared else None
+
+
 class Summary(msgspec.Struct):
     """What an import did."""
 
@@ -61,6 +86,7 @@ class Summary(msgspec.Struct):
     by_reason: dict[str, int] = {}
     orders: dict[str, str] = {}  # label -> printed number or id
     reconciliation: list[Reconciled] = []
+    kept: Kept | None = None
     rejects_file: str = ""
     dry_run: bool = False
 
@@ -96,9 +122,7 @@ class Rejects:
 
     def add(self, line: int, error: Exception, content: Any = None) -> None:
         """Note a line that was not imported."""
-        said = wiring.problem(error)
-        reason = " · ".join(part for part in (said["sentence"], said["detail"], said.get("basis", "")) if part)
-        self.rows.append(Reject(line=line, code=said["code"], reason=reason, content=content))
+        self.rows.append(rejected(line, error, content))
 
     def write(self) -> str:
         """Write what was noted, for its owner's eyes: rows hold what people wrote. Return the file's name, or nothing."""
@@ -110,6 +134,13 @@ class Rejects:
         draft.write_bytes(msgspec.json.Encoder().encode_lines(sorted(self.rows, key=lambda r: r.line)))
         draft.replace(self.path)
         return str(self.path)
+
+
+def rejected(line: int, error: Exception, content: Any = None) -> Reject:
+    """Return why a line was not imported."""
+    said = wiring.problem(error)
+    reason = " · ".join(part for part in (said["sentence"], said["detail"], said.get("basis", "")) if part)
+    return Reject(line=line, code=said["code"], reason=reason, content=content)
 
 
 class WasNotRefused(Refusal):
@@ -132,15 +163,24 @@ class TimeDisorder(Refusal):
     """时间先后矛盾。The times of this row contradict each other."""
 
 
-async def side_by_side(works: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Do several things at once. The first that cannot go on ends the others, and is raised."""
+@contextmanager
+def stopping() -> Iterator[None]:
+    """Raise the first of several tasks' errors alone, as Stopped where it says nothing about a line."""
     try:
-        async with asyncio.TaskGroup() as group:
-            for work in works:
-                group.create_task(work)
+        yield
     except BaseExceptionGroup as several:
         first = several.exceptions[0]
         raise Stopped(str(first)) if isinstance(first, STOPS) else first from None
+    except STOPS as error:
+        raise Stopped(str(error)) from error
+
+
+async def side_by_side(works: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Do several things at once. The first that cannot go on ends the others, and is raised."""
+    with stopping():
+        async with asyncio.TaskGroup() as group:
+            for work in works:
+                group.create_task(work)
 
 
 def tally(done: Summary, *receipts: Receipt) -> None:
