@@ -178,7 +178,7 @@ async def test_nobody_waits_longer_than_their_patience_wherever_they_stand(city:
                 outcomes = await asyncio.gather(*same, *others, return_exceptions=True)
         assert {type(outcome) for outcome in outcomes} <= {OutcomeUnknown, Busy, Unavailable}
         receipts = [await do(ledger, slip, NoteSlip(), command_id=f"same{i}") for i in range(4)]
-        assert [receipt.version for receipt in receipts] == [2, 3, 4, 5]
+        assert sorted(receipt.version for receipt in receipts) == [2, 3, 4, 5]  # a batch may have gone on meanwhile
         assert len(await ledger.history(slip)) == 5
 
 
