@@ -75,8 +75,8 @@ def _ordinal(clock: Clock) -> int:
 
 
 def _first(town: Town, clock: Clock) -> Chain:
-    """What a unit does before it acts, if it has to: sign for what it was given."""
-    return [Move(_handler(town, clock), Sign())]
+    """What a unit does before it acts, if it has to: sign for what it was given, and for what it took over (8.11)."""
+    return [Move(_handler(town, clock), Sign())] * 3
 
 
 # --- a row a clock -----------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from domain import order, refusals
-from domain.clocks import Clock, clock_of, clocks
+from domain.clocks import WINDOWS, Clock, clock_of, clocks
 from domain.explanation import explain
 from domain.refusals import Refusal
 from domain.steps.answering import CoOpinion, Explain, InformApplicant, Reply
@@ -54,6 +54,7 @@ from domain.terms import (
 )
 from domain.units import SucceedUnits
 from tests.given import ADMIN, AGENT, ARCHIVIST, BASIS, MANAGER, REVIEWER, SUPERVISOR, approver, at, handler
+from tests.properties.duties import stoppable
 from tests.properties.path import Way, to_the_end
 from tests.properties.town import MAIN, Deed, Town, founded
 
@@ -430,3 +431,14 @@ def test_who_gave_no_name_finds_the_answer_of_a_second_round_under_the_query_cod
     case.does(InformApplicant(about=InformAbout.RESULT, medium=Medium.WEB), AGENT).does(conforming, REVIEWER)
     for way in (Way(), Way(reachable=False)):
         to_the_end(case.town, MAIN, way)
+
+
+def test_an_heir_signs_for_its_own_part_and_then_for_the_one_it_took_over():
+    case = given_to(begun()).does(AddCo(unit="E1", duty="供电"), MANAGER)
+    merged = SucceedUnits(from_units=("E1",), to_units=("B",), at=case.town.now, basis=BASIS)
+    case = case.on("institution").does(merged, ADMIN).on(MAIN)
+    for clock in clocks(case.order, case.town.law):
+        assert not clock.running or clock.name in WINDOWS or stoppable(case.town, MAIN, clock), clock.key
+    case = case.does(Sign(), handler("B")).does(Sign(), handler("B"))
+    assert all(a.signed is not None for a in case.order.episode.assignments)
+    case.refuses(Sign(), handler("B"), refusals.AlreadySigned)
