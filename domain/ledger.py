@@ -18,7 +18,7 @@ from domain.bulk import Bulk, Foreseen, Recording, milliseconds
 from domain.context import StreamKind
 from domain.exchange import Parameter, Rows
 from domain.journals import AccessLogged, access_of, is_journal
-from domain.leaves import Finding, Imprint
+from domain.leaves import Finding, Imprint, Witnessed
 from domain.proposing import INSTITUTION, Proposer, Request, View
 from domain.recorder import Found, Known, Pages, Reader, Want
 from domain.refusals import (
@@ -488,13 +488,17 @@ class Ledger:
         """Compute every leaf of a stream again, and return what does not add up."""
         return list(leaves.check(self.imprint, await self._pages.witnesses_of(naming.readable(stream))))
 
+    async def witnesses(self, after: int, upto: int) -> list[Witnessed]:
+        """Return the rows of positions (after, upto] with their commits, as `leaves.check` takes them."""
+        return await self._pages.witnesses(after, upto)
+
     async def verify_all(self, page: int = 2000) -> list[Finding]:
         """Compute every leaf of the ledger again up to its head, and return what does not add up."""
         end, _ = await self.head()
         findings: list[Finding] = []
         since = None
         for after in range(0, end, page):
-            rows = await self._pages.witnesses(after, min(after + page, end))
+            rows = await self.witnesses(after, min(after + page, end))
             findings += leaves.check(self.imprint, rows)
             findings += leaves.check_order(after, since, rows)
             if len(rows) < min(page, end - after):

@@ -23,8 +23,11 @@ from domain.institution import STREAM
 from domain.kinds import KINDS
 from domain.ledger import Ledger, create
 from domain.sealing import Keyring
-from domain.terms import SHANGHAI, Act, Actor
+from domain.terms import SHANGHAI, Act, Actor, Origin
 from scripts import embedded, importing, printing, simulate, wiring
+
+BEGINNING = datetime(2025, 8, 31, tzinfo=SHANGHAI)
+"""Since when the simulated units and persons of a founded city are there."""
 
 
 class City(NamedTuple):
@@ -119,9 +122,10 @@ async def founded_city(database: embedded.Database, policy: str = "S0") -> City:
     async with await open_city(city) as ledger:
         act = wiring.founding_act(uuid4(), city_code="HY", city_name="某市", packs=[(pack, None) for pack in packs])
         await ledger.execute(act, stream=STREAM, actor=wiring.SYSTEM, command_id="found")
-        for number, line in enumerate(simulate.founding(datetime(2025, 9, 1, tzinfo=SHANGHAI))):
+        for number, line in enumerate(simulate.founding(BEGINNING)):
             actor, act = spoken(line["by"], line["command"])
-            await ledger.execute(act, stream=STREAM, actor=actor, command_id=f"found:{number}")
+            said = {"origin": Origin.IMPORT, "occurred_at": BEGINNING}
+            await ledger.execute(act, stream=STREAM, actor=actor, command_id=f"found:{number}", **said)
     return city
 
 
@@ -130,8 +134,11 @@ def spoken(by: dict[str, Any], command: dict[str, Any]) -> tuple[Actor, Act]:
     return msgspec.convert(by, Actor), importing.read_command(command)
 
 
-def one_case() -> list[tuple[Actor, Act]]:
-    """Return the commands of one case in their order, from registering it to the reply; the first creates it."""
+def one_case(phone: str = "") -> list[tuple[Actor, Act]]:
+    """Return the commands of one case in their order, from registering it to the reply; the first creates it.
+
+    The applicant's number is drawn where none is given.
+    """
     unit, hotline = "SZJ", simulate.HOTLINE
     handler = simulate.person("org_handler", unit)
     said: list[tuple[dict[str, Any], dict[str, Any]]] = [
@@ -151,7 +158,11 @@ def one_case() -> list[tuple[Actor, Act]]:
                     "tags": [],
                 },
                 "content": "小区门口路灯不亮, 请有关部门核实处理。",
-                "applicant": {"kind": "person", "name": "甲某", "phone": f"000-{secrets.randbelow(10**9):09d}"},
+                "applicant": {
+                    "kind": "person",
+                    "name": "甲某",
+                    "phone": phone or f"000-{secrets.randbelow(10**9):09d}",
+                },
                 "district": "东渠区",
                 "place": "东渠区12号路",
                 "duplicates_seen": [],
