@@ -281,6 +281,7 @@ class Revisit(Part, frozen=True):
     refused: Mark | None = None
     unreachable: Mark | None = None
     completed: Mark | None = None
+    resolution: Resolution | None = None  # as the applicant said it at the visit
 
     @property
     def over(self) -> Mark | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -20,23 +20,40 @@ from psycopg import IsolationLevel
 from domain.clocks import Clock, Status, clocks
 from domain.law import Law
 from domain.refusals import Refusal, UnknownOrder
-from domain.terms import ClockName, OrderState, UnitId
+from domain.terms import ClockName, OrderState, Role, UnitId, UserId
 from projections import clocks as clock_table
+from projections import duties as duty_table
+from projections import figures
+from projections import indicators as indicator_table
 from projections import notices as notice_table
 from projections import orders as order_table
+from projections import search as search_table
 from projections.case import reach
 from projections.clocks import ClockRow
+from projections.duties import DutyRow
 from projections.engine import BATCH, CASES, Connection, Engine, ProjectionOutdated, pool, rows, session
+from projections.figures import Figure
+from projections.indicators import FactRow
 from projections.notices import NoticeRow
 from projections.orders import OrderRow
 
-PROJECTIONS = (order_table.PROJECTION, clock_table.PROJECTION, notice_table.PROJECTION)
+PROJECTIONS = (
+    order_table.PROJECTION,
+    clock_table.PROJECTION,
+    notice_table.PROJECTION,
+    duty_table.PROJECTION,
+    indicator_table.PROJECTION,
+    search_table.PROJECTION,
+)
 
 ASKING = {"timezone": "UTC", "jit": "off", "plan_cache_mode": "force_custom_plan", "statement_timeout": "30s"}
 """What a session that asks sets for itself."""
 
 SHORTEST_PREFIX = 6
 """Hexadecimal digits of an id that are taken for its beginning."""
+
+END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
+"""What sorts after every due instant: a duty that no rule text gives a time."""
 
 R = TypeVar("R")
 
@@ -75,6 +92,24 @@ class UnitClocks(msgspec.Struct, frozen=True):
     cancelled_late: int = 0
     lapsed: int = 0
     measured: int = 0
+
+
+class UnitLoad(msgspec.Struct, frozen=True):
+    """单位概况. A unit as the registry has it, who bears its duties now, and what lies on its desk."""
+
+    unit: str
+    name: str
+    level: str
+    kind: str
+    parent: str
+    heir: str  # who bears its duties: itself, unless it was merged into another
+    active: bool
+    orders: int
+    open: int
+    overdue: int
+    duties: int
+    late_duties: int
+    due_soon: int  # duties due within a day, not yet late
 
 
 class DueChange(msgspec.Struct, frozen=True):
@@ -133,10 +168,17 @@ class Projections(Engine):
 
     async def _ask(self, projection: str, name: str, *parameters: object) -> tuple[int, list[tuple[Any, ...]]]:
         """Return a table's position and the rows of one statement about it."""
+        position, (found,) = await self._ask_together(projection, (name,), *parameters)
+        return position, found
+
+    async def _ask_together(
+        self, projection: str, names: Sequence[str], *parameters: object
+    ) -> tuple[int, list[list[tuple[Any, ...]]]]:
+        """Return a table's position and the rows of several statements with the same parameters, of one moment."""
         for last in (False, True):
             try:
                 async with self._snapshot(projection) as snapshot:
-                    return snapshot.position, await snapshot.ask(name, *parameters)
+                    return snapshot.position, [await snapshot.ask(name, *parameters) for name in names]
             except psycopg.errors.UndefinedTable:  # switched away from and dropped after this snapshot began
                 if last:
                     raise
@@ -208,6 +250,88 @@ class Projections(Engine):
         return Listing(
             position, tuple(UnitOrders(unit, *(of[name] for name in _OF_ORDERS)) for unit, of in _sorted(totals))
         )
+
+    async def search(self, text: str, *, limit: int = 50, before: UUID | None = None) -> Listing[OrderRow]:
+        """Return orders whose title, category, place or number has every word of a text, the newest first.
+
+        `before` is the last id of the page before. A text without any word finds nothing.
+        """
+        sought = search_table.words(text)
+        pairs = sorted(search_table.grams(text))
+        if not pairs:
+            return Listing((await self._ask("search", "nothing"))[0], ())
+        likes = [f"%{word}%" for word in sought]
+        position, found = await self._ask("search", "find", pairs, likes, before, limit + 1)
+        ids = [order_id for (order_id,) in found[:limit]]
+        _, rows_found = await self._ask("orders", "by_ids", ids)
+        by_id = {row[0]: row for row in rows_found}
+        return Listing(position, tuple(OrderRow(*by_id[i]) for i in ids if i in by_id), len(found) > limit)
+
+    # --- duties --------------------------------------------------------------------------------------------------
+
+    async def duties(
+        self,
+        unit: UnitId,
+        *,
+        roles: Iterable[Role] | None = None,
+        user: UserId | None = None,
+        limit: int = 50,
+        after: DutyRow | None = None,
+    ) -> Listing[DutyRow]:
+        """Return what a unit has to do next (empty: the hotline centre), the next due first, those without due last.
+
+        `roles` keeps what they may do, `user` leaves out what takes another person; `after` ended the page before.
+        """
+        units = await self._heirs_of(unit, None)
+        wanted = None if roles is None else [str(role) for role in roles]
+        last = (None, None, None, None)
+        if after is not None:
+            last = (after.due or END_OF_TIME, after.since, after.order_id, after.no)
+        position, found = await self._ask("duties", "list", units, wanted, user, *last, limit + 1)
+        return _listing(DutyRow, position, found, limit)
+
+    async def duties_of(self, order: UUID) -> Listing[DutyRow]:
+        """Return what has to be done about an order, the next due first."""
+        position, found = await self._ask("duties", "of_order", order)
+        return _listing(DutyRow, position, found)
+
+    # --- indicators ----------------------------------------------------------------------------------------------
+
+    async def indicators(
+        self,
+        since: datetime,
+        until: datetime,
+        *,
+        by: str = "",
+        unit: UnitId | None = None,
+        demand_type: str | None = None,
+        district: str | None = None,
+    ) -> Listing[Figure]:
+        """Return every indicator of a period [since, until), of all cases or by `unit`, `type` or `area`."""
+        units = await self._heirs_of(unit, until)
+        asked = (since, until, by, units, demand_type, district)
+        position, (counted, redone) = await self._ask_together("indicators", ("tally", "redone"), *asked)
+        tallies = figures.tallied(counted, redone)
+        if not by:
+            tallies.setdefault("", figures.Tally())  # a whole without facts has figures without value
+        return Listing(position, figures.figures(sorted(tallies.items())))
+
+    async def facts(
+        self,
+        kind: str,
+        since: datetime,
+        until: datetime,
+        *,
+        unit: UnitId | None = None,
+        hit: bool | None = None,
+        limit: int = 50,
+        after: FactRow | None = None,
+    ) -> Listing[FactRow]:
+        """Return the facts behind a figure, the earliest first; `after` ended the page before."""
+        units = await self._heirs_of(unit, until)
+        last = (None, None, None) if after is None else (after.at, after.order_id, after.no)
+        position, found = await self._ask("indicators", "behind", kind, since, until, units, hit, *last, limit + 1)
+        return _listing(FactRow, position, found, limit)
 
     # --- clocks --------------------------------------------------------------------------------------------------
 
@@ -285,6 +409,17 @@ class Projections(Engine):
 
     # --- units ---------------------------------------------------------------------------------------------------
 
+    async def units(self, now: datetime) -> Listing[UnitLoad]:
+        """Return every unit of the registry with what lies on its desk at an instant, by code."""
+        position, orders = await self._ask("orders", "count_by_unit", now)
+        _, duties = await self._ask("duties", "count", now, now + timedelta(days=1))
+        law = await self.law_at(position)
+        led: dict[str, Counter[str]] = {}
+        for unit, *numbers in orders:
+            led.setdefault(unit, Counter()).update(dict(zip(_OF_ORDERS, numbers, strict=True)))
+        owed = {unit: numbers for unit, *numbers in duties}
+        return Listing(position, tuple(_load(law, now, u, led, owed) for u in sorted(law.units.by_id)))
+
     async def _heirs_of(self, unit: UnitId | None, now: datetime | None) -> list[str] | None:
         """Return the unit and those whose duties it bears; None for a question about all."""
         if not unit:
@@ -297,6 +432,29 @@ class Projections(Engine):
 
 
 _OF_ORDERS = ("orders", "open", "overdue")
+
+
+def _load(
+    law: Law, now: datetime, unit: UnitId, led: Mapping[str, Counter[str]], owed: Mapping[str, Sequence[int]]
+) -> UnitLoad:
+    held = law.units.by_id[unit]
+    version = held.version(now) or held.versions[0]
+    orders, (duties, _, late, soon) = led.get(unit, Counter()), owed.get(unit, (0, 0, 0, 0))
+    return UnitLoad(
+        unit=unit,
+        name=version.name,
+        level=version.level,
+        kind=version.kind,
+        parent=law.units.parent(unit, now) or "",
+        heir=law.successor(unit, now),
+        active=held.active(now),
+        orders=orders["orders"],
+        open=orders["open"],
+        overdue=orders["overdue"],
+        duties=duties,
+        late_duties=late,
+        due_soon=soon,
+    )
 
 
 def _sorted(totals: Mapping[str, Counter[str]]) -> list[tuple[str, Counter[str]]]:

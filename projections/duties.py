@@ -1,0 +1,68 @@
+"""待办表. One row a duty of `duties(order, clocks, law)`: what each unit has to do next, of whatever kind, by due."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID
+
+from domain.duties import duties
+from projections.case import Case, Projection, Row
+
+
+class DutyRow(Row, frozen=True):
+    """待办. `by` sorts: its due instant, or the end of time where no rule text gives one."""
+
+    order_id: UUID
+    no: int
+    number: str  # of the order
+    title: str  # of the order
+    state: str
+    unit: str  # whose duty; empty: the hotline centre's
+    command: str  # what does it
+    roles: list[str]  # who may give that command
+    not_by: str  # a person who may not: it takes another one (8.12)
+    clock: str  # empty: no rule text gives it a time
+    key: str
+    since: datetime
+    due: datetime | None
+    late_after: datetime | None
+    provisional: bool
+    of_class: str
+    urgency: str
+    position: int
+
+
+def derive(case: Case) -> tuple[DutyRow, ...]:
+    """Return a row a duty."""
+    order = case.order
+    found = duties(order, case.clocks, case.law)
+    if not found:
+        return ()
+    of_class = case.law.rules(order.policy).class_of(order.attributes)
+    return tuple(
+        DutyRow(
+            order_id=order.id,
+            no=no,
+            number=order.number,
+            title=order.demand.title,
+            state=order.state,
+            unit=duty.unit,
+            command=str(duty.command.__struct_config__.tag),
+            roles=sorted(duty.roles),
+            not_by=duty.not_by,
+            clock=duty.clock or "",
+            key=duty.key,
+            since=duty.since.at,
+            due=duty.due,
+            late_after=None if duty.due is None else max(duty.due, duty.grace or duty.due),
+            provisional=duty.provisional,
+            of_class="" if of_class is None else of_class.name,
+            urgency=order.attributes.urgency,
+            position=case.position,
+        )
+        for no, duty in enumerate(found, 1)
+    )
+
+
+PROJECTION = Projection("duties", 1, DutyRow, derive, Path(__file__).with_suffix(".sql"))

@@ -1,0 +1,69 @@
+-- What the units of a city have to do next: one row a duty. `_N` stands for the version of the table.
+
+-- name: create
+CREATE TABLE projections.duties_N (
+    order_id uuid NOT NULL,
+    no bigint NOT NULL,
+    number text COLLATE "C" NOT NULL,
+    title text NOT NULL,
+    state text COLLATE "C" NOT NULL,
+    unit text COLLATE "C" NOT NULL,
+    command text COLLATE "C" NOT NULL,
+    roles text[] NOT NULL,
+    not_by text COLLATE "C" NOT NULL,
+    clock text COLLATE "C" NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    since timestamptz NOT NULL,
+    due timestamptz,
+    late_after timestamptz,
+    provisional boolean NOT NULL,
+    of_class text COLLATE "C" NOT NULL,
+    urgency text COLLATE "C" NOT NULL,
+    position bigint NOT NULL
+)
+
+-- name: index
+ALTER TABLE projections.duties_N ADD PRIMARY KEY (order_id, no);
+CREATE INDEX ON projections.duties_N (unit, coalesce(due, '9999-12-31 00:00:00+00'), since, order_id, no);
+CREATE INDEX ON projections.duties_N (greatest(due, late_after)) WHERE due IS NOT NULL
+
+-- name: drop
+DROP TABLE IF EXISTS projections.duties_N
+
+-- name: delete
+DELETE FROM projections.duties_N WHERE order_id = ANY ($1::uuid[])
+
+-- name: copy
+COPY projections.duties_N FROM STDIN (FORMAT BINARY)
+
+-- name: reached
+-- Another calendar day moves no due instant before it.
+SELECT order_id FROM projections.duties_N WHERE due IS NOT NULL AND greatest(due, late_after) >= $1::timestamptz
+
+-- name: differences
+SELECT count(*) FROM (
+    (SELECT * FROM projections.duties_N EXCEPT ALL SELECT * FROM projections.duties_M)
+    UNION ALL
+    (SELECT * FROM projections.duties_M EXCEPT ALL SELECT * FROM projections.duties_N)
+) AS d
+
+-- name: of_order
+SELECT * FROM projections.duties_N WHERE order_id = $1::uuid ORDER BY no
+
+-- name: list
+-- A page of one unit's list after another is one walk along its index.
+SELECT * FROM projections.duties_N
+WHERE unit = ANY ($1::text[])
+    AND ($2::text[] IS NULL OR roles && $2::text[])
+    AND ($3::text IS NULL OR not_by <> $3::text)
+    AND (
+        $4::timestamptz IS NULL
+        OR (coalesce(due, '9999-12-31 00:00:00+00'), since, order_id, no)
+            > ($4::timestamptz, $5::timestamptz, $6::uuid, $7::bigint)
+    )
+ORDER BY coalesce(due, '9999-12-31 00:00:00+00'), since, order_id, no LIMIT $8::bigint
+
+-- name: count
+SELECT unit, count(*), count(*) FILTER (WHERE due IS NOT NULL), count(*) FILTER (WHERE late_after < $1::timestamptz),
+    count(*) FILTER (WHERE late_after >= $1::timestamptz AND due < $2::timestamptz)
+FROM projections.duties_N GROUP BY unit
