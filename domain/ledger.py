@@ -239,7 +239,8 @@ class Ledger:
 
     async def submit_all(self, proposals: Sequence[Proposal]) -> list[Outcome]:
         """Write many proposals, settled in their order, and return what became of each; of some it may be a refusal."""
-        answers = [self._writer.queued(proposal) for proposal in proposals]
+        until = asyncio.get_running_loop().time() + self._patience
+        answers = [self._writer.queued(proposal, until=until) for proposal in proposals]
         try:
             async with asyncio.timeout(self._patience):
                 settled = await asyncio.gather(*answers, return_exceptions=True)
@@ -444,6 +445,11 @@ class Ledger:
         found = await self._reader.read(Want(((naming.readable(stream), 0),)))
         entries = [self.codec.entry(row) for row in found.streams[0]]
         return [entry for entry in entries if recorded_by is None or entry.recorded_at <= recorded_by]
+
+    async def histories(self, streams: Sequence[str]) -> list[list[Entry]]:
+        """Return the entries of many streams in one round trip."""
+        found = await self._bulk_reader.read(Want(tuple((naming.readable(stream), 0) for stream in streams)))
+        return [[self.codec.entry(row) for row in rows] for rows in found.streams]
 
     async def fold(self, stream: str) -> Any:
         """Return the present state of a stream; None where it does not exist."""

@@ -255,3 +255,6 @@ ORDER BY originator_version DESC LIMIT $4::bigint
 SELECT position, originator_id, originator_version, topic, state FROM city.events
 WHERE position > $1::bigint AND position <= $2::bigint AND ($3::text[] = '{}' OR topic = ANY ($3::text[]))
 ORDER BY position LIMIT $4::bigint
+
+-- name: commands_between
+SELECT command_id FROM city.commits WHERE command_id >= $1 AND command_id < $2 ORDER BY command_id

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import re
 import sys
 from collections.abc import Sequence
 from datetime import date
-from itertools import groupby
 from pathlib import Path
 
 import click
 import msgspec
 import psycopg
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from domain import recorder
 from domain.calendar import CalendarError, load_calendar
@@ -36,7 +33,7 @@ from domain.policy import PolicyError
 from domain.refusals import Refusal
 from domain.terms import Act, Actor, Fact
 from projections.answers import PROJECTIONS, DueChange, Projections
-from scripts import demo, desk, embedded, importing, lawbook, printing, wiring
+from scripts import carrying, demo, desk, embedded, importing, lawbook, printing, transfer, wiring
 from scripts.desk import as_option, city_option, json_option, with_city
 from scripts.lawbook import answer
 from scripts.wiring import SettingError
@@ -135,152 +132,6 @@ def init_command(
             "and undo append-only: give the application a login of its own (docs/operating.md, The two roles)",
             err=True,
         )
-
-
-# --- import ------------------------------------------------------------------------------------------------------
-
-
-@huiyin.command("import")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--mapping", help="映射 a shipped mapping or a TOML file; without: a case script (JSON Lines).")
-@click.option(
-    "--assume-policy", "assume", metavar="PACK", help="推定适用 run history under a pack outside its validity."
-)
-@click.option(
-    "--rejects",
-    type=click.Path(path_type=Path),
-    help="退回文件 where refused rows go; without: FILE.rejects.jsonl beside it.",
-)
-@click.option("--dry-run", is_flag=True, help="只试不写 check every row, write nothing.")
-@city_option
-@json_option
-def import_command(
-    file: Path,
-    mapping: str | None,
-    assume: str | None,
-    rejects: Path | None,
-    dry_run: bool,
-    city: str | None,
-    as_json: bool,
-) -> None:
-    """导入: bring cases in, from a case script or an old system's table.
-
-    A case script (JSON Lines) holds commands, and every guard holds; a table (CSV, with --mapping) holds facts that
-    another system recorded. A bad row never stops it: it goes to the rejects file with line number and reason.
-    Importing the same file again adds nothing, so an interrupted import goes on when it is given again. A table's row
-    is known by its old number: a corrected table brings in only what was not there yet; a corrected script is another
-    script.
-    """
-    where = rejects or file.with_name(f"{file.name}.rejects.jsonl")
-    if assume is not None and mapping is None:
-        raise click.UsageError("--assume-policy 只用于 --mapping goes with --mapping only")
-    read = importing.read_mapping(mapping) if mapping is not None else None
-    told = [0, 0]
-
-    async def work(ledger: Ledger, shown: Projections) -> importing.Summary:
-        with _bar(f"导入 importing {file.name}") as bar:
-            task = bar.add_task("", total=None)
-
-            def progress(done: int, total: int) -> None:
-                told[:] = done, total
-                bar.update(task, completed=done, total=total)
-
-            if read is None:
-                summary = await importing.import_script(ledger, file, rejects=where, dry_run=dry_run, progress=progress)
-            else:
-                summary = await importing.import_table(
-                    ledger,
-                    file,
-                    read,
-                    assume=assume,
-                    rejects=where,
-                    dry_run=dry_run,
-                    progress=progress,
-                )
-        await desk.caught_up(shown)
-        return summary
-
-    try:
-        summary = with_city(city, work, follow=False)
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        _say_resumable(told, "已中断 interrupted")
-        sys.exit(130)
-    except importing.Stopped as error:
-        _say_resumable(told, str(error))
-        sys.exit(1)
-    if as_json:
-        answer(summary)
-    else:
-        print_summary(summary)
-    if summary.rejected:
-        sys.exit(1)
-
-
-def _bar(title: str) -> Progress:
-    return Progress(
-        TextColumn(title),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=(out := printing.console(stderr=True)),
-        transient=True,
-        disable=not out.is_terminal,
-    )
-
-
-def _say_resumable(told: Sequence[int], why: str) -> None:
-    done, total = told
-    click.echo(f"✗ {why}: 已处理 done {done}/{total or '?'} 行 lines", err=True)
-    click.echo(
-        "  已导入的保留不变; 再次执行同一命令即可接续 what was imported stays: give the same command to go on", err=True
-    )
-
-
-def print_summary(summary: importing.Summary) -> None:
-    """Say what an import did."""
-    word = "试行, 未写入 dry run, nothing written" if summary.dry_run else "已导入 imported"
-    click.echo(
-        f"{'✓' if not summary.rejected else '!'} {summary.file}: {summary.lines} 行 lines, {word} {summary.imported}"
-        f" ({summary.events} 个事件 events), 先前已导入 already there {summary.already},"
-        f" 退回 rejected {summary.rejected}"
-        + (
-            f", 按脚本被拒绝 refused as the script says {summary.expected_refusals}"
-            if summary.expected_refusals
-            else ""
-        )
-    )
-    for code, count in sorted(summary.by_reason.items(), key=lambda pair: -pair[1]):
-        click.echo(f"  {count:6d}  {code}")
-    for label, number in list(summary.orders.items())[:20]:
-        click.echo(f"  {label} → {number}")
-    if len(summary.orders) > 20:
-        click.echo(f"  … 共 {len(summary.orders)} 件 orders in all; 见 see: huiyin list")
-    _print_reconciliation(summary.reconciliation)
-    if summary.rejects_file:
-        click.echo(f"  退回文件 rejects: {summary.rejects_file}")
-
-
-def _by_year(rows: Sequence[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
-    years = [(year, [*same]) for year, same in groupby(rows, key=lambda row: row[0].partition("-")[0] or "—")]
-    return [(year, sum(row[1] for row in same), sum(row[2] for row in same)) for year, same in years]
-
-
-def _print_reconciliation(compared: Sequence[importing.Reconciled]) -> None:
-    """Say how the old system's rows and our orders compare: whole by month and state, the largest units."""
-    months, units, states = (
-        [(one.name, one.rows, one.orders) for one in compared if one.by == by] for by in ("month", "unit", "state")
-    )
-    if len(months) > 24:
-        months = _by_year(months)
-    if len(units) > 12:
-        rest = units[11:]
-        others = (f"其余 {len(rest)} 个 others", sum(row[1] for row in rest), sum(row[2] for row in rest))
-        units = [*units[:11], others]
-    told = {"按时间 by time": months, "按单位 by unit": units, "按状态 by state: 原 old → 现 new": states}
-    for title, rows in told.items():
-        if rows:
-            columns = ("", "原系统 old rows", "本账本 orders here")
-            printing.console().print(printing.counts(f"对账 {title}", rows, columns))
 
 
 # --- publishing --------------------------------------------------------------------------------------------------
@@ -474,7 +325,7 @@ def rebuild_command(names: tuple[str, ...], compare: bool, city: str | None, as_
     """
 
     async def work(_: Ledger, shown: Projections) -> None:
-        with _bar("重建 rebuilding") as bar:
+        with printing.bar("重建 rebuilding") as bar:
             task = bar.add_task("", total=None)
 
             def progress(done: int, total: int) -> None:
@@ -572,6 +423,11 @@ lawbook.policy_group.add_command(policy_publish)
 huiyin.add_command(lawbook.policy_group)
 huiyin.add_command(calendar_group)
 for command in (
+    carrying.import_command,
+    carrying.reconcile_command,
+    carrying.export_command,
+    carrying.restore_command,
+    carrying.erasures_command,
     desk.show_command,
     desk.history_command,
     desk.list_command,
@@ -626,6 +482,7 @@ _MENDABLE = (
     SettingError,
     importing.BadSource,
     importing.Stopped,
+    transfer.BadExport,
     embedded.NoDatabase,
     OSError,  # a file or a socket that is not there, not allowed, or full
 )

@@ -18,6 +18,7 @@ from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.padding import Padding
 from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -394,6 +395,22 @@ def story(
     if not brief:
         parts += [explanation(e, clock, now) for clock, e in explained]
     return Group(*parts)
+
+
+def bar(title: str) -> Progress:
+    """Return a progress bar on stderr; nothing where that is no terminal."""
+    out = console(stderr=True)
+    return Progress(
+        TextColumn(title),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("余 left"),
+        TimeRemainingColumn(),
+        console=out,
+        transient=True,
+        disable=not out.is_terminal,
+    )
 
 
 def counts(title: str, rows: Iterable[Sequence[object]], columns: Sequence[str]) -> Group:

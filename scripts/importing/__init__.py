@@ -17,8 +17,12 @@ from scripts.importing.commands import type_at as type_at
 from scripts.importing.commands import words_of as words_of
 from scripts.importing.mapping import Mapping as Mapping
 from scripts.importing.mapping import read_mapping as read_mapping
+from scripts.importing.reconciling import SILENT as SILENT
+from scripts.importing.review import Review as Review
+from scripts.importing.review import review_table as review_table
 from scripts.importing.rows import import_table as import_table
 from scripts.importing.summary import BadSource as BadSource
+from scripts.importing.summary import Kept as Kept
 from scripts.importing.summary import Reconciled as Reconciled
 from scripts.importing.summary import Reject as Reject
 from scripts.importing.summary import Stopped as Stopped

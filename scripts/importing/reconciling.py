@@ -15,6 +15,8 @@ from scripts.importing.tables import Table
 
 ON_TIME = "按时 on time"
 LATE = "超期 late"
+SILENT = "—"
+"""What is shown where the old system says nothing."""
 
 
 class Promise(NamedTuple):
@@ -78,7 +80,8 @@ def _promise(order: WorkOrder, law: Law) -> Promise | None:
 class Reconciliation:
     """The table that an import ends with."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, without: str = "退回 rejected") -> None:
+        self._without = without
         self._verdict = table.mapping.kept
         self._rows: Counter[tuple[str, str]] = Counter()
         self._orders: Counter[tuple[str, str]] = Counter()
@@ -88,7 +91,7 @@ class Reconciliation:
         """Count a row."""
         self._rows.update((("month", one.month), ("unit", one.unit)))
         if one.became is None:
-            self._rows["state", f"{one.state} → 退回 rejected"] += 1
+            self._rows["state", f"{one.state} → {self._without}"] += 1
             return
         became = ("state", f"{one.state} → {one.became.state}")
         self._rows[became] += 1
@@ -106,7 +109,7 @@ class Reconciliation:
             self.kept.agreed += 1
             return
         self.kept.differing.append(
-            Disagreement(number=one.key, due=promise.due, ended=promise.ended, old=one.kept or "—", ours=ours)
+            Disagreement(number=one.key, due=promise.due, ended=promise.ended, old=one.kept or SILENT, ours=ours)
         )
 
     def table(self) -> list[Reconciled]:

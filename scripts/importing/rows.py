@@ -41,13 +41,13 @@ async def import_table(
     rejects: Path,
     dry_run: bool = False,
     progress: Progress | None = None,
-    jobs: int = 0,
+    jobs: int | None = 0,
 ) -> Summary:
     """Record the rows of an old system's table as facts, each row one order, page by page in the file's order.
 
     `assume` names a published pack that history is run under outside its validity; each order is stamped so (8.15).
-    `jobs` processes decide beside this one, which then only writes; they open the city as the environment says. A row
-    is known by its old number: a corrected file brings in only what was not there yet.
+    `jobs` processes decide beside this one, which then only writes (None: as is worth it); they open the city as the
+    environment says. A row is known by its old number: a corrected file brings in only what was not there yet.
     Raises BadSource, and Stopped where the ledger takes no more.
     """
     noted = Rejects(rejects, path)
@@ -55,7 +55,9 @@ async def import_table(
     table = await open_table(ledger, mapping, assume)
     run = _Run(ledger, table, noted, Summary(file=str(path), dry_run=dry_run), progress)
     try:
-        pages = run.pages(list(table.rows(content)))
+        rows = list(table.rows(content))
+        jobs = _worth(len(rows)) if jobs is None else jobs
+        pages = run.pages(rows)
         async with AsyncExitStack() as stack:
             stack.enter_context(collecting_seldom())
             deciding: Deciding = partial(decide, ledger, table)
@@ -69,9 +71,9 @@ async def import_table(
     return await finish(ledger, {}, noted, run.done)
 
 
-def helping(rows: int) -> int:
-    """Return how many processes are worth starting beside this one for a table of so many rows."""
-    return min((os.cpu_count() or 1) - 1, 3) if rows >= ENOUGH else 0
+def _worth(rows: int) -> int:
+    """Return how many processes are worth starting beside this one, which has less to do than two of them."""
+    return min(os.cpu_count() or 1, 3) if rows >= ENOUGH else 0
 
 
 class _Run:
