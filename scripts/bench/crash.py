@@ -31,7 +31,7 @@ from domain.recorder import texts
 from scripts import embedded
 from scripts.bench import trial, worker
 from scripts.bench.trial import City
-from scripts.bench.worker import Acked, Task
+from scripts.bench.worker import Acked
 from scripts.lawbook import answer
 
 VICTIMS = ("writer", "writer", "importer", "server", "session")
@@ -83,13 +83,7 @@ class Crowd:
 
     def start(self, slot: str) -> None:
         """Start a slot's process."""
-        city = self._city
-        task = Task(self.slots[slot], city.database, city.name, city.keyring.master.hex(), slot, str(self.log(slot)))
-        process = subprocess.Popen([sys.executable, "-m", "scripts.bench.worker"], stdin=subprocess.PIPE)
-        assert process.stdin is not None
-        process.stdin.write(msgspec.json.encode(task))
-        process.stdin.close()
-        self._running[slot] = process
+        self._running[slot] = trial.launch(self._city, self.slots[slot], slot, self.log(slot))
 
     def kill(self, slot: str) -> None:
         """Kill a slot's process, without a word."""
@@ -161,6 +155,7 @@ class Auditor:
     def __init__(self, city: City) -> None:
         self._city = city
         self._upto = 0
+        self._owed = 0  # events of the last commit that are still to come
         self._since: Any = None
         self.findings: list[Finding] = []
 
@@ -182,12 +177,11 @@ class Auditor:
         self.findings += leaves.check_order(after, self._since, rows)
         if len(rows) < upto - after:
             self.findings.append(Finding(upto, "", "positions are missing up to here"))
-        whole: dict[int, int] = {}
         for event, commit, _ in rows:
-            whole[commit.first_position] = whole.get(commit.first_position, 0) + 1
-            ends = event.position == commit.first_position + commit.n - 1
-            if ends and commit.first_position > after and whole[commit.first_position] != commit.n:
-                self.findings.append(Finding(event.position, event.stream, "half of its commit is missing"))
+            begins = event.position == commit.first_position
+            if begins != (self._owed == 0):
+                self.findings.append(Finding(event.position, event.stream, "half of a commit is missing"))
+            self._owed = (commit.n if begins else self._owed) - 1
         self._since = rows[-1].event.recorded_at if rows else self._since
 
 

@@ -9,8 +9,10 @@ import os
 import secrets
 import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +21,7 @@ from uuid import uuid4
 import msgspec
 from rich.table import Table
 
+from domain.context import StreamKind
 from domain.institution import STREAM
 from domain.kinds import KINDS
 from domain.ledger import Ledger, create
@@ -36,6 +39,22 @@ class City(NamedTuple):
     database: embedded.Database
     name: str
     keyring: Keyring
+
+
+class Task(msgspec.Struct):
+    """What a process of a benchmark is to do, in which city; what it writes for its starter goes into `log`."""
+
+    what: str
+    database: embedded.Database
+    city: str
+    master: str
+    slot: str
+    log: str
+    callers: int = 8
+    orders: int = 15  # of an imported script
+    events: int = 0  # of a flood
+    streams: tuple[str, ...] = ()  # that all contend for
+    seconds: float = 0.0
 
 
 class Figure(msgspec.Struct, frozen=True):
@@ -108,11 +127,21 @@ async def bare_city(database: embedded.Database) -> City:
     return city
 
 
-async def open_city(city: City, **settings: Any) -> Ledger:
+async def open_city(city: City, *, kinds: Iterable[StreamKind] = KINDS, **settings: Any) -> Ledger:
     """Open a city's ledger as the application."""
     return await Ledger.open(
-        city.database.app, city.name, kinds=KINDS, keyring=city.keyring, entropy=os.urandom, **settings
+        city.database.app, city.name, kinds=kinds, keyring=city.keyring, entropy=os.urandom, **settings
     )
+
+
+def launch(city: City, what: str, slot: str, log: Path, **said: Any) -> subprocess.Popen[bytes]:
+    """Start a process of a benchmark."""
+    task = Task(what, city.database, city.name, city.keyring.master.hex(), slot, str(log), **said)
+    process = subprocess.Popen([sys.executable, "-m", "scripts.bench.worker"], stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    process.stdin.write(msgspec.json.encode(task))
+    process.stdin.close()
+    return process
 
 
 async def founded_city(database: embedded.Database, policy: str = "S0") -> City:

@@ -2,6 +2,7 @@
 
     python -m scripts.bench.worker < task.json
 
+It leads real `cases`, `imports` scripts, writes a `flood` of bare events, or has callers `contend` for few streams.
 What it acknowledges it writes, line by line, into a file of its own, after the ledger did; a successor goes on from
 there, with the same command ids. SIGTERM lets it finish what is under way.
 """
@@ -21,29 +22,17 @@ from typing import Any
 
 import msgspec
 
+from domain.kinds import KINDS
 from domain.ledger import Ledger
 from domain.refusals import Busy, ClockAhead, ConcurrencyConflict, OutcomeUnknown, Refusal, Unavailable
 from domain.sealing import Keyring
 from domain.writer import Draft, Proposal, Written
-from scripts import embedded, importing, simulate
-from scripts.bench import trial
+from scripts import importing, simulate
+from scripts.bench import history, trial
+from scripts.bench.trial import Task
 
 AGAIN = (Busy, Unavailable, OutcomeUnknown, ClockAhead, ConcurrencyConflict)
 """Refusals after which the same command is sent again under the same id."""
-
-
-class Task(msgspec.Struct):
-    """What to do: `cases` leads real cases, `imports` imports scripts, `flood` writes bare events until there are enough."""
-
-    what: str
-    database: embedded.Database
-    city: str
-    master: str
-    slot: str
-    log: str
-    callers: int = 8
-    orders: int = 15  # of an imported script
-    events: int = 0  # of a flood
 
 
 class Acked(msgspec.Struct):
@@ -156,6 +145,12 @@ async def flood(ledger: Ledger, task: Task, stopped: asyncio.Event) -> None:
             group.create_task(caller())
 
 
+async def contend(ledger: Ledger, task: Task, _: asyncio.Event) -> None:
+    """Count on few streams, and write down what was asked and answered."""
+    ops = await history.contend([ledger], task.streams, callers=task.callers, seconds=task.seconds)
+    Path(task.log).write_bytes(msgspec.json.encode(ops))
+
+
 def bare(stream: str) -> Proposal:
     """Return one decided command: one event of a fresh stream."""
     return Proposal(
@@ -174,9 +169,10 @@ def bare(stream: str) -> Proposal:
 async def opened(task: Task) -> AsyncIterator[Ledger]:
     """Open the ledger, as soon as the database lets in."""
     city = trial.City(task.database, task.city, Keyring(bytes.fromhex(task.master)))
+    kinds = (history.COUNTER,) if task.what == "contend" else KINDS
     while True:
         with suppress(Unavailable):
-            ledger = await trial.open_city(city, patience=20.0)
+            ledger = await trial.open_city(city, kinds=kinds, patience=20.0)
             break
         await asyncio.sleep(0.05)
     async with ledger:
@@ -187,7 +183,7 @@ async def work(task: Task) -> None:
     """Do the task until SIGTERM, or until it is done."""
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-    doing: dict[str, Any] = {"cases": lead_cases, "imports": import_scripts, "flood": flood}
+    doing: dict[str, Any] = {"cases": lead_cases, "imports": import_scripts, "flood": flood, "contend": contend}
     async with opened(task) as ledger:
         await doing[task.what](ledger, task, stopped)
 
