@@ -71,7 +71,12 @@ class Duty(msgspec.Struct, frozen=True):
     @property
     def title(self) -> str:
         """What is to be done, in the field's term: the first words of the command's own account."""
-        return (self.command.__doc__ or self.command.__name__).split(".")[0].split("。")[0].strip()
+        return title_of(self.command)
+
+
+def title_of(command: type[Act]) -> str:
+    """Return the field's term for what a command does."""
+    return (command.__doc__ or command.__name__).split(".")[0].split("。")[0].strip()
 
 
 # --- duties with a clock -----------------------------------------------------------------------------------------

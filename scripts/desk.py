@@ -253,7 +253,9 @@ def list_command(
         if by_due:
             found = await shown.orders_by_due(unit=unit, limit=limit)
         else:
-            found = await shown.list_orders(states=wanted, unit=unit, overdue=now if overdue else None, limit=limit)
+            found = await shown.list_orders(
+                states=wanted, unit=unit, overdue=now if overdue else None, limit=limit
+            )
         if not by_due:  # by id is by registration; of what was imported, by when it was brought in
             rows = sorted(found.rows, key=lambda row: (row.registered_at, row.number))
             found = msgspec.structs.replace(found, rows=tuple(rows))
@@ -268,7 +270,7 @@ def list_command(
             )
             click.echo(f"{empty}, 截至位置 true at position {found.position}")
             return
-        printing.console().print(_orders(found.rows, now))
+        printing.console().print(orders_table(found.rows, now))
         more = ", 还有更多 and more (--limit)" if found.more else ""
         click.echo(f"{len(found.rows)} 件 orders{more}, 截至位置 true at position {found.position}")
 
@@ -277,7 +279,7 @@ def list_command(
     with_city(city, work)
 
 
-def _orders(rows: Sequence[OrderRow], now: datetime) -> RenderableType:
+def orders_table(rows: Sequence[OrderRow], now: datetime) -> RenderableType:
     """Show orders, a line each; on a narrow terminal two: what it is, then where it stands."""
     old = any(row.old_number for row in rows)
     if printing.console().width < printing.NARROW:

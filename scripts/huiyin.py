@@ -33,7 +33,7 @@ from domain.policy import PolicyError
 from domain.refusals import Refusal
 from domain.terms import Act, Actor, Fact
 from projections.answers import PROJECTIONS, DueChange, Projections
-from scripts import carrying, demo, desk, embedded, importing, lawbook, printing, transfer, wiring
+from scripts import carrying, demo, desk, embedded, importing, lawbook, office, printing, transfer, wiring
 from scripts.desk import as_option, city_option, json_option, with_city
 from scripts.lawbook import answer
 from scripts.wiring import SettingError
@@ -434,6 +434,7 @@ for command in (
     desk.do_command,
     desk.open_command,
     desk.commands_command,
+    *office.COMMANDS,
 ):
     huiyin.add_command(command)
 

@@ -1,0 +1,274 @@
+"""What an office asks of all its cases at once: duties, units and their load, indicators, what a word is found in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import click
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from domain import kinds, terms
+from domain.duties import title_of
+from domain.ledger import Ledger
+from domain.terms import ClockName, DemandType, Role, UnitLevel
+from projections.answers import Projections, UnitLoad
+from projections.duties import DutyRow
+from projections.figures import INDICATORS, Figure
+from scripts import desk, printing, wiring
+from scripts.desk import city_option, json_option, with_city
+from scripts.lawbook import answer
+from scripts.wiring import SettingError
+
+_AT = click.option("--at", "at", metavar="T", help="以此时刻计超期 the instant lateness is judged at; without: now.")
+_LIMIT = click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="最多 at most so many.")
+
+
+def _now(at: str | None) -> datetime:
+    return wiring.parse_instant(at) if at else wiring.process_now()
+
+
+# --- duties ------------------------------------------------------------------------------------------------------
+
+
+@click.command("duties")
+@click.argument("unit", default="")
+@click.option(
+    "--role",
+    "roles",
+    multiple=True,
+    metavar="ROLE",
+    type=click.Choice([str(role) for role in Role]),
+    help="角色 only what this role may do (repeatable).",
+)
+@click.option("--user", metavar="USER", help="工号 leave out what takes another person than this one.")
+@_LIMIT
+@_AT
+@city_option
+@json_option
+def duties_command(
+    unit: str, roles: tuple[str, ...], user: str | None, limit: int, at: str | None, city: str | None, as_json: bool
+) -> None:
+    """待办: what a unit has to do next, of whatever kind, the next due first.
+
+    UNIT: a unit's code; without: the hotline centre itself. What no rule text gives a time stands last.
+    """
+    now = _now(at)
+
+    async def work(_: Ledger, shown: Projections) -> None:
+        law = await shown.law_at((await shown.status())[0].position)
+        asked = "" if unit == law.hotline_unit else unit
+        if asked and law.unit(asked) is None:
+            raise SettingError(f"没有此单位 no such unit: {asked!r}; 见 see: huiyin units")
+        wanted = [Role(role) for role in roles] or None
+        found = await shown.duties(asked, roles=wanted, user=user, limit=limit)
+        if as_json:
+            answer(found)
+            return
+        if not found.rows:
+            click.echo(f"没有待办 nothing to do, 截至位置 true at position {found.position}")
+            return
+        printing.console().print(_duties(found.rows, now))
+        more = ", 还有更多 and more (--limit)" if found.more else ""
+        click.echo(f"{len(found.rows)} 项 duties{more}, 截至位置 true at position {found.position}")
+
+    with_city(city, work)
+
+
+def _duties(rows: Sequence[DutyRow], now: datetime) -> RenderableType:
+    if printing.console().width < printing.NARROW:
+        return Group(*(line for row in rows for line in _duty_lines(row, now)))
+    table = Table(box=None, pad_edge=False)
+    for column in ("到期 due", "待办 to do", "命令 command", "工单 order", "标题 title", "单位 unit", ""):
+        table.add_column(column, overflow="fold", no_wrap=column.startswith(("到期", "工单")))
+    for row in rows:
+        table.add_row(
+            printing.show_end(row.due) + (" 暂定" if row.provisional else ""),
+            _what(row),
+            row.command,
+            row.number or str(row.order_id)[:13],
+            escape(row.title),
+            escape(row.unit) or "热线",
+            _late(row, now),
+        )
+    return table
+
+
+def _duty_lines(row: DutyRow, now: datetime) -> tuple[Text, Text]:
+    due = f"到期 {printing.show_end(row.due)}" if row.due else "无时限 no time given"
+    number = row.number or str(row.order_id)[:13]
+    return (
+        Text.from_markup(f"[bold]{_what(row)}[/] {row.command} · {number}  {escape(row.title)}"),
+        Text.from_markup(f"  {due} · {escape(row.unit) or '热线'} {_late(row, now)}"),
+    )
+
+
+def _what(row: DutyRow) -> str:
+    clock = f"({ClockName(row.clock).zh})" if row.clock else ""
+    return f"{title_of(_COMMANDS[row.command])}{clock}"
+
+
+def _late(row: DutyRow, now: datetime) -> str:
+    if row.late_after is None or now <= row.late_after:
+        return ""
+    return f"[red]超期 late {printing.show_span(now - row.late_after)}[/]"
+
+
+_COMMANDS: dict[str, type[terms.Act]] = {
+    str(command.__struct_config__.tag): command for kind in kinds.KINDS for command in kind.commands
+}
+
+
+# --- find --------------------------------------------------------------------------------------------------------
+
+
+@click.command("find")
+@click.argument("text", nargs=-1, required=True)
+@_LIMIT
+@_AT
+@city_option
+@json_option
+def find_command(text: tuple[str, ...], limit: int, at: str | None, city: str | None, as_json: bool) -> None:
+    """检索工单: orders whose title, category or place has every word, the newest first.
+
+    TEXT: words of two or more characters, such as 路灯 or 路灯 河滨. What is sealed is not searched.
+    """
+    now = _now(at)
+
+    async def work(_: Ledger, shown: Projections) -> None:
+        found = await shown.search(" ".join(text), limit=limit)
+        if as_json:
+            answer(found)
+            return
+        if not found.rows:
+            click.echo(f"没有找到 nothing found, 截至位置 true at position {found.position}")
+            return
+        printing.console().print(desk.orders_table(found.rows, now))
+        more = ", 还有更多 and more (--limit)" if found.more else ""
+        click.echo(f"{len(found.rows)} 件 orders{more}, 截至位置 true at position {found.position}")
+
+    with_city(city, work)
+
+
+# --- units -------------------------------------------------------------------------------------------------------
+
+
+@click.command("units")
+@_AT
+@city_option
+@json_option
+def units_command(at: str | None, city: str | None, as_json: bool) -> None:
+    """单位: every unit with its parent, its heir and what lies on its desk."""
+    now = _now(at)
+
+    async def work(_: Ledger, shown: Projections) -> None:
+        found = await shown.units(now)
+        if as_json:
+            answer(found)
+            return
+        columns = (
+            "单位 unit",
+            "工单 orders",
+            "未结 open",
+            "超期 overdue",
+            "待办 duties",
+            "24小时内 within a day",
+            "超期 late",
+        )
+        printing.console().print(
+            printing.counts(f"单位 units (位置 {found.position})", map(_unit_cells, found.rows), columns)
+        )
+
+    with_city(city, work)
+
+
+def _unit_cells(unit: UnitLoad) -> tuple[object, ...]:
+    level = UnitLevel(unit.level).zh
+    heir = f" → {unit.heir}" if unit.heir != unit.unit else ""
+    parent = f" ({unit.parent})" if unit.parent else ""
+    name = f"{unit.unit}{heir} {unit.name} · {level}{parent}"
+    return (name, unit.orders, unit.open, unit.overdue, unit.duties, unit.due_soon, unit.late_duties)
+
+
+# --- indicators --------------------------------------------------------------------------------------------------
+
+
+@click.command("indicators")
+@click.option("--from", "since", required=True, metavar="DATE", help="期初 the first day of the period.")
+@click.option("--to", "until", required=True, metavar="DATE", help="期末 its last day, included.")
+@click.option(
+    "--by",
+    type=click.Choice(["unit", "type", "area"]),
+    default=None,
+    help="按单位、诉求类型或区县 a line a unit, type of demand, or area.",
+)
+@click.option("--unit", metavar="UNIT", help="只计此单位 of this unit alone.")
+@click.option(
+    "--type", "demand_type", type=click.Choice([str(t) for t in DemandType]), help="只计此类诉求 of this type."
+)
+@click.option("--area", "district", metavar="DISTRICT", help="只计此区县 of this area.")
+@click.option("--only", "only", multiple=True, metavar="CODE", help="只列此指标 such as I10 (repeatable).")
+@city_option
+@json_option
+def indicators_command(
+    since: str,
+    until: str,
+    by: str | None,
+    unit: str | None,
+    demand_type: str | None,
+    district: str | None,
+    only: tuple[str, ...],
+    city: str | None,
+    as_json: bool,
+) -> None:
+    """指标: the indicators of a period, each with what stands above and below its line.
+
+    A rate with nothing below its line has no value (—), neither 0% nor 100%. Rates of telephone service are not here.
+    """
+    codes = {indicator.code for indicator in INDICATORS}
+    if unknown := sorted(set(only) - codes):
+        raise click.UsageError(
+            f"没有此指标 no such indicator: {', '.join(unknown)}; 可用 there are: {', '.join(codes)}"
+        )
+    first, last = wiring.parse_instant(since), wiring.parse_instant(until) + timedelta(days=1)
+    if first >= last:
+        raise click.UsageError("期末早于期初 the period ends before it begins")
+
+    async def work(_: Ledger, shown: Projections) -> None:
+        found = await shown.indicators(first, last, by=by or "", unit=unit, demand_type=demand_type, district=district)
+        wanted = [figure for figure in found.rows if not only or figure.code in only]
+        if as_json:
+            answer({"position": found.position, "from": first, "until": last, "figures": wanted})
+            return
+        title = f"指标 indicators {first:%Y-%m-%d} – {last - timedelta(days=1):%Y-%m-%d} (位置 {found.position})"
+        rows = [(*_figure_name(figure, by), *_figure_cells(figure)) for figure in wanted]
+        columns = ("指标 indicator", *(("部分 part",) if by else ()), "分子 above", "分母 below", "值 value")
+        printing.console().print(printing.counts(title, rows, columns))
+
+    with_city(city, work)
+
+
+def _figure_name(figure: Figure, by: str | None) -> tuple[str, ...]:
+    name = f"{figure.code} {figure.title}"
+    if not by:
+        return (name,)
+    if by == "type":
+        return (name, DemandType(figure.part).zh)
+    return (name, figure.part or ("热线" if by == "unit" else "未载明"))
+
+
+def _figure_cells(figure: Figure) -> tuple[str, str, str]:
+    below = "—" if figure.below is None else f"{figure.below:,}"
+    if figure.below is None:
+        return f"{figure.above:,}", below, f"{figure.above:,}"
+    if figure.value is None:
+        return f"{figure.above:,}", below, "—"
+    if figure.code in ("I11s", "I25"):
+        return f"{figure.above:,}", below, printing.show_span(timedelta(seconds=round(figure.value)))
+    return f"{figure.above:,}", below, f"{figure.value:.2%}"
+
+
+COMMANDS = (duties_command, find_command, units_command, indicators_command)

@@ -1,0 +1,86 @@
+"""What an office asks at the terminal: duties, units, indicators, words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from projections.figures import INDICATORS
+from scripts import embedded
+from tests.test_cli import Deployment, deploy, dispatched, registered, town_lines, write_script
+
+PERIOD = ("--from", "2025-03-01", "--to", "2025-03-31")
+
+
+@pytest.fixture(scope="module")
+def office(postgres: embedded.Database, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
+    """A town with two orders: one waits for its dispatch, one lies with an organizer."""
+    town = deploy(postgres, tmp_path_factory.mktemp("office"))
+    town.ok("init", "town", "--policy", "S0", "--name", "某市", "--code", "MS")
+    script: Path = write_script(
+        tmp_path_factory.mktemp("script") / "town.jsonl",
+        *town_lines(),
+        registered("a", "2025-03-03T09:00:00+08:00", title="路灯不亮", place="东区河滨街道"),
+        registered("b", "2025-03-03T10:00:00+08:00", title="水管漏水"),
+        dispatched("b", "2025-03-03T11:00:00+08:00"),
+    )
+    town.ok("import", str(script), "--city", "town")
+    return town
+
+
+def test_duties_of_the_hotline_and_of_a_unit(office: Deployment):
+    own = office.ok("duties", "--city", "town", "--json").data
+    assert [(row["command"], row["title"]) for row in own["rows"]] == [("dispatch", "路灯不亮")]
+    units = office.ok("duties", "DQ-CG", "--city", "town", "--json").data
+    assert [(row["command"], row["clock"]) for row in units["rows"]] == [
+        ("transfer", "transfer"),
+        ("reply", "handle"),
+        ("sign", ""),
+    ]
+    shown = office.ok("duties", "DQ-CG", "--city", "town", "--at", "2025-06-01", COLUMNS="150").out
+    assert "答复(办结答复)" in shown
+    assert "超期 late" in shown
+    narrow = office.ok("duties", "DQ-CG", "--city", "town", COLUMNS="80").out
+    assert "无时限 no time given" in narrow
+    only = office.ok("duties", "DQ-CG", "--role", "org_approver", "--city", "town", "--json").data
+    assert {row["command"] for row in only["rows"]} == {"reply", "transfer"}
+
+
+def test_a_unit_without_duties_and_one_that_is_none(office: Deployment):
+    assert "没有待办 nothing to do" in office.ok("duties", "XL-CG", "--city", "town").out
+    assert "没有此单位 no such unit: 'NOBODY'" in office.refused("duties", "NOBODY", "--city", "town", code=2)
+
+
+def test_words_are_found_in_titles_and_places(office: Deployment):
+    assert [row["title"] for row in office.ok("find", "河滨", "--city", "town", "--json").data["rows"]] == ["路灯不亮"]
+    assert "水管漏水" in office.ok("find", "漏水", "--city", "town").out
+    assert "没有找到 nothing found" in office.ok("find", "噪声", "--city", "town").out
+
+
+def test_units_show_what_lies_on_their_desks(office: Deployment):
+    units = {row["unit"]: row for row in office.ok("units", "--city", "town", "--json").data["rows"]}
+    assert (units["DQ-CG"]["orders"], units["DQ-CG"]["open"], units["DQ-CG"]["duties"]) == (1, 1, 3)
+    assert "DQ-CG" in office.ok("units", "--city", "town").out
+
+
+def test_indicators_of_a_month_with_what_stands_above_and_below(office: Deployment):
+    told = office.ok("indicators", *PERIOD, "--city", "town", "--json").data
+    assert [figure["code"] for figure in told["figures"]] == [indicator.code for indicator in INDICATORS]
+    rates = {figure["code"]: (figure["above"], figure["below"]) for figure in told["figures"]}
+    assert rates["I3"] == (0, 2)
+    assert rates["I10"] == (0, 1), "b fell due in March and was never answered"
+    shown = office.ok("indicators", *PERIOD, "--city", "town").out
+    assert "I10 按时办结率" in shown
+    assert "0.00%" in shown
+    assert "—" in shown, "a rate with nothing below its line has no value"
+    parts = office.ok("indicators", *PERIOD, "--by", "unit", "--only", "I10", "--city", "town", "--json").data
+    assert [(f["part"], f["below"]) for f in parts["figures"] if f["below"]] == [("DQ-CG", 1)]
+    by_type = office.ok("indicators", *PERIOD, "--by", "type", "--only", "I3", "--city", "town").out
+    assert "咨询" in by_type
+
+
+def test_an_unknown_indicator_and_a_period_that_ends_before_it_begins(office: Deployment):
+    assert "no such indicator: I99" in office.refused("indicators", *PERIOD, "--only", "I99", "--city", "town", code=2)
+    backwards = ("--from", "2025-03-31", "--to", "2025-03-01")
+    assert "期末早于期初" in office.refused("indicators", *backwards, "--city", "town", code=2)
