@@ -49,7 +49,7 @@ def test_duties_of_the_hotline_and_of_a_unit(office: Deployment):
 
 def test_a_unit_without_duties_and_one_that_is_none(office: Deployment):
     assert "没有待办 nothing to do" in office.ok("duties", "XL-CG", "--city", "town").out
-    assert "没有此单位 no such unit: 'NOBODY'" in office.refused("duties", "NOBODY", "--city", "town", code=2)
+    assert "没有此单位 no such unit: 'NOBODY'" in office.refused("duties", "NOBODY", "--city", "town")
 
 
 def test_words_are_found_in_titles_and_places(office: Deployment):
