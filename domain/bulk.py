@@ -85,6 +85,7 @@ class Bulk:
         self._refused: dict[int, Refusal] = {}
         self._ended: dict[str, Refusal] = {}  # streams in which something was refused
         self._views: dict[str, View] = {}  # of streams after the last recording in each
+        self._last: dict[str, str] = {}  # the commands that made them
         self._keys: dict[str, list[KeyRow]] = {}
         self._subjects: dict[bytes, UUID] = {}
         for number, recording in enumerate(recordings):
@@ -123,6 +124,8 @@ class Bulk:
         before = self._views.get(request.stream)
         view = self._proposer.view(request, found, want) if before is None else self._after(request, before, found)
         proposal = self._proposer.propose(request, view)
+        proposal.after = self._last.get(request.stream, "")
+        self._last[request.stream] = request.command_id
         return Foreseen(proposal, self._supposed(request, proposal, view))
 
     def _after(self, request: Request, before: View, found: Found) -> View:

@@ -68,6 +68,7 @@ class Proposal(msgspec.Struct, kw_only=True):
     steps: Sequence[Draft | Number | Shred]
     expected: Mapping[str, int] = {}  # the versions of every stream it read or writes; 0: does not exist
     fence: datetime | None = None
+    after: str = ""  # the command that it was foreseen to follow in its stream: without that, nothing it saw is there
     work: Work | None = None
     taken: bool = False  # a batch has it
     sent: bool = False  # a transaction with it may have been committed without our hearing of it
@@ -179,6 +180,8 @@ class Settlement:
         if known is not None:
             return Before(known) if known.digest == proposal.digest else CommandIdReused(proposal.command_id)
         moved = tuple(s for s, version in proposal.expected.items() if self._version(s) != version)
+        if proposal.after and proposal.after not in self._known:
+            moved = (*moved, proposal.stream)  # the version may be another's
         if moved or not self._insisted(proposal):
             return Moved(moved)
         if proposal.fence is not None and self.now > proposal.fence:
@@ -362,7 +365,7 @@ def asked(batch: Sequence[Proposal]) -> Asked:
             keys |= work.used
             places |= {(row.stream, row.holder) for row in work.new_keys}
             macs |= work.found.keys() | {mac for mac, _, _ in work.new_subjects}
-    commands = tuple(dict.fromkeys(proposal.command_id for proposal in batch))
+    commands = tuple(dict.fromkeys(one for proposal in batch for one in (proposal.command_id, proposal.after) if one))
     return Asked(tuple(streams), commands, tuple(keys), tuple(places), tuple(macs))
 
 
