@@ -99,7 +99,7 @@ class UnitLoad(msgspec.Struct, frozen=True):
 
     unit: str
     name: str
-    level: str
+    level: str  # empty: not in the registry, an old system's name
     kind: str
     parent: str
     heir: str  # who bears its duties: itself, unless it was merged into another
@@ -410,7 +410,7 @@ class Projections(Engine):
     # --- units ---------------------------------------------------------------------------------------------------
 
     async def units(self, now: datetime) -> Listing[UnitLoad]:
-        """Return every unit of the registry with what lies on its desk at an instant, by code."""
+        """Return every unit with what lies on its desk at an instant, by code; also those that only orders name."""
         position, orders = await self._ask("orders", "count_by_unit", now)
         _, duties = await self._ask("duties", "count", now, now + timedelta(days=1))
         law = await self.law_at(position)
@@ -418,7 +418,8 @@ class Projections(Engine):
         for unit, *numbers in orders:
             led.setdefault(unit, Counter()).update(dict(zip(_OF_ORDERS, numbers, strict=True)))
         owed = {unit: numbers for unit, *numbers in duties}
-        return Listing(position, tuple(_load(law, now, u, led, owed) for u in sorted(law.units.by_id)))
+        known = sorted({*law.units.by_id, *led, *owed} - {""})
+        return Listing(position, tuple(_load(law, now, u, led, owed) for u in known))
 
     async def _heirs_of(self, unit: UnitId | None, now: datetime | None) -> list[str] | None:
         """Return the unit and those whose duties it bears; None for a question about all."""
@@ -437,17 +438,17 @@ _OF_ORDERS = ("orders", "open", "overdue")
 def _load(
     law: Law, now: datetime, unit: UnitId, led: Mapping[str, Counter[str]], owed: Mapping[str, Sequence[int]]
 ) -> UnitLoad:
-    held = law.units.by_id[unit]
-    version = held.version(now) or held.versions[0]
+    held = law.units.get(unit)
+    version = None if held is None else held.version(now) or held.versions[0]
     orders, (duties, _, late, soon) = led.get(unit, Counter()), owed.get(unit, (0, 0, 0, 0))
     return UnitLoad(
         unit=unit,
-        name=version.name,
-        level=version.level,
-        kind=version.kind,
+        name=law.units.name(unit, now),
+        level="" if version is None else version.level,
+        kind="" if version is None else version.kind,
         parent=law.units.parent(unit, now) or "",
         heir=law.successor(unit, now),
-        active=held.active(now),
+        active=law.units.active(unit, now),
         orders=orders["orders"],
         open=orders["open"],
         overdue=orders["overdue"],

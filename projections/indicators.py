@@ -214,7 +214,8 @@ def _answers(order: WorkOrder) -> Iterator[Fact]:
         visit = next((v for v in order.quality.revisits if v.round == number), None)
         if first.reviewed is not None:
             yield Fact("first_reply", first.reviewed.at, first.unit, hit=first.accepted is True)
-        yield Fact("outcome", last.submitted.at, last.unit, hit=last.outcome is Outcome.RESOLVED)
+        if last.outcome is not None:
+            yield Fact("outcome", last.submitted.at, last.unit, hit=last.outcome is Outcome.RESOLVED)
         if not order.demand.anonymous:
             yield Fact("replied", last.submitted.at, last.unit, hit=visit is not None and visit.sampled is not None)
         if visit is not None and visit.over is not None:

@@ -186,7 +186,7 @@ def units_command(at: str | None, city: str | None, as_json: bool) -> None:
 
 
 def _unit_cells(unit: UnitLoad) -> tuple[object, ...]:
-    level = UnitLevel(unit.level).zh
+    level = UnitLevel(unit.level).zh if unit.level else "未登记 not registered"
     heir = f" → {unit.heir}" if unit.heir != unit.unit else ""
     parent = f" ({unit.parent})" if unit.parent else ""
     name = f"{unit.unit}{heir} {unit.name} · {level}{parent}"
