@@ -83,3 +83,9 @@ class StreamKind(msgspec.Struct, frozen=True):
     evolve: Callable[[Any, Entry], Any]  # (state or None, entry) -> state; pure, never refuses
     decide: Callable[[Any, Act, Context], Sequence[Step]]  # pure; raises Refusal
     fold: Callable[[Sequence[Entry]], Any] | None = None  # of a whole history, where later entries change earlier ones
+    changes_earlier: tuple[type[Fact], ...] | None = None  # the events that do; None: any may
+
+    def refolds(self, history: Sequence[Entry]) -> bool:
+        """Tell whether a history must be folded from its beginning whenever it grows."""
+        changing = self.changes_earlier
+        return changing is None or any(isinstance(entry.event, changing) for entry in history)

@@ -258,8 +258,10 @@ class Ledger:
         until = asyncio.get_running_loop().time() + self._patience
         async with self._turn(request.stream, until):
             for _ in range(ATTEMPTS - 1):
-                want = self._proposer.want(request)
+                want = self._proposer.want(request, from_memory=True)
                 found = await self._reader.read(want)
+                if self._proposer.went_back(found):
+                    continue
                 if found.known is not None:
                     return await self._replayed(request, found.known)
                 view = self._proposer.view(request, found, want)

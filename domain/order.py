@@ -164,4 +164,12 @@ def history(
     return [e for e in applied if e.at <= as_at]
 
 
-KIND = StreamKind(name="order", events=EVENTS, commands=COMMANDS, evolve=evolve, decide=decide, fold=fold)
+KIND = StreamKind(
+    name="order",
+    events=EVENTS,
+    commands=COMMANDS,
+    evolve=evolve,
+    decide=decide,
+    fold=fold,
+    changes_earlier=(CorrectionRecorded,),
+)

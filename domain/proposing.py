@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import typing
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -57,6 +58,48 @@ class KnownLaw(NamedTuple):
     imported_at: datetime | None
 
 
+class Kept(NamedTuple):
+    """A stream as it was last read, kept because whoever commands a case now is likely to command it again."""
+
+    version: int
+    state: Any
+    imported_at: datetime | None
+    history: tuple[Entry, ...]
+
+
+class Memory:
+    """The streams read last, at most so many entries of them in all. Streams only grow, so that none is ever wrong."""
+
+    def __init__(self, most: int = 50_000) -> None:
+        self._most = most
+        self._entries = 0
+        self._kept: OrderedDict[str, Kept] = OrderedDict()
+
+    def of(self, streams: Iterable[str]) -> dict[str, Kept]:
+        """Return what is kept of streams."""
+        found = {stream: self._kept[stream] for stream in streams if stream in self._kept}
+        for stream in found:
+            self._kept.move_to_end(stream)
+        return found
+
+    def keep(self, stream: str, kept: Kept) -> None:
+        """Keep a stream, if it is newer than what is kept of it; forget those not asked for the longest."""
+        before = self._kept.get(stream)
+        if before is not None and before.version >= kept.version:
+            return
+        self._kept[stream] = kept
+        self._kept.move_to_end(stream)
+        self._entries += len(kept.history) - (len(before.history) if before is not None else 0)
+        while self._entries > self._most:
+            _, gone = self._kept.popitem(last=False)
+            self._entries -= len(gone.history)
+
+    def forget(self) -> None:
+        """Forget everything."""
+        self._kept.clear()
+        self._entries = 0
+
+
 class Request(msgspec.Struct, kw_only=True):
     """A command, or facts to record, with everything about it that its caller said."""
 
@@ -77,6 +120,7 @@ class Request(msgspec.Struct, kw_only=True):
     digest: bytes = b""
     survey: Survey = msgspec.field(default_factory=Survey)
     law: KnownLaw = KnownLaw(0, None, None)  # what was kept of it when the rest was read
+    kept: Mapping[str, Kept] = {}  # what was kept of the streams it reads
     not_before: datetime | None = None  # the lock's time, where an earlier answer came too late
 
 
@@ -102,6 +146,8 @@ class Proposer:
         self.kinds = {kind.name: kind for kind in kinds}
         self.codec = Codec(self.kinds.values())
         self.law = KnownLaw(0, None, None)
+        self._memory = Memory()
+        self._head = 0  # the last position heard of
         self._keyring = keyring
         self._secrets = secrets
         self._entropy = entropy
@@ -163,11 +209,25 @@ class Proposer:
 
     # --- reading -------------------------------------------------------------------------------------------------
 
-    def want(self, request: Request) -> Want:
-        """Return what must be read for a command: the addressed stream, those it names, the newest of the law."""
+    def went_back(self, found: Found) -> bool:
+        """Tell whether the ledger ends before where it did: restored, or failed over with a loss. Then forget it all."""
+        back = found.position < self._head
+        self._head = found.position
+        if back:
+            self.law = KnownLaw(0, None, None)
+            self._memory.forget()
+        return back
+
+    def want(self, request: Request, *, from_memory: bool = False) -> Want:
+        """Return what must be read for a command: the addressed stream, those it names, the newest of the law.
+
+        From memory, of the streams kept only what is newer.
+        """
         named = () if request.act is None else getattr(request.act, "reads", tuple)()
         read = (request.stream, *(naming.readable(name) for name in named))
-        streams = [(s, 0) for s in dict.fromkeys(read) if _is_folded(s)]
+        folded = [s for s in dict.fromkeys(read) if _is_folded(s)]
+        request.kept = self._memory.of(folded) if from_memory else {}
+        streams = [(s, request.kept[s].version if s in request.kept else 0) for s in folded]
         if INSTITUTION in self.kinds:
             request.law = self.law
             streams.append((INSTITUTION, request.law.version))
@@ -188,12 +248,10 @@ class Proposer:
                 law = self.newer_law(request.law, rows)
                 states[stream], versions[stream], last = law.state, law.version, law.imported_at
             else:
-                entries = [self.codec.entry(row) for row in rows]
-                states[stream] = self.fold(stream, entries)
-                versions[stream] = entries[-1].version if entries else 0
-                last = _last_imported(entries)
+                kept = self._grown(stream, request.kept.get(stream), rows)
+                states[stream], versions[stream], last = kept.state, kept.version, kept.imported_at
                 if stream == request.stream:
-                    history = entries
+                    history = kept.history
             if stream == request.stream:
                 imported_at = last
         if request.expected not in (None, versions.get(request.stream, 0)):
@@ -203,6 +261,25 @@ class Proposer:
             now = request.occurred_at
         own, law = states.get(request.stream), states.get(INSTITUTION)
         return View(own, law, states, versions, imported_at, found, now, history)
+
+    def _grown(self, stream: str, kept: Kept | None, rows: Sequence[StoredEntry]) -> Kept:
+        """Return a stream with what came to it since it was kept, and keep it so."""
+        if kept is not None and not rows:
+            return kept
+        entries = tuple(self.codec.entry(row) for row in rows)
+        history = entries if kept is None else kept.history + entries
+        kind = self.kinds.get(stream.partition(":")[0])
+        if kept is None or kind is None or (kind.fold is not None and kind.refolds(history)):
+            state = self.fold(stream, history)
+        else:
+            state = kept.state
+            for entry in entries:
+                state = kind.evolve(state, entry)
+        imported_at = _last_imported(entries) or (kept.imported_at if kept is not None else None)
+        grown = Kept(history[-1].version if history else 0, state, imported_at, history)
+        if history:
+            self._memory.keep(stream, grown)
+        return grown
 
     def newer_law(self, law: KnownLaw, rows: Sequence[StoredEntry]) -> KnownLaw:
         """Fold what came to the institution since it was last read, and keep it."""

@@ -18,6 +18,7 @@ from psycopg.conninfo import make_conninfo
 
 from domain.context import Context, StreamKind
 from domain.ledger import Ledger, Receipt
+from domain.proposing import Kept, Memory
 from domain.recorder import Want, may_be_owner
 from domain.refusals import (
     ActorUnfit,
@@ -730,3 +731,56 @@ async def test_two_cities_of_one_process_know_nothing_of_each_other(city: City, 
         slip = (await opened(one)).stream
         assert await two.history(slip) == []
         assert await two.verify_all() == []
+
+
+# --- what the door remembers -------------------------------------------------------------------------------------
+
+
+async def test_a_stream_that_was_read_is_read_on_from_where_it_stood_whoever_wrote_since(city: City):
+    async with door(city) as one, door(city) as two:
+        asked: list[Want] = []
+        read = one._reader.read
+
+        async def noted(want: Want) -> Any:
+            asked.append(want)
+            return await read(want)
+
+        one._reader.read = noted
+        slip = (await opened(one)).stream
+        for ledger in (one, two, two, one, one):
+            await do(ledger, slip, NoteSlip())
+        assert [dict(want.streams)[slip] for want in asked if slip in dict(want.streams)] == [0, 1, 4]
+        assert (await one.fold(slip)).notes == 5
+        assert one._proposer._memory.of([slip])[slip].state == Slip("路灯不亮", notes=4)
+
+
+async def test_a_ledger_that_goes_back_is_read_anew_and_the_command_carried_out_on_what_is_there(city: City):
+    async with door(city) as ledger:
+        slip = (await opened(ledger)).stream
+        await ledger.execute(SetRule(name="old"), stream="institution", actor=AGENT, command_id=cid())
+        await ledger.execute(SetRule(name="lost"), stream="institution", actor=AGENT, command_id=cid())
+        await do(ledger, slip, NoteSlip())
+        await do(ledger, slip, NoteSlip())
+        # A copy of yesterday takes the place of today: its last three commits never were.
+        as_superuser(city, "DELETE FROM {}.events WHERE position > 3")
+        as_superuser(city, "DELETE FROM {}.commits WHERE first_position > 3")
+        as_superuser(city, "UPDATE {}.head SET pos = 3")
+        receipt = await do(ledger, slip, SignSlip())
+        assert (receipt.version, receipt.first_position) == (2, 4)
+        assert receipt.events[0].event.under == "old"
+        assert await ledger.verify_all() == []
+
+
+def test_what_is_remembered_is_bounded_and_the_longest_unasked_is_forgotten_first():
+    memory = Memory(most=10)
+    entry: Any = object()
+    for number in range(8):
+        memory.keep(f"slip:{number}", Kept(3, number, None, (entry,) * 3))
+        memory.of(["slip:0"])
+    assert set(memory.of(f"slip:{number}" for number in range(8))) == {"slip:0", "slip:6", "slip:7"}
+    memory.keep("slip:7", Kept(2, "older", None, (entry,) * 2))
+    assert memory.of(["slip:7"])["slip:7"].state == 7
+    memory.keep("slip:9", Kept(99, 9, None, (entry,) * 99))  # larger than all there is room for
+    assert memory.of(f"slip:{number}" for number in range(10)) == {}
+    memory.keep("slip:1", Kept(3, 1, None, (entry,) * 3))
+    assert set(memory.of(["slip:1"])) == {"slip:1"}
