@@ -70,7 +70,7 @@ class Kept(NamedTuple):
 class Memory:
     """The streams read last, at most so many entries of them in all. Streams only grow, so that none is ever wrong."""
 
-    def __init__(self, most: int = 50_000) -> None:
+    def __init__(self, most: int = 20_000) -> None:
         self._most = most
         self._entries = 0
         self._kept: OrderedDict[str, Kept] = OrderedDict()
