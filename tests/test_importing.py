@@ -484,6 +484,107 @@ def test_an_interrupted_import_goes_on_where_it_stopped(deployment: Deployment, 
     assert deployment.ok("verify", "--city", "killed").code == 0
 
 
+def old_rows(count: int) -> list[dict[str, str]]:
+    """Return rows of an old system; each caller has three of them, far apart."""
+    return [WHOLE | {"编号": f"R{n}", "电话": f"1390000{n % (count // 3):04d}"} for n in range(count)]
+
+
+@pytest.mark.parametrize("jobs", ["0", "2"])
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)])
+def test_an_interrupted_table_goes_on_where_it_stopped_and_no_row_comes_twice(
+    deployment: Deployment, tmp_path: Path, how: int, code: int, jobs: str
+):
+    rows = old_rows(2400)
+    path = tmp_path / "old.csv"
+    path.write_text(table(*rows), encoding="utf-8")
+    words = ("--mapping", str(OLD), "--assume-policy", "S0", "--jobs", jobs)
+    process, helpers = None, set[int]()
+    for process, position in started(deployment, path, *words):
+        if position > 1500:
+            helpers = children(process.pid)
+            process.send_signal(how)
+            break
+    assert process is not None
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert len(helpers) == int(jobs)
+    if how == signal.SIGINT:
+        assert "give the same command to go on" in said.decode()
+        assert "Traceback" not in said.decode()
+    there = deployment.ok("status", "--city", "killed", "--json").data["position"]
+    told = deployment.ok("import", str(path), "--city", "killed", "--json", *words).data
+    assert told["imported"] + told["already"] == len(rows)
+    assert told["imported"] > 100, f"it was through before it could be interrupted, at {there}"
+    assert told["already"] > 100
+    again = deployment.ok("import", str(path), "--city", "killed", "--json", *words).data
+    assert (again["imported"], again["already"]) == (0, len(rows))
+    each_row_once(deployment, rows)
+    assert deployment.ok("verify", "--city", "killed").code == 0
+    gone = time.monotonic() + 10
+    while any(Path(f"/proc/{pid}").exists() for pid in helpers):
+        assert time.monotonic() < gone, "a helping process outlived whom it helped"
+        time.sleep(0.05)
+
+
+def children(pid: int) -> set[int]:
+    """Return the processes that a process started and that run."""
+    told = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+    return {int(word) for word in told.split()}
+
+
+def each_row_once(deployment: Deployment, rows: list[dict[str, str]]) -> None:
+    """Assert that each row is one order, numbered without gap, and each number one caller."""
+    with psycopg.connect(deployment.url, autocommit=True) as connection:
+        registered = connection.execute(
+            b"SELECT originator_id, state::json ->> 'old_number', state::json -> 'applicant' ->> 'subject' "
+            b"FROM killed.events WHERE topic = 'order.order_registered'"
+        ).fetchall()
+        numbers = connection.execute(
+            b"SELECT originator_version FROM killed.events WHERE topic = 'numbers.given' ORDER BY position"
+        ).fetchall()
+    assert sorted(old for _, old, _ in registered) == sorted(row["编号"] for row in rows)
+    assert len({stream for stream, _, _ in registered}) == len(rows)
+    assert [number for (number,) in numbers] == [*range(1, len(rows) + 1)]
+    assert len({subject for _, _, subject in registered}) == len(rows) // 3
+
+
+def test_two_imports_of_one_table_at_once_bring_each_row_once(deployment: Deployment, tmp_path: Path):
+    rows = old_rows(900)
+    path = tmp_path / "old.csv"
+    path.write_text(table(*rows), encoding="utf-8")
+    words = ("import", str(path), "--city", "killed", "--json", "--mapping", str(OLD), "--assume-policy", "S0")
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-m", "scripts.huiyin", *words, "--rejects", str(tmp_path / f"rejects-{number}")],
+            cwd=CHECKOUT,
+            env=deployment.environment(),
+            stdout=subprocess.PIPE,
+        )
+        for number in range(2)
+    ]
+    told = [json.loads(process.communicate(timeout=120)[0]) for process in both]
+    assert [one["rejected"] for one in told] == [0, 0]
+    assert [one["imported"] + one["already"] for one in told] == [len(rows)] * 2
+    assert sum(one["imported"] for one in told) >= len(rows)  # two may bring one row over together, a commit each
+    each_row_once(deployment, rows)
+    assert deployment.ok("verify", "--city", "killed").code == 0
+
+
+def test_a_table_is_reconciled_with_what_the_ledger_holds(deployment: Deployment, tmp_path: Path):
+    rows = old_rows(30)
+    path, more = tmp_path / "old.csv", tmp_path / "more.csv"
+    path.write_text(table(*rows), encoding="utf-8")
+    more.write_text(table(*rows[1:], WHOLE | {"编号": "NEW"}), encoding="utf-8")
+    deployment.ok("import", str(path), "--city", "killed", "--mapping", str(OLD), "--assume-policy", "S0")
+    whole = deployment.ok("reconcile", str(path), "--city", "killed", "--mapping", str(OLD))
+    assert "have an order 30" in whole.said
+    assert "已答复 → replied 30 30" in whole.said
+    other = deployment.run("reconcile", str(more), "--city", "killed", "--mapping", str(OLD), "--json")
+    assert other.code == 1
+    assert (other.data["missing"], other.data["foreign"], other.data["orders"]) == (["NEW"], ["R0"], 29)
+    assert {"by": "state", "name": "已答复 → 无工单 no order", "rows": 1, "orders": 0} in other.data["reconciliation"]
+
+
 def seen_on_a_terminal(deployment: Deployment, *words: str) -> str:
     """Return what stderr shows where it is a terminal."""
     ours, theirs = pty.openpty()
@@ -852,7 +953,91 @@ def test_old_and_new_are_compared_by_month_unit_and_state(town: Town):
     }
 
 
-# --- the real file -----------------------------------------------------------------------------------------------
+# --- tables: promises --------------------------------------------------------------------------------------------
+
+
+def promising(**words: str) -> Mapping:
+    """Return the old system's mapping, with a column that says whether a promise was kept."""
+    verdict = importing.Verdict(column="状态", in_time=["按期"], late=["逾期"])
+    return msgspec.structs.replace(old_hotline(), kept=verdict)
+
+
+def test_the_old_systems_word_on_a_promise_is_held_against_our_clock_and_never_taken_over(town: Town):
+    late = {"承诺时限": "2019-04-02 00:00:00"}
+    rows = [
+        WHOLE | {"编号": "K1", "状态": "按期"},
+        WHOLE | {"编号": "K2", "状态": "逾期"} | late,
+        WHOLE | {"编号": "K3", "状态": "按期"} | late,
+        WHOLE | {"编号": "K4", "状态": "逾期"},
+        WHOLE | {"编号": "K5", "状态": ""},
+        WHOLE | {"编号": "OPEN", "状态": "逾期", "答复": "", "答复时间": "", "告知时间": ""} | late,
+        WHOLE | {"编号": "NONE", "状态": "逾期", "承诺时限": ""},
+    ]
+    kept = town.table(table(*rows), promising(), assume="S0").summary.kept
+    assert kept is not None
+    assert (kept.compared, kept.agreed) == (5, 2)
+    assert [(one.number, one.old, one.ours) for one in kept.differing] == [
+        ("K3", "按期", "超期 late"),
+        ("K4", "逾期", "按时 on time"),
+        ("K5", "—", "按时 on time"),
+    ]
+    stored = as_superuser(town.city, "SELECT string_agg(state, ' ') FROM {}.events")[0][0]
+    assert "逾期" not in stored
+
+
+def test_an_open_order_comes_over_with_its_old_number_and_what_was_promised(town: Town):
+    open_row = {
+        key: WHOLE[key] for key in ("编号", "标题", "类别", "类型", "登记时间", "承诺时限", "派单时间", "承办单位")
+    }
+    assert town.table(table(open_row), old_hotline(), assume="S0").rejects == []
+    order, law = town.order("OLD-1"), town.asked(lambda ledger: ledger.law())
+    assert (order.state, order.demand.old_number) == (OrderState.DISPATCHED, "OLD-1")
+    (clock,) = [c for c in clocks(order, law) if c.name is ClockName.EXTERNAL]
+    assert clock.due == order.demand.promised_due == wiring.parse_instant("2019-04-20 00:00")
+    assert clock.running
+
+
+def test_the_words_of_a_verdict_must_be_in_a_column_that_is_there(town: Town):
+    verdict = importing.Verdict(column="按期否", in_time=["是"], late=["否"])
+    with pytest.raises(BadSource, match="lacks the columns: 按期否"):
+        town.table(table(WHOLE), msgspec.structs.replace(old_hotline(), kept=verdict), assume="S0")
+
+
+# --- the real files ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def boston() -> Path:
+    path = wiring.trial_data() / "boston311_2011q3.csv"
+    if not path.is_file():
+        pytest.skip("the real requests of Boston are not here (HUIYIN_TRIAL_DATA)")
+    return path
+
+
+def test_a_citys_real_requests_come_in_with_their_promises_and_our_clocks_agree_with_its_own_verdicts(
+    town: Town, boston: Path
+):
+    with boston.open(encoding="utf-8-sig", newline="") as file:
+        rows = [*csv.DictReader(file)]
+    came = town.table(boston.read_bytes(), importing.read_mapping("boston311"), assume="S0", jobs=0)
+    assert (came.summary.lines, came.summary.imported) == (20_000, 19_999)
+    assert [reject.content["department"] for reject in came.rejects] == ["No Q"]  # no unit's code: it holds a space
+    imported = [row for row in rows if row["department"] != "No Q"]
+    promised = [row for row in imported if row["target_dt"] and row["closed_dt"]]
+    kept = came.summary.kept
+    assert kept is not None
+    assert kept.compared == len(promised)
+    assert kept.rate is not None
+    assert kept.rate >= 0.996
+    assert {one.number for one in kept.differing} == {row["case_enquiry_id"] for row in promised if not row["ontime"]}
+    states = {one.name: one.orders for one in came.summary.reconciliation if one.by == "state"}
+    assert states["Open → dispatched"] == sum(not row["closed_dt"] for row in imported)
+    assert states["Closed → closed"] == sum(bool(row["closed_dt"]) for row in imported)
+    number = next(row["case_enquiry_id"] for row in imported if not row["closed_dt"] and row["target_dt"])
+    order = town.order(number)
+    assert order.demand.old_number == number
+    assert order.demand.promised_due is not None
+    assert town.asked(lambda ledger: ledger.verify_all()) == []
 
 
 @pytest.fixture(scope="module")

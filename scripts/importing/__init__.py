@@ -16,6 +16,7 @@ from scripts.importing.commands import structs_in as structs_in
 from scripts.importing.commands import type_at as type_at
 from scripts.importing.commands import words_of as words_of
 from scripts.importing.mapping import Mapping as Mapping
+from scripts.importing.mapping import Verdict as Verdict
 from scripts.importing.mapping import read_mapping as read_mapping
 from scripts.importing.reconciling import SILENT as SILENT
 from scripts.importing.review import Review as Review
