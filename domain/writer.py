@@ -214,8 +214,10 @@ class Settlement:
         return True
 
     def _in_time_for_numbers(self, proposal: Proposal) -> bool:
-        wishes = [step for step in proposal.steps if isinstance(step, Number)]
-        return all(series(wish, proposal.at(self.now)) in proposal.series(wish) for wish in wishes)
+        for step in proposal.steps:
+            if isinstance(step, Number) and series(step, proposal.at(self.now)) not in proposal.series(step):
+                return False
+        return True
 
     def _keys_as_found(self, work: Work) -> bool:
         return (
@@ -299,7 +301,7 @@ class Settlement:
         )
         leaf = leaf_of(self._imprint, bare, record, last[1] if last else NOTHING)
         self._last[draft.stream] = (version, leaf)
-        return bare._replace(leaf=leaf)
+        return EventRow(*bare[:6], leaf, *bare[7:])
 
     def _add_keys(self, work: Work) -> None:
         for row in work.new_keys:
