@@ -143,9 +143,13 @@ def fold(entries: Iterable[Entry]) -> WorkOrder | None:
     if any(isinstance(e.event, CorrectionRecorded) for e in history):
         history = corrected(history)
     order: WorkOrder | None = None
-    for entry in history:
-        order = evolve(order, entry)
-    return order
+    version = 0
+    for entry in history:  # as `evolve`, but that the version, which no fold reads, is set once
+        kind: type[Fact] = type(cast(Fact, entry.event))
+        fold_one = EVOLVES.get(kind)
+        if fold_one is not None and (order is not None or kind in _FROM_NOTHING):
+            order, version = fold_one(order, entry.event, entry), entry.version  # type: ignore[arg-type]  births take None
+    return None if order is None else msgspec.structs.replace(order, version=version)
 
 
 def history(

@@ -12,7 +12,10 @@ from projections.case import Case, Projection, Row, late_after
 
 
 class ClockRow(Row, frozen=True):
-    """时钟. `no` is its place in the order of the case's life; empty `unit`: the hotline centre's duty."""
+    """时钟. `no` is its place in the order of the case's life; empty `unit`: the hotline centre's duty.
+
+    What a clock says does not name the entry its case is at: then an entry leaves most rows of its case as they are.
+    """
 
     order_id: UUID
     no: int
@@ -38,7 +41,6 @@ class ClockRow(Row, frozen=True):
     cancelled_by: str
     note: str
     during_outage: bool  # its due instant lies inside an outage of whoever bears it
-    position: int
 
 
 def derive(case: Case) -> tuple[ClockRow, ...]:
@@ -73,10 +75,9 @@ def derive(case: Case) -> tuple[ClockRow, ...]:
             cancelled_by="" if cancel is None else clock.cancelled_by,
             note=clock.note,
             during_outage=clock.during_outage,
-            position=case.position,
         )
         rows.append(row)
     return tuple(rows)
 
 
-PROJECTION = Projection("clocks", 2, ClockRow, derive, Path(__file__).with_suffix(".sql"))
+PROJECTION = Projection("clocks", 3, ClockRow, derive, Path(__file__).with_suffix(".sql"))

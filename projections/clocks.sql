@@ -25,8 +25,7 @@ CREATE TABLE projections.clocks_N (
     cancel_position bigint,
     cancelled_by text NOT NULL,
     note text NOT NULL,
-    during_outage boolean NOT NULL,
-    position bigint NOT NULL
+    during_outage boolean NOT NULL
 )
 
 -- name: index
@@ -42,6 +41,11 @@ DROP TABLE IF EXISTS projections.clocks_N
 
 -- name: delete
 DELETE FROM projections.clocks_N WHERE order_id = ANY ($1::uuid[])
+
+-- name: delete_rows
+DELETE FROM projections.clocks_N AS c
+USING unnest($1::uuid[], $2::bigint[]) AS w(order_id, no)
+WHERE c.order_id = w.order_id AND c.no = w.no
 
 -- name: copy
 COPY projections.clocks_N FROM STDIN (FORMAT BINARY)

@@ -1,9 +1,9 @@
 """推进. How tables follow the ledger, are made again, and change places.
 
 A projection has numbered versions, each a table `<name>_<version>` with a checkpoint of its own; `active` says which
-one is read. A page of events is derived and written in one transaction with the checkpoint, which its row's lock lets
-only one follower do; a page never cuts a commit in two. Versions that stand at the same position go on together, so
-that a case is read and folded once for all of them.
+one is read. A page of events is derived and written in one transaction with the checkpoint, which its lease lets only
+one follower do; a page never cuts a commit in two. Versions that stand at the same position go on together, so that a
+case is read and folded once for all of them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from functools import lru_cache
 from itertools import groupby
@@ -26,25 +27,29 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import Format
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from domain import institution, order, recorder
+from domain import institution, recorder
 from domain.kinds import KINDS
 from domain.law import Law
 from domain.refusals import NotInitialised, Refusal, Unavailable
 from domain.stored import Codec, StoredEntry
 from domain.terms import Entry
 from projections.case import Case, Projection, Reach, reach
+from projections.filling import AFTER_CASES, CASES, Broken, Done, Ranges, RebuildOvertaken, Task, derived, fill_all
+from projections.keeping import Keeping, Kept, Written, goes_on, may_go_on
+from projections.packing import HEAD, TAIL, packer
+from projections.reading import Poison, entry_of, folded, folded_on
 
 Connection = AsyncConnection[Any]
 Progress = Callable[[int, int], None]
 """Told how many events of how many have been read."""
 
-PAGE = 2000
+PAGE = 6000
 BATCH = 500
-"""Cases that are folded at once: what bounds memory, whatever a page or a change of law touches."""
+"""Cases that are written at once: what bounds memory, whatever a page or a change of law touches."""
 
-CASES = f"{order.KIND.name}:"
-AFTER_CASES = f"{order.KIND.name};"  # the character after the colon: every case's stream is before it
-_COLUMNS: Mapping[Any, str] = {str: "text", int: "int8", bool: "bool", datetime: "timestamptz", UUID: "uuid"}
+LEASE = 4.0
+"""Seconds after which a worker that said nothing is taken for dead."""
+LONGEST_PAUSE = 10.0
 
 
 class ProjectionBlocked(Refusal):
@@ -55,8 +60,12 @@ class ProjectionOutdated(Refusal):
     """数据表由另一版本的程序生成，请重建。The table was made by another release: run `huiyin rebuild`."""
 
 
-class RebuildOvertaken(Refusal):
-    """另一次重建已接手。Another rebuild of the same projection has begun and taken this one's place."""
+class RebuildBroken(Refusal):
+    """重建进程意外终止，原表照常使用。A process of the rebuild ended without a word; the old tables serve on. Run it again."""
+
+
+class NothingToGoBackTo(Refusal):
+    """没有可回退的旧表。No earlier table of this projection follows any more: it was dropped, or is of another release."""
 
 
 class Version(NamedTuple):
@@ -74,7 +83,11 @@ class Version(NamedTuple):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """One table as an operator sees it. `lag` counts events, `lag_seconds` from the checkpoint's to the last one's."""
+    """One table as an operator sees it.
+
+    `lag` counts events; `lag_seconds` is how long ago the first of them was recorded. `rate` is how many events a second
+    it took in lately while it worked, `holder` the worker whose lease it is, empty where nobody has one.
+    """
 
     name: str
     version: int
@@ -84,8 +97,11 @@ class Status(msgspec.Struct, frozen=True):
     head: int
     lag: int
     lag_seconds: float
+    rate: float
     blocked_at: int | None
     error: str
+    tries: int
+    holder: str
     outdated: bool
     moved_at: datetime
 
@@ -110,18 +126,30 @@ class Rebuilt(msgspec.Struct, frozen=True):
     differences: int | None
 
 
-class _Poison(Exception):
-    """Something between (after, upto] cannot be taken in; `at` is the position, where it is known."""
+class _Lease(NamedTuple):
+    """A table that is followed now, and the token without which its checkpoint does not move."""
 
-    def __init__(self, cause: BaseException, at: int | None = None) -> None:
-        super().__init__(f"{type(cause).__name__}: {cause}")
-        self.at = at
+    name: str
+    version: int
+    token: int
+    written: Written
+
+
+class _Change(NamedTuple):
+    """What is to be written to one table: cases whose rows go, single rows that go, rows that come."""
+
+    sql: Mapping[str, bytes]
+    cases: list[UUID]
+    ids: list[UUID]
+    numbers: list[int]
+    packed: bytes
 
 
 @lru_cache(maxsize=256)
-def named(path: Path, city: str, version: int = 0, other: int = 0) -> Mapping[str, bytes]:
+def named(path: Path, city: str, version: int = 0, other: int = 0, table: str = "") -> Mapping[str, bytes]:
     """Return the statements of a `.sql` file for a city and for one version of its table (`_M`: another one)."""
-    text = path.read_text(encoding="utf-8").replace("_N", f"_{version}").replace("_M", f"_{other}")
+    text = path.read_text(encoding="utf-8").replace("TABLE_N", f"{table}_{version}")
+    text = text.replace("_N", f"_{version}").replace("_M", f"_{other}")
     return recorder.statements(text, city)
 
 
@@ -206,19 +234,18 @@ class _Laws:
             start = max(known for known in self._kept if known <= count)
             law = self._kept[start]
             for stored in self._stored[start:count]:
-                law = institution.evolve(law, entry_of(self._codec, stored))
+                law = institution.evolve(law, _entry(self._codec, stored))
             self._kept[count] = law
             for known in sorted(self._kept)[1:-4]:
                 del self._kept[known]
         return law
 
 
-def entry_of(codec: Codec, stored: StoredEntry) -> Entry:
-    """Return a stored entry decoded. Raises _Poison with its position."""
+def _entry(codec: Codec, stored: StoredEntry) -> Entry:
     try:
         return codec.entry(stored)
     except Exception as error:
-        raise _Poison(error, stored.position) from error
+        raise Poison(error, stored.position) from error
 
 
 # --- the engine --------------------------------------------------------------------------------------------------
@@ -236,8 +263,13 @@ class Engine:
         self._codec = Codec(KINDS)
         self._laws = _Laws(self._codec, self._ledger["read_streams"])
         # Following walks along indexes, as the ledger does, and must not be planned on a table's first, empty days.
-        self._work = pool(dsn, recorder.SESSION, 4)
+        self._work = pool(dsn, recorder.SESSION, 8)
+        self._dsn = dsn
         self._turn = asyncio.Lock()  # of those who follow; whoever makes again is kept apart by rows
+        self._keeping = Keeping()
+        self._holder = ""  # the worker that this is, while it is one
+        self._said_at = 0.0
+        self._tries: dict[tuple[str, int, int], tuple[int, float]] = {}  # of blocked tables: how often, and when again
 
     async def open(self) -> None:
         """Open the sessions; make the tables that are missing. Raises NotInitialised where the city has no ledger."""
@@ -272,6 +304,9 @@ class Engine:
                 raise NotInitialised(self.city) from error
             except (psycopg.errors.UniqueViolation, psycopg.errors.DuplicateTable):
                 await run(connection, self._sql["create"])  # two at once: the other one has made the first of them
+        if not (await rows(connection, self._sql["keeps_leases"], f"{self.city}_projections"))[0][0]:
+            async with connection.transaction():
+                await run(connection, self._sql["keep_leases"])
         known = {version.name for version in await self._versions(connection)}
         for projection in self.projections.values():
             if projection.name in known:
@@ -316,9 +351,41 @@ class Engine:
                 limit = 1 if any(version.blocked_at is not None for version in group) else self._page
                 applied += await self._advance(connection, group, start, min(start + limit, head))
             after = [v for v in await self._versions(connection) if v.name in self.projections]
-        blocked = [*map(_sentence, (v for v in after if v.blocked_at is not None)), *self._outdated(after)]
-        active = [v.position for v in after if v.active]
-        return Followed(min(active, default=0), head, applied, tuple(blocked))
+        active = [v for v in after if v.active]
+        blocked = [*map(_sentence, (v for v in active if v.blocked_at is not None)), *self._outdated(after)]
+        return Followed(min((v.position for v in active), default=0), head, applied, tuple(blocked))
+
+    async def keep_following(self, holder: str, *, idle: float = 0.2) -> None:
+        """Follow until cancelled, as the one worker whom others leave the tables to while it lives.
+
+        `holder` names it, and nobody else. A database that is away, and a table that is blocked, are tried again after
+        a pause that doubles up to a bound; a worker that starts anew tries a blocked table at once.
+        """
+        self._holder, pause = holder, idle
+        try:
+            while True:
+                try:
+                    followed = await self.follow_once()
+                    if not followed.applied:
+                        await self._keep_leases()
+                        await asyncio.sleep(idle)
+                    pause = idle
+                except Unavailable:
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 2, LONGEST_PAUSE)
+        finally:
+            self._holder = ""
+            with contextlib.suppress(Unavailable):
+                async with session(self._work) as connection:
+                    await run(connection, self._sql["release"], holder)
+
+    async def _keep_leases(self) -> None:
+        """Say that the worker lives: often enough that nobody takes it for dead, and no oftener."""
+        now = asyncio.get_running_loop().time()
+        if now > self._said_at + LEASE / 4:
+            async with session(self._work) as connection:
+                await run(connection, self._sql["keep"], self._holder, LEASE)
+            self._said_at = now
 
     async def follow_until(self, position: int | None = None, progress: Progress | None = None) -> Followed:
         """Follow until every active table has reached a position; wait for one that is not yet written.
@@ -357,10 +424,23 @@ class Engine:
     def _groups(self, versions: Sequence[Version], head: int) -> list[tuple[int, list[Version]]]:
         """Return the tables that are behind, together where they stand at the same position and none is blocked."""
         behind = [v for v in versions if v.state == "following" and v.position < head and self._current(v)]
+        behind = [v for v in behind if v.blocked_at is None or self._is_due(v)]
         behind.sort(key=lambda v: (v.position, v.blocked_at is not None, v.name, v.version))
         return [
             (key[0], list(group)) for key, group in groupby(behind, lambda v: (v.position, v.blocked_at is not None))
         ]
+
+    def _is_due(self, version: Version) -> bool:
+        """Tell whether a blocked table is tried again; who comes once always tries, a worker waits ever longer."""
+        if not self._holder:
+            return True
+        now = asyncio.get_running_loop().time()
+        tries, due = self._tries.get((version.name, version.version, version.position), (0, now))
+        if now < due:
+            return False
+        pause = min(0.5 * 2**tries, LONGEST_PAUSE * 6)
+        self._tries[version.name, version.version, version.position] = tries + 1, now + pause
+        return True
 
     def _current(self, version: Version) -> bool:
         known = self.projections.get(version.name)
@@ -380,9 +460,16 @@ class Engine:
         """
         while True:
             upto = (await rows(connection, self._sql["whole_commits"], after, upto))[0][0]
+            kept: dict[str, Kept] = {}
             try:
                 async with connection.transaction():
-                    return await self._take_in(connection, group, after, upto)
+                    leases = await self._take(connection, group, after)
+                    if leases:
+                        await self._take_in(connection, leases, kept, after, upto)
+                if not leases:
+                    return 0
+                self._keeping.committed([lease.written for lease in leases], upto, kept)
+                return upto - after
             except (psycopg.OperationalError, psycopg.InterfaceError):
                 raise
             except Exception as error:  # noqa: BLE001  whatever a fold or a row runs into is poison, and is shown
@@ -395,37 +482,129 @@ class Engine:
                 upto = max(first, (after + upto) // 2)
 
     async def _block(self, connection: Connection, version: Version, after: int, error: Exception) -> None:
-        at = error.at if isinstance(error, _Poison) and error.at is not None and error.at > after else after + 1
-        said = str(error) if isinstance(error, _Poison) else f"{type(error).__name__}: {error}"
+        at = error.at if isinstance(error, Poison) and error.at is not None and error.at > after else after + 1
+        said = str(error) if isinstance(error, Poison) else f"{type(error).__name__}: {error}"
         await run(connection, self._sql["block"], version.name, version.version, after, at, said[:1000])
 
-    async def _take_in(self, connection: Connection, group: Sequence[Version], after: int, upto: int) -> int:
-        held = [
-            version
-            for version in group
-            if await rows(connection, self._sql["lock_to_follow"], version.name, version.version, after)
-        ]
-        if not held:
-            return 0
-        before, law = await self._laws.at(connection, after), await self._laws.at(connection, upto)
-        touched = await rows(connection, self._sql["touched"], after, upto, CASES, AFTER_CASES)
-        streams = {row[0] for row in touched}
-        reached = reach(before, law)
-        if reached:
-            streams |= await self._reached(connection, held, reached, upto)
-        for some in _batches(sorted(streams)):
-            cases = await self._cases(connection, some, upto, law)
-            ids = [UUID(stream.removeprefix(CASES)) for stream in some]
-            for version in held:
-                sql = self.sql_of(version.name, version.version)
-                await run(connection, sql["delete"], ids)
-                await self._copy(connection, version.name, sql["copy"], cases)
-        for version in held:
-            if await run(connection, self._sql["move"], version.name, version.version, after, upto) != 1:
-                raise AssertionError("a locked checkpoint moved")
-        return upto - after
+    async def _take(self, connection: Connection, group: Sequence[Version], after: int) -> list[_Lease]:
+        """Take the leases of tables that stand at a position; those that another one has are left to it."""
+        names, versions = [version.name for version in group], [version.version for version in group]
+        found = await rows(connection, self._sql["take"], names, versions, after, self._holder)
+        return [_Lease(n, v, token, self._keeping.written(n, v, after)) for n, v, token in sorted(found)]
 
-    async def _reached(self, connection: Connection, held: Iterable[Version], reached: Reach, upto: int) -> set[str]:
+    async def _take_in(
+        self, connection: Connection, leases: Sequence[_Lease], kept: dict[str, Kept], after: int, upto: int
+    ) -> None:
+        """Write what a page changes, and move the checkpoints. What is written goes out while the next is folded."""
+        loop = asyncio.get_running_loop()
+        began, writing = loop.time(), asyncio.create_task(_nothing())
+        async with session(self._work) as reading:
+            before, law = await self._laws.at(reading, after), await self._laws.at(reading, upto)
+            fresh = await self._page_of(reading, after, upto)
+            streams, reached = set(fresh), reach(before, law)
+            if reached:
+                streams |= await self._reached(reading, leases, reached, upto)
+            try:
+                for some in _batches(sorted(streams)):
+                    changes = await self._changed(reading, leases, kept, some, fresh, upto, law)
+                    await writing
+                    writing = asyncio.create_task(self._write(connection, changes))
+                await writing
+            except asyncio.CancelledError:
+                writing.cancel()
+                raise
+            finally:
+                await asyncio.wait([writing])  # the session is no one else's until then
+        moving = [[lease[part] for lease in leases] for part in range(3)]
+        held = LEASE if self._holder else 0.0
+        rate = (upto - after) / max(loop.time() - began, 1e-6)
+        if await run(connection, self._sql["move"], *moving, after, upto, held, rate) != len(leases):
+            raise AssertionError("a leased checkpoint moved")
+
+    async def _page_of(self, connection: Connection, after: int, upto: int) -> dict[str, list[Entry]]:
+        """Return the entries of cases in a page, by stream."""
+        fresh: dict[str, list[Entry]] = {}
+        for number, row in enumerate(await rows(connection, self._sql["read_page"], after, upto, CASES, AFTER_CASES)):
+            entry = entry_of(self._codec, row)
+            fresh.setdefault(entry.stream, []).append(entry)
+            if number % 200 == 0:
+                await asyncio.sleep(0)
+        return fresh
+
+    async def _changed(
+        self,
+        reading: Connection,
+        leases: Sequence[_Lease],
+        kept: dict[str, Kept],
+        streams: Sequence[str],
+        fresh: Mapping[str, Sequence[Entry]],
+        upto: int,
+        law: Law,
+    ) -> list[_Change]:
+        """Return what some streams change in each table."""
+        cases, unread = dict[str, tuple[Case, Kept | None]](), list[str]()
+        for number, stream in enumerate(streams):
+            own = fresh.get(stream, ())
+            before = self._keeping.before(stream, own[0]) if own and goes_on(own) else None
+            if before is None and not (own and own[0].version == 1):
+                unread.append(stream)
+                continue
+            state = folded(own) if before is None else folded_on(before.state, own)
+            if state is not None:
+                cases[stream] = Case(state, own[-1].position, law), before
+                if may_go_on(own):
+                    kept[stream] = Kept(state, own[-1].version, {})
+            if number % 50 == 0:
+                await asyncio.sleep(0)  # the rows of those before go out meanwhile
+        for entries in await self._streams(reading, unread, upto):
+            if (state := folded(entries)) is not None:
+                cases[entries[0].stream] = Case(state, entries[-1].position, law), None
+                if may_go_on(entries):
+                    kept[entries[0].stream] = Kept(state, entries[-1].version, {})
+        new = {stream for stream, own in fresh.items() if own[0].version == 1}
+        return [self._change(lease, kept, cases, new) for lease in leases]
+
+    def _change(
+        self, lease: _Lease, kept: dict[str, Kept], cases: Mapping[str, tuple[Case, Kept | None]], new: AbstractSet[str]
+    ) -> _Change:
+        """Return what some cases change in one table; where this process wrote its rows, only those that differ."""
+        projection, sql = self.projections[lease.name], self.sql_of(lease.name, lease.version)
+        by_row = "delete_rows" in sql
+        change, coming = _Change(sql, [], [], [], b""), list[Any]()
+        for stream, (case, before) in cases.items():
+            made: Sequence[Any] = derived(projection, case)
+            had: Sequence[Any] | None = before.rows.get(lease.written) if before is not None else None
+            if by_row and stream in kept:
+                kept[stream] = kept[stream]._replace(rows={**kept[stream].rows, lease.written: made})
+            if had is None:
+                if stream not in new:
+                    change.cases.append(case.order.id)
+                coming += made
+                continue
+            there, wanted = {row.no: row for row in had}, {row.no: row for row in made}
+            gone = [no for no, row in there.items() if wanted.get(no) != row]
+            change.numbers.extend(gone)
+            change.ids.extend([case.order.id] * len(gone))
+            coming += [row for no, row in wanted.items() if there.get(no) != row]
+        return change._replace(packed=packer(projection.row).pack(coming))
+
+    async def _write(self, connection: Connection, changes: Iterable[_Change]) -> None:
+        for change in changes:
+            if change.cases:
+                await run(connection, change.sql["delete"], change.cases)
+            if change.ids:
+                await run(connection, change.sql["delete_rows"], change.ids, change.numbers)
+            if change.packed:
+                await self._copy(connection, change.sql["copy"], change.packed)
+
+    async def _copy(self, connection: Connection, statement: bytes, packed: bytes) -> None:
+        async with AsyncRawCursor(connection).copy(statement) as copy:
+            for part in (HEAD, packed, TAIL):
+                await copy.write(part)
+
+    async def _reached(
+        self, connection: Connection, held: Iterable[Version | _Lease], reached: Reach, upto: int
+    ) -> set[str]:
         """Return the streams of the cases that a change of law reaches."""
         if reached.everything:
             return {stream async for some in self._all_cases(connection, upto) for stream in some}
@@ -453,54 +632,72 @@ class Engine:
 
     async def _cases(self, connection: Connection, streams: Sequence[str], upto: int, law: Law) -> list[Case]:
         """Return the cases of some streams as their entries up to a position make them."""
-        found = await rows(connection, self._sql["read_cases"], list(streams), upto)
-        cases: list[Case] = []
-        for _, stored in groupby((StoredEntry(*row) for row in found), lambda entry: entry.stream):
-            entries = [entry_of(self._codec, entry) for entry in stored]
-            state = _folded(entries)
-            if state is not None:
-                cases.append(Case(state, entries[-1].position, law))
-        return cases
+        whole = await self._streams(connection, streams, upto)
+        return [Case(state, own[-1].position, law) for own in whole if (state := folded(own)) is not None]
 
-    async def _copy(self, connection: Connection, name: str, statement: bytes, cases: Iterable[Case]) -> int:
-        """Write the rows of some cases; return how many."""
-        projection = self.projections[name]
-        derived = [row for case in cases for row in _derived(projection, case)]
-        if derived:
-            async with AsyncRawCursor(connection).copy(statement) as copy:
-                copy.set_types(column_types(projection))
-                for row in derived:
-                    await copy.write_row(msgspec.structs.astuple(row))
-        return len(derived)
+    async def _streams(self, connection: Connection, streams: Sequence[str], upto: int) -> list[list[Entry]]:
+        """Return the entries of some streams up to a position."""
+        if not streams:
+            return []
+        found = await rows(connection, self._sql["read_cases"], list(streams), upto)
+        entries = (entry_of(self._codec, row) for row in found)
+        return [list(own) for _, own in groupby(entries, lambda entry: entry.stream)]
 
     # --- making again --------------------------------------------------------------------------------------------
 
     async def rebuild(
-        self, *names: str, progress: Progress | None = None, compare: bool = False
+        self, *names: str, jobs: int = 1, progress: Progress | None = None, compare: bool = False
     ) -> tuple[Rebuilt, ...]:
         """Make tables again from the first event, then switch to them; without names, all. The old ones serve meanwhile.
 
-        With `compare`, rows that the old table had otherwise are counted before the switch: followed and made again
-        must be the same. Raises ProjectionBlocked (the old tables stay), RebuildOvertaken.
+        With `jobs`, in several processes. With `compare`, rows that the old table had otherwise are counted before the
+        switch: followed and made again must be the same. The old table follows on, for `rollback`, until it is dropped.
+        Raises ProjectionBlocked (the old tables stay), RebuildOvertaken, RebuildBroken, Unavailable.
         """
         chosen = [self.projections[name] for name in names or self.projections]
+        made: dict[str, int] = {}
         async with session(self._work) as connection:
             head, _ = await self._head(connection)
-            made: dict[str, int] = {}
             for projection in chosen:
                 await self._drop_leftovers(connection, projection.name)
                 made[projection.name] = await self._begin(connection, projection)
-            cases, counts = await self._fill(connection, made, head, progress)
-            for name, version in made.items():
+        filled = await self._fill(made, head, jobs, progress)
+        turns = asyncio.Semaphore(jobs)
+
+        async def finish(name: str, version: int) -> None:
+            async with turns, session(self._work) as connection:
                 await self._finish(connection, name, version, head)
+
+        await asyncio.gather(*(finish(name, version) for name, version in made.items()))
+        async with session(self._work) as connection:
             results = [await self._switch(connection, name, version, compare) for name, version in made.items()]
         return tuple(
-            Rebuilt(name, version, position, cases, counts[name], differences)
+            Rebuilt(name, version, position, filled.cases, filled.rows[name], differences)
             for (name, version), (position, differences) in zip(made.items(), results, strict=True)
         )
 
+    async def rollback(self, name: str) -> Rebuilt:
+        """Read again from the table that was switched away from last, as soon as it stands where the present one does.
+
+        The present one follows on. Raises NothingToGoBackTo, ProjectionBlocked.
+        """
+        async with session(self._work) as connection:
+            versions = [v for v in await self._versions(connection) if v.name == name and v.state == "following"]
+            others = [v for v in versions if not v.active and self._current(v)]
+            if not others:
+                raise NothingToGoBackTo(name)
+            position, _ = await self._switch(connection, name, others[-1].version, compare=False)
+        return Rebuilt(name, others[-1].version, position, 0, 0, None)
+
+    async def drop(self, *names: str) -> None:
+        """Drop the tables that are kept to go back to, and what an interrupted rebuild left; without names, of all."""
+        async with session(self._work) as connection:
+            for name in names or self.projections:
+                await self._drop_leftovers(connection, name)
+
     async def _drop_leftovers(self, connection: Connection, name: str) -> None:
         """Drop what an interrupted rebuild left and what is no longer read. What a reader still holds waits for the next."""
+        await run(connection, self._sql["retire_others"], name)
         with contextlib.suppress(psycopg.errors.LockNotAvailable):
             async with connection.transaction():
                 await run(connection, self._sql["short_wait"])
@@ -514,34 +711,49 @@ class Engine:
             await self._create_table(connection, projection.name, found[0][0])
             return found[0][0]
 
-    async def _fill(
-        self, connection: Connection, made: Mapping[str, int], head: int, progress: Progress | None
-    ) -> tuple[int, dict[str, int]]:
-        """Write the rows of every case, each batch a short transaction; return how many cases, and rows a table."""
-        law = await self._laws.at(connection, head)
-        count, read, written = 0, 0, dict.fromkeys(made, 0)
-        async for streams in self._all_cases(connection, head):
-            try:
-                async with connection.transaction():
-                    cases = await self._cases(connection, streams, head, law)
-                    for name, version in made.items():
-                        if not await rows(connection, self._sql["lock_to_build"], name, version):
-                            raise RebuildOvertaken(name)
-                        written[name] += await self._copy(connection, name, self.sql_of(name, version)["copy"], cases)
-            except _Poison as error:
-                raise ProjectionBlocked(f"position {error.at}: {error}") from error
-            count += len(cases)
-            read += sum(case.order.version for case in cases)
+    async def _fill(self, made: Mapping[str, int], head: int, jobs: int, progress: Progress | None) -> Done:
+        """Write the rows of every case; return how many there are."""
+        law = await self.law_at(head)
+        tables = {n: (self.projections[n], v, self.sql_of(n, v)["copy"]) for n, v in made.items()}
+        task = Task(self._dsn, {name: self._sql[name].decode() for name in _OF_FILLING}, tables, head)
+        so_far = [Done(0, 0, dict.fromkeys(made, 0))]
+
+        def told(done: Done) -> None:
+            before = so_far[0]
+            rows = {name: before.rows[name] + done.rows[name] for name in made}
+            so_far[0] = Done(before.cases + done.cases, before.events + done.events, rows)
             if progress is not None:
-                progress(min(read, head), head)
+                progress(min(so_far[0].events, head), head)
+
+        ranges: Ranges | None = None
+        try:
+            ranges = await asyncio.to_thread(Ranges, task)
+            working = asyncio.ensure_future(asyncio.to_thread(fill_all, task, law, self._codec, ranges, jobs, told))
+            try:
+                await asyncio.shield(working)
+            except asyncio.CancelledError:
+                ranges.stop()
+                await asyncio.wait([working])
+                raise
+        except Poison as error:
+            raise ProjectionBlocked(f"position {error.at}: {error}") from error
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            raise Unavailable(f"{type(error).__name__}: {error}") from error
+        except Broken as error:
+            raise RebuildBroken from error
+        finally:
+            if ranges is not None:
+                ranges.close()
         if progress is not None:
             progress(head, head)
-        return count, written
+        return so_far[0]
 
     async def _finish(self, connection: Connection, name: str, version: int, position: int) -> None:
         async with connection.transaction():
             await run(connection, self._sql["no_time_limit"])
+            await run(connection, self._sql["much_memory"])
             await run(connection, self.sql_of(name, version)["index"])
+            await run(connection, named(SQL, self.city, version, table=name)["analyze"])
             if await run(connection, self._sql["built"], name, version, position) != 1:
                 raise RebuildOvertaken(name)
 
@@ -549,8 +761,11 @@ class Engine:
         """Follow with the new table until it has caught up with the old one, then read from it: one UPDATE."""
         while True:
             versions = {v.version: v for v in await self._versions(connection) if v.name == name}
+            if version not in versions or versions[version].state != "following":
+                raise RebuildOvertaken(name)
             new, old = versions[version], next(v for v in versions.values() if v.active)
-            compare = compare and old.blocked_at is None and self._current(old)
+            sound = old.blocked_at is None and self._current(old)
+            compare = compare and sound
             if new.blocked_at is not None and new.position < old.position:
                 raise ProjectionBlocked(_sentence(new), position=new.blocked_at)
             if new.position < old.position or (compare and new.position != old.position):
@@ -565,8 +780,8 @@ class Engine:
                     continue
                 differences = await self._differences(connection, name, version, old.version) if compare else None
                 await run(connection, self._sql["activate"], name, version)
-                await run(connection, self._sql["retire"], name, old.version)
-            await self._drop_leftovers(connection, name)
+                if not sound:  # nobody could go back to it
+                    await run(connection, self._sql["retire"], name, old.version)
             return standing[1], differences
 
     async def _differences(self, connection: Connection, name: str, version: int, other: int) -> int:
@@ -576,29 +791,54 @@ class Engine:
     # --- saying where it stands ----------------------------------------------------------------------------------
 
     async def status(self) -> tuple[Status, ...]:
-        """Return where each table stands."""
+        """Return where each table stands; the same is in the view `progress`, for whoever has only SQL."""
         async with session(self._work) as connection:
-            head, until = await self._head(connection)
-            versions = [v for v in await self._versions(connection) if v.name in self.projections]
-            positions = [v.position for v in versions]
-            at = dict(await rows(connection, self._sql["recorded_at"], positions))
-        return tuple(
-            Status(
-                name=v.name,
-                version=v.version,
-                active=v.active,
-                state=v.state,
-                position=v.position,
-                head=head,
-                lag=head - v.position,
-                lag_seconds=max(0.0, (until - at[v.position]).total_seconds()) if v.position in at else 0.0,
-                blocked_at=v.blocked_at,
-                error=v.error,
-                outdated=not self._current(v),
-                moved_at=v.moved_at,
-            )
-            for v in versions
+            await self._head(connection)
+            found = await rows(connection, self._sql["progress"])
+        return tuple(self._status(*row) for row in found if row[0] in self.projections)
+
+    def _status(
+        self,
+        name: str,
+        version: int,
+        active: bool,
+        state: str,
+        position: int,
+        lag: int,
+        lag_seconds: float,
+        rate: float,
+        blocked_at: int | None,
+        error: str,
+        tries: int,
+        form: int,
+        holder: str,
+        held: bool,
+        moved_at: datetime,
+    ) -> Status:
+        return Status(
+            name=name,
+            version=version,
+            active=active,
+            state=state,
+            position=position,
+            head=position + lag,
+            lag=lag,
+            lag_seconds=max(0.0, lag_seconds),
+            rate=rate,
+            blocked_at=blocked_at,
+            error=error,
+            tries=tries,
+            holder=holder if held else "",
+            outdated=self.projections[name].form != form,
+            moved_at=moved_at,
         )
+
+
+_OF_FILLING = ("copy_range", "range_end", "lock_to_build", "read_institution")
+
+
+async def _nothing() -> None:
+    """Be what is awaited before anything is written."""
 
 
 def _sentence(version: Version) -> str:
@@ -609,38 +849,6 @@ def _batches(streams: Sequence[str]) -> Iterable[Sequence[str]]:
     return (streams[start : start + BATCH] for start in range(0, len(streams), BATCH))
 
 
-def _folded(entries: Sequence[Entry]) -> Any:
-    """Return the order that a stream makes. Raises _Poison with the position of the entry it fails at."""
-    try:
-        return order.fold(entries)
-    except Exception as error:
-        raise _Poison(error, _failing(entries)) from error
-
-
-def _failing(entries: Sequence[Entry]) -> int | None:
-    for count in range(1, len(entries) + 1):
-        try:
-            order.fold(entries[:count])
-        except Exception:  # noqa: BLE001  it is known to fail; this finds where
-            return entries[count - 1].position
-    return None
-
-
-def _derived(projection: Projection, case: Case) -> Sequence[msgspec.Struct]:
-    try:
-        return projection.derive(case)
-    except Exception as error:
-        raise _Poison(error, case.position) from error
-
-
-@lru_cache(maxsize=64)
 def column_types(projection: Projection) -> tuple[str, ...]:
-    """Return the types of a table's columns as COPY needs them, from its row's fields."""
-    return tuple(_column_type(field.type) for field in msgspec.structs.fields(projection.row))
-
-
-def _column_type(hint: Any) -> str:
-    members = [member for member in getattr(hint, "__args__", ()) if member is not type(None)]
-    if getattr(hint, "__origin__", None) is list:
-        return f"{_COLUMNS[members[0]]}[]"
-    return _COLUMNS[members[0] if members else hint]
+    """Return the types of a table's columns, from its row's fields."""
+    return packer(projection.row).types

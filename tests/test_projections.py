@@ -65,7 +65,7 @@ from domain.terms import (
 from domain.units import UnitSucceeded
 from projections import answers, case, engine
 from projections.answers import PROJECTIONS, NumberAmbiguous, Projections
-from projections.engine import ProjectionBlocked, ProjectionOutdated, RebuildOvertaken
+from projections.engine import NothingToGoBackTo, ProjectionBlocked, ProjectionOutdated, RebuildOvertaken
 from tests import given
 from tests.conftest import City
 from tests.given import at
@@ -594,10 +594,34 @@ async def test_a_row_changed_by_hand_is_found_and_gone_after_making_again(city: 
         ]
         assert seen[-1] == (made[0].position, made[0].position)
         assert await tables(p) == await from_scratch(here, p)
+        await p.drop()
         assert {(s.name, s.version, s.active) for s in await p.status()} == {
             (name, 2 if name == "orders" else 1, True) for name in TABLES
         }
         assert await here.sql("SELECT to_regclass('p.orders_1')") == [(None,)]
+
+
+async def test_the_table_before_follows_on_and_can_be_gone_back_to_until_it_is_dropped(city: City):
+    async with world(city) as here, here.projections() as p:
+        await one_case(here, 1, dispatched(), SIGNED)
+        await p.follow_until()
+        await p.rebuild("orders")
+        await one_case(here, 2, dispatched("S"))
+        await p.follow_until()
+        assert {(s.version, s.active, s.lag) for s in await p.status() if s.name == "orders"} == {
+            (1, False, 0),
+            (2, True, 0),
+        }
+        assert (await p.rollback("orders")).version == 1
+        assert len((await p.list_orders()).rows) == 2
+        assert await tables(p) == await from_scratch(here, p)
+        assert (await p.rollback("orders")).version == 2
+        await p.rebuild("orders", compare=True)
+        assert {(s.version, s.active) for s in await p.status() if s.name == "orders"} == {(2, False), (3, True)}
+        await p.drop("orders")
+        with pytest.raises(NothingToGoBackTo):
+            await p.rollback("orders")
+        assert await tables(p) == await from_scratch(here, p)
 
 
 async def test_a_rebuild_broken_off_leaves_the_old_table_and_the_next_one_clears_up(
@@ -620,7 +644,7 @@ async def test_a_rebuild_broken_off_leaves_the_old_table_and_the_next_one_clears
         assert await tables(p) == held
         await p.follow_until()
         await p.rebuild()
-        assert {(s.version, s.state) for s in await p.status()} == {(3, "following")}
+        assert {(s.version, s.state) for s in await p.status()} == {(1, "following"), (3, "following")}
         assert await tables(p) == held
 
 
@@ -638,7 +662,8 @@ async def test_a_rebuild_that_another_one_overtakes_says_so(city: City, monkeypa
         monkeypatch.setattr(p, "_begin", then_another)
         with pytest.raises(RebuildOvertaken):
             await p.rebuild("orders")
-        assert [(s.version, s.state) for s in await p.status() if s.name == "orders"] == [(3, "following")]
+        found = [(s.version, s.state, s.active) for s in await p.status() if s.name == "orders"]
+        assert found == [(1, "following", False), (3, "following", True)]
 
 
 async def test_events_that_come_during_a_rebuild_are_in_the_table_it_switches_to(
@@ -675,12 +700,13 @@ async def test_a_reader_who_stays_hinders_neither_the_switch_nor_those_who_follo
             await p.follow_until()
             assert len((await p.list_orders()).rows) == 2
             assert len(await snapshot.ask("list", None, None, None, None, 10)) == 1
+            await p.drop("orders")
             assert {(s.version, s.state) for s in await p.status() if s.name == "orders"} == {
                 (1, "retired"),
                 (2, "following"),
             }
-        await p.rebuild("orders")
-        assert {(s.version, s.state) for s in await p.status() if s.name == "orders"} == {(3, "following")}
+        await p.drop("orders")
+        assert {(s.version, s.state) for s in await p.status() if s.name == "orders"} == {(2, "following")}
 
 
 async def test_a_question_that_meets_a_switch_is_answered_from_the_new_table(
