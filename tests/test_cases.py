@@ -35,7 +35,7 @@ from domain.sealing import Keyring
 from domain.state import WorkOrder
 from domain.stored import tag
 from domain.terms import ClockName, ClosureKind, Entry, EvaluationSource, NoticeKind, NoticeState, OrderState
-from scripts import embedded, importing, wiring
+from scripts import embedded, importing, printing, wiring
 from scripts.huiyin import huiyin
 from tests import vector_runner
 from tests.conftest import City, new_city
@@ -237,7 +237,7 @@ def test_each_case_is_shown_with_every_deadline(town: Town, tmp_path: Path):
     for order in town.orders.values():
         shown = CliRunner().invoke(huiyin, ["show", order.number], env=settings)
         assert shown.exit_code == 0, shown.output
-        dues = {show_due(clock.due) for clock in clocks(order, town.law) if clock.due is not None}
+        dues = {printing.show_end(clock.due) for clock in clocks(order, town.law) if clock.due is not None}
         assert order.demand.title in shown.output
         assert not [due for due in dues if due not in shown.output]
 
