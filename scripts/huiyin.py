@@ -32,8 +32,8 @@ from domain.ledger import Ledger, Receipt
 from domain.policy import PolicyError
 from domain.refusals import Refusal
 from domain.terms import Act, Actor, Fact
-from projections.answers import PROJECTIONS, DueChange, Projections
-from scripts import carrying, demo, desk, embedded, importing, lawbook, office, printing, transfer, wiring
+from projections.answers import DueChange, Projections
+from scripts import carrying, demo, desk, embedded, importing, lawbook, office, printing, tables, transfer, wiring
 from scripts.desk import as_option, city_option, json_option, with_city
 from scripts.lawbook import answer
 from scripts.wiring import SettingError
@@ -313,56 +313,6 @@ def _print_changes(changes: Sequence[DueChange]) -> None:
 # --- running -----------------------------------------------------------------------------------------------------
 
 
-@huiyin.command("rebuild")
-@click.argument("names", nargs=-1, type=click.Choice([p.name for p in PROJECTIONS]))
-@click.option("--compare", is_flag=True, help="比对 count the rows that the old table had otherwise.")
-@city_option
-@json_option
-def rebuild_command(names: tuple[str, ...], compare: bool, city: str | None, as_json: bool) -> None:
-    """重建投影: make tables again from the first event.
-
-    All of them, or those named; then switch to the new ones. The old ones serve meanwhile.
-    """
-
-    async def work(_: Ledger, shown: Projections) -> None:
-        with printing.bar("重建 rebuilding") as bar:
-            task = bar.add_task("", total=None)
-
-            def progress(done: int, total: int) -> None:
-                bar.update(task, completed=done, total=total)
-
-            made = await shown.rebuild(*names, progress=progress, compare=compare)
-        if as_json:
-            answer(made)
-            return
-        for one in made:
-            other = "" if one.differences is None else f", 与原表不同 differing from the old table: {one.differences}"
-            click.echo(f"✓ {one.name}: {one.rows} 行 rows, 位置 position {one.position}{other}")
-
-    with_city(city, work)
-
-
-@huiyin.command("status")
-@city_option
-@json_option
-def status_command(city: str | None, as_json: bool) -> None:
-    """状态: where the ledger stands, how far each table followed."""
-
-    async def work(ledger: Ledger, shown: Projections) -> None:
-        position, at = await ledger.head()
-        rows = await shown.status()
-        if as_json:
-            answer({"city": ledger.city, "position": position, "recorded_at": at, "projections": rows})
-            return
-        click.echo(f"账本 ledger {ledger.city}: 位置 position {position}, {printing.show_instant(at)}")
-        for row in rows:
-            word = "在用 serving" if row.active else row.state
-            said = f" ✗ {row.error}" if row.error else ""
-            click.echo(f"  {row.name} v{row.version} {word}: 位置 {row.position}, 落后 behind {row.lag}{said}")
-
-    with_city(city, work, follow=False)
-
-
 @huiyin.command("verify")
 @city_option
 @json_option
@@ -418,6 +368,14 @@ def stop_command() -> None:
 
 
 huiyin.add_command(demo.demo_command)
+for command in (
+    tables.rebuild_command,
+    tables.rollback_command,
+    tables.drop_command,
+    tables.follow_command,
+    tables.status_command,
+):
+    huiyin.add_command(command)
 huiyin.add_command(lawbook.due_command)
 lawbook.policy_group.add_command(policy_publish)
 huiyin.add_command(lawbook.policy_group)

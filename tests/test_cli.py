@@ -28,6 +28,7 @@ from rich.cells import cell_len
 
 from domain import ledger as door
 from domain.sealing import Keyring
+from projections.answers import PROJECTIONS
 from scripts import embedded, simulate, wiring
 from scripts.huiyin import huiyin, main
 from tests.conftest import City, as_superuser
@@ -872,12 +873,26 @@ def test_an_outage_is_approved_the_same_way(town: Deployment):
 
 def test_tables_are_made_again_and_come_out_the_same(town: Deployment):
     made = town.ok("rebuild", "--compare", "--city", "town", "--json").data
-    assert {one["name"]: one["differences"] for one in made} == {"orders": 0, "clocks": 0, "notices": 0}
-    shown = town.ok("rebuild", "orders", "--city", "town")
+    assert {one["name"]: one["differences"] for one in made} == {p.name: 0 for p in PROJECTIONS}
+    shown = town.ok("rebuild", "orders", "--jobs", "2", "--city", "town")
     assert re.match(r"✓ orders: \d+ 行 rows", shown.out)
     assert shown.err == ""
-    status = town.ok("status", "--city", "town")
-    assert "serving" in status.out
+    assert "serving" in town.ok("status", "--city", "town").out
+
+
+def test_one_goes_back_to_the_table_before_until_it_is_dropped(town: Deployment):
+    town.ok("rebuild", "orders", "--city", "town")
+
+    def versions() -> dict[int, bool]:
+        found = town.ok("status", "--city", "town", "--json").data["projections"]
+        return {one["version"]: one["active"] for one in found if one["name"] == "orders"}
+
+    old, new = sorted(versions())
+    assert f"v{old}" in town.ok("rollback", "orders", "--city", "town").out
+    assert versions() == {old: True, new: False}
+    town.ok("drop", "--city", "town")
+    assert versions() == {old: True}
+    assert "nothing-to-go-back-to" in town.refused("rollback", "orders", "--city", "town")
 
 
 def test_what_was_changed_behind_the_ledgers_back_is_found_with_its_position(deployment: Deployment):
