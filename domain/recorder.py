@@ -344,7 +344,7 @@ class Reader:
     At most `most` at a time, so that of many callers some decide while the database reads or writes for the others.
     """
 
-    def __init__(self, dsn: str, named: Mapping[str, bytes], *, patience: float = 10.0, most: int = 32) -> None:
+    def __init__(self, dsn: str, named: Mapping[str, bytes], *, patience: float = 10.0, most: int = 64) -> None:
         self._line = Line(dsn, named, patience)
         self._most = most
         self._waiting: deque[tuple[Want, asyncio.Future[Found]]] = deque()

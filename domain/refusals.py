@@ -322,11 +322,11 @@ class Busy(Refusal):
 
 
 class Unavailable(Refusal):
-    """数据库暂时无法连接，未写入任何内容。The database cannot be reached; nothing was recorded."""
+    """数据库暂时无法连接，本次未写入任何内容。The database cannot be reached; nothing was recorded this time."""
 
 
 class StorageRefused(Refusal):
-    """数据库拒绝写入，未写入任何内容。The database refused to store; nothing was recorded."""
+    """数据库拒绝写入，本次未写入任何内容。The database refused to store; nothing was recorded this time."""
 
 
 class ClockAhead(Refusal):
