@@ -35,7 +35,7 @@ from domain.recorder import texts
 from domain.refusals import ClosedDoor
 from domain.sealing import Entropy, Keyring
 from domain.terms import Act, Actor, Entry, Fact, Origin, Role
-from domain.writer import Draft, Proposal, Written
+from domain.writer import Before, Draft, Proposal, Written
 
 T = TypeVar("T")
 
@@ -105,8 +105,10 @@ class BlockingLedger:
     def close(self) -> None:
         """Write what waits, close the ledger, tell those who still wait, then end the thread."""
         if not self._closed:
-            self.wait(self.ledger.close())
-            self._end()
+            try:
+                self.wait(self.ledger.close())
+            finally:
+                self._end()
 
     def _end(self) -> None:
         with self._door:
@@ -160,7 +162,10 @@ class LedgerRecorder(ApplicationRecorder):
         self._actor = actor or Actor(user="recorder", role=Role.SYSTEM)
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
-        """Record events in one commit at exactly the versions they name; IntegrityError where one is not next."""
+        """Record events in one commit at exactly the versions they name; IntegrityError where one is not next.
+
+        With a `command_id`, once: the same events again return the positions they were given.
+        """
         if not stored_events:
             return None
         return self._blocking.wait(self._insert(stored_events, kwargs))
@@ -173,17 +178,20 @@ class LedgerRecorder(ApplicationRecorder):
         ledger = self._blocking.ledger
         proposal = Proposal(
             command_id=said.get("command_id") or str(ledger.fresh_id()),
-            digest=bytes(32),
+            digest=ledger.digest(canonical([draft[:5] for draft in drafts])),
             stream=drafts[0].stream,
             now=await ledger.now(),
             actor=canonical(self._actor).decode(),
             origin=Origin.LIVE.value,
             steps=drafts,
         )
-        outcome = await ledger.submit(proposal)
-        if not isinstance(outcome, Written):
-            raise IntegrityError(f"not the next version: {[draft[:2] for draft in drafts]}")
-        return [row.position for row in outcome.rows]
+        match await ledger.submit(proposal):
+            case Written(rows):
+                return [row.position for row in rows]
+            case Before(known):
+                return list(range(known.first_position, known.first_position + known.n))
+            case _:
+                raise IntegrityError(f"not the next version: {[draft[:2] for draft in drafts]}")
 
     def select_events(
         self,

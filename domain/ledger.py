@@ -23,6 +23,7 @@ from domain.proposing import INSTITUTION, Proposer, Request, View
 from domain.recorder import Found, Known, Pages, Reader, Want
 from domain.refusals import (
     Busy,
+    ClosedDoor,
     CodeExpected,
     CommandIdReused,
     ConcurrencyConflict,
@@ -346,7 +347,7 @@ class Ledger:
             raise CommandIdReused(request.command_id)
         try:
             rows = await self._pages.page(known.first_position - 1, known.n, known.first_position + known.n - 1)
-        except Unavailable as error:  # it was recorded, and nobody may be told that it was not
+        except (Unavailable, ClosedDoor) as error:  # it was recorded, and nobody may be told that it was not
             raise OutcomeUnknown(request.command_id) from error
         if not any(row.stream == request.stream for row in rows):
             kind = request.stream.partition(":")[0]
@@ -483,6 +484,10 @@ class Ledger:
         """Write a proposal that no rule made: what the library's recorder suite, a benchmark or a restore needs."""
         until = asyncio.get_running_loop().time() + self._patience
         return await self._writer.submit(proposal, until=until)
+
+    def digest(self, text: bytes) -> bytes:
+        """Return what a commit keeps of what was asked, for proposals that no rule made."""
+        return self._proposer.digest(text)
 
     def fresh_id(self) -> UUID:
         """Return a random id that says nothing of when it was drawn."""

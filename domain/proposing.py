@@ -195,7 +195,11 @@ class Proposer:
         )
         naming.codes(reason=request.reason, on_behalf_of=request.on_behalf_of)
         naming.acting(request.actor)
-        request.digest = hmac.digest(self._secrets["requests"], text, "sha256")
+        request.digest = self.digest(text)
+
+    def digest(self, text: bytes) -> bytes:
+        """Return what a commit keeps of what was asked: enough to know it again, nothing to learn from."""
+        return hmac.digest(self._secrets["requests"], text, "sha256")
 
     def _addressed(self, request: Request) -> None:
         """Check every stream that a request names itself. Raises NotForThisStream."""

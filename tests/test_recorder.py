@@ -12,13 +12,14 @@ from uuid import uuid4
 import psycopg
 import pytest
 from eventsourcing.application import AggregateNotFoundError
+from eventsourcing.persistence import IntegrityError, StoredEvent
 from eventsourcing.tests.persistence import ApplicationRecorderTestCase
 
 from domain import leaves, recorder
 from domain.blocking import BlockingLedger, LedgerRecorder
 from domain.leaves import CommitRow, EventRow, Imprint
 from domain.ledger import create
-from domain.refusals import LedgerExists
+from domain.refusals import CommandIdReused, LedgerExists
 from tests.conftest import City, as_superuser, new_city
 from tests.test_ledger import AGENT, KINDS, NoteSlip, OpenSlip, SignSlip, cid, do, door, opened
 
@@ -52,6 +53,21 @@ class TestTheLibrarysOwnRecorderSuite(ApplicationRecorderTestCase[LedgerRecorder
 
     def test_insert_subscribe(self) -> None:
         self.optional_test_insert_subscribe()
+
+
+def test_the_same_events_under_the_same_command_id_are_recorded_once(city: City):
+    with BlockingLedger.open(
+        city.database.app, city.name, kinds=KINDS, keyring=city.keyring, entropy=secrets.token_bytes
+    ) as blocking:
+        ours = LedgerRecorder(blocking)
+        events = [StoredEvent("slip:1", version, "slip.noted", b'{"type":"slip.noted"}') for version in (1, 2)]
+        assert ours.insert_events(events, command_id="c1") == [1, 2]
+        assert ours.insert_events(events, command_id="c1") == [1, 2]
+        with pytest.raises(CommandIdReused):
+            ours.insert_events(events[:1], command_id="c1")
+        with pytest.raises(IntegrityError):
+            ours.insert_events(events, command_id="c2")
+        assert ours.max_notification_id() == 2
 
 
 def test_the_librarys_repository_folds_what_the_door_wrote(city: City):
