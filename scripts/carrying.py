@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -60,6 +61,7 @@ def import_command(
         raise click.UsageError("--assume-policy 只用于 --mapping goes with --mapping only")
     read = importing.read_mapping(mapping) if mapping is not None else None
     told = [0, 0]
+    began = time.monotonic()
 
     async def work(ledger: Ledger, shown: Projections) -> importing.Summary:
         with printing.bar(f"导入 importing {file.name}") as bar:
@@ -96,7 +98,7 @@ def import_command(
     if as_json:
         answer(summary)
     else:
-        print_summary(summary)
+        print_summary(summary, time.monotonic() - began)
     if summary.rejected:
         sys.exit(1)
 
@@ -109,8 +111,8 @@ def _say_resumable(told: Sequence[int], why: str) -> None:
     )
 
 
-def print_summary(summary: importing.Summary) -> None:
-    """Say what an import did."""
+def print_summary(summary: importing.Summary, seconds: float) -> None:
+    """Say what an import did, and of a long one how long it took."""
     word = "试行, 未写入 dry run, nothing written" if summary.dry_run else "已导入 imported"
     click.echo(
         f"{'✓' if not summary.rejected else '!'} {summary.file}: {summary.lines} 行 lines, {word} {summary.imported}"
@@ -122,6 +124,8 @@ def print_summary(summary: importing.Summary) -> None:
             else ""
         )
     )
+    if seconds >= LONG:
+        click.echo(f"  用时 took {seconds:.0f} 秒 s, 每秒 a second {summary.events / seconds:,.0f} 个事件 events")
     for code, count in sorted(summary.by_reason.items(), key=lambda pair: -pair[1]):
         click.echo(f"  {count:6d}  {code}")
     for label, number in list(summary.orders.items())[:20]:
@@ -185,6 +189,9 @@ def _print_kept(kept: importing.Kept) -> None:
     if len(kept.differing) > SHOWN:
         click.echo(f"  … 共 {len(kept.differing)} 件 in all; 全部见 all of them: huiyin reconcile … --json")
 
+
+LONG = 2
+"""Seconds from which on it is said how long an import took, with the tables that follow it."""
 
 SHOWN = 50
 """Disagreements that are printed; `--json` has all."""
@@ -282,7 +289,7 @@ def export_command(file: Path, city: str | None, as_json: bool) -> None:
 def restore_command(file: Path, city: str, erasures: Path | None, as_json: bool) -> None:
     """恢复: make a city again from its export.
 
-    Under the name CITY, which nothing has yet. Positions, instants, salts and leaves are those of the file; every
+    Under the name CITY, where no schema is or an empty one. Positions, instants, salts and leaves are those of the file; every
     leaf is computed again, and a file that does not hold leaves nothing behind. The master key must lie in its place.
     """
     wiring.check_city(city)

@@ -304,7 +304,7 @@ async def restore_city(
     erasures: Sequence[Erasure] = (),
     progress: Progress | None = None,
 ) -> Carried:
-    """Restore a city from its file, as owner, into a schema that does not exist yet; all of it, or nothing.
+    """Restore a city from its file, as owner, where no schema is or an empty one; all of it, or nothing.
 
     Every leaf is computed again. Keys that were destroyed by the file's own account, or by `erasures`, stay destroyed.
     Raises LedgerExists, WrongKey for another master key, and BadExport naming the line or position that does not hold.
@@ -319,16 +319,17 @@ async def restore_city(
         done = Carried(city=city, file=str(path), position=head.position)
         try:
             async with await recorder.connect(dsn) as connection, connection.transaction():
-                if await _rows(connection, named["schema_exists"], city):
-                    raise LedgerExists(city)
                 await connection.execute(named["patient"])
+                for schema, clear in ((city, "clear"), (f"{city}_projections", "clear_projections")):
+                    if await _rows(connection, named["schema_exists"], schema):
+                        await connection.execute(named[clear])
                 await psycopg.AsyncClientCursor(connection).execute(named["create"])
                 await connection.execute(named["create_ledger"], [head.ledger_id, head.hash, head.form])
                 await connection.execute(named["restore_head"], [head.position, head.recorded_at])
                 await _restored(connection, named, reading, done, progress)
                 shreds = [*reading.shreds, *(one for one in erasures if one.position > head.position)]
                 done.dropped_keys = await _drop(connection, named, shreds)
-        except psycopg.errors.DuplicateSchema as error:
+        except (psycopg.errors.DependentObjectsStillExist, psycopg.errors.DuplicateSchema) as error:
             raise LedgerExists(city) from error
         except psycopg.errors.IntegrityError as error:
             raise BadExport(

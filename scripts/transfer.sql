@@ -29,6 +29,13 @@ FROM city.events WHERE position > $1::bigint AND position <= $2::bigint ORDER BY
 -- A city is restored in one transaction, or not at all.
 SET LOCAL statement_timeout = 0
 
+-- name: clear
+-- A schema that somebody made beforehand may be there, with nothing in it; one with anything in it refuses this.
+DROP SCHEMA city
+
+-- name: clear_projections
+DROP SCHEMA projections
+
 -- name: restore_head
 INSERT INTO city.head (pos, recorded_at) VALUES ($1::bigint, $2::timestamptz)
 

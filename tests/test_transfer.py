@@ -433,6 +433,24 @@ def test_a_schema_that_is_there_is_refused_and_not_touched(kept: Kept, other_cit
     assert as_superuser(other_city, "SELECT pos FROM {}.head") == before
 
 
+def test_an_empty_schema_is_filled_and_one_with_anything_in_it_is_not(kept: Kept):
+    names = [f"r{secrets.token_hex(6)}" for _ in range(2)]
+    for name in names:
+        for schema in (name, f"{name}_projections"):
+            as_superuser(kept.town.city, f"CREATE SCHEMA {schema} AUTHORIZATION huiyin_owner")
+    as_superuser(kept.town.city, f"CREATE TABLE {names[1]}_projections.something (x int)")
+    for name, whole in zip(names, (True, False), strict=True):
+        city = City(kept.town.city.database, name, kept.town.city.keyring)
+        restoring = transfer.restore_city(city.database.owner, name, kept.file, city.keyring)
+        if whole:
+            assert asyncio.run(restoring).position == kept.said.position
+            assert rows(Town(city, kept.town.folder)) == rows(kept.town)
+            continue
+        with pytest.raises(LedgerExists):
+            asyncio.run(restoring)
+    as_superuser(kept.town.city, f"DROP SCHEMA {names[1]}, {names[1]}_projections CASCADE")
+
+
 def test_an_export_never_writes_over_a_file_and_leaves_no_half_one(kept: Kept, tmp_path: Path):
     before = kept.file.read_bytes()
     with pytest.raises(FileExistsError, match="the file exists"):
