@@ -57,6 +57,15 @@ class Receipt(NamedTuple):
     replayed: bool  # the same command had been carried out before
 
 
+class Look(NamedTuple):
+    """A stream as it was at one moment: its entries, and the law, the position and the instant to read them by."""
+
+    entries: list[Entry]
+    law: Any
+    position: int
+    now: datetime
+
+
 async def create(
     dsn: str, city: str, *, ledger_id: str, hash_algorithm: str, keyring: Keyring, entropy: Entropy
 ) -> Imprint:
@@ -461,6 +470,14 @@ class Ledger:
     def fold_entries(self, stream: str, entries: Sequence[Entry]) -> Any:
         """Return the state that entries of a stream make."""
         return self._proposer.fold(stream, entries)
+
+    async def look(self, stream: str) -> Look:
+        """Return a stream with all that its present state is derived from, in one round trip. Raises UnknownStream."""
+        law = self._proposer.law
+        found = await self._reader.read(Want(((naming.readable(stream), 0), (INSTITUTION, law.version))))
+        rows, news = found.streams
+        entries = [self.codec.entry(row) for row in rows]
+        return Look(entries, self._proposer.newer_law(law, news).state, found.position, found.now)
 
     async def law(self) -> Any:
         """Return the institution's fold as it is now."""

@@ -4,17 +4,17 @@ A bad row never stops an import: it goes to the rejects file with its line numbe
 counts it. The same file imported again adds nothing: each line's command id is derived from the file's content.
 """
 
+from api.commands import BY_NAME as BY_NAME
+from api.commands import AnyCommand as AnyCommand
+from api.commands import arms as arms
+from api.commands import own_stream as own_stream
+from api.commands import read_command as read_command
+from api.commands import structs_in as structs_in
+from api.commands import type_at as type_at
+from api.commands import words_of as words_of
 from scripts.importing.cases import Line as Line
 from scripts.importing.cases import Script as Script
 from scripts.importing.cases import import_script as import_script
-from scripts.importing.commands import BY_NAME as BY_NAME
-from scripts.importing.commands import AnyCommand as AnyCommand
-from scripts.importing.commands import arms as arms
-from scripts.importing.commands import own_stream as own_stream
-from scripts.importing.commands import read_command as read_command
-from scripts.importing.commands import structs_in as structs_in
-from scripts.importing.commands import type_at as type_at
-from scripts.importing.commands import words_of as words_of
 from scripts.importing.mapping import Mapping as Mapping
 from scripts.importing.mapping import Verdict as Verdict
 from scripts.importing.mapping import read_mapping as read_mapping

@@ -13,12 +13,12 @@ from typing import Any
 
 import msgspec
 
+from api.commands import own_stream, read_command
 from domain import recorder
 from domain.ledger import Ledger, Receipt
 from domain.refusals import ChainNotVerified, CommandIdReused, Refusal, TimeGoesBack
 from domain.terms import Act, Actor, Origin
 from scripts import wiring
-from scripts.importing.commands import own_stream, read_command
 from scripts.importing.summary import (
     STOPS,
     AnotherRefusal,

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from api.commands import FACTS, near, type_at
 from scripts import wiring
-from scripts.importing.commands import FACTS, near, type_at
 from scripts.importing.summary import BadSource
 
 
