@@ -526,6 +526,48 @@ def test_an_interrupted_table_goes_on_where_it_stopped_and_no_row_comes_twice(
         time.sleep(0.05)
 
 
+def test_an_import_whose_helping_process_dies_stops_and_can_be_taken_up(deployment: Deployment, tmp_path: Path):
+    rows = old_rows(2400)
+    path = tmp_path / "old.csv"
+    path.write_text(table(*rows), encoding="utf-8")
+    words = ("--mapping", str(OLD), "--assume-policy", "S0", "--jobs")
+    process = None
+    for process, position in started(deployment, path, *words, "2"):
+        if position > 1500:
+            for pid in children(process.pid):
+                os.kill(pid, signal.SIGKILL)
+            break
+    assert process is not None
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "a helping process ended" in said.decode()
+    assert "give the same command to go on" in said.decode()
+    told = deployment.ok("import", str(path), "--city", "killed", "--json", *words, "0").data
+    assert told["imported"] + told["already"] == len(rows)
+    each_row_once(deployment, rows)
+
+
+def test_a_refusal_that_says_nothing_about_the_row_stops_a_table_too(town: Town, monkeypatch: pytest.MonkeyPatch):
+    real, told = Ledger.submit_all, Counter[str]()
+
+    async def submit_all(self: Ledger, *given: Any) -> Any:
+        told["asked"] += 1
+        if told["asked"] == 2:
+            raise OutcomeUnknown
+        return await real(self, *given)
+
+    rows = many(400)
+    monkeypatch.setattr(Ledger, "submit_all", submit_all)
+    with pytest.raises(Stopped, match="outcome-unknown"):
+        town.table(table(*rows), old_hotline(), assume="S0")
+    monkeypatch.undo()
+    came = town.table(table(*rows), old_hotline(), assume="S0")
+    assert came.rejects == []
+    assert came.summary.imported + came.summary.already == len(rows)
+    assert came.summary.already > 0
+    assert town.asked(lambda ledger: ledger.verify_all()) == []
+
+
 def children(pid: int) -> set[int]:
     """Return the processes that a process started and that run."""
     told = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
