@@ -34,7 +34,18 @@ from domain.refusals import NotInitialised, Refusal, Unavailable
 from domain.stored import Codec, StoredEntry
 from domain.terms import Entry
 from projections.case import Case, Projection, Reach, reach
-from projections.filling import AFTER_CASES, CASES, Broken, Done, Ranges, RebuildOvertaken, Task, derived, fill_all
+from projections.filling import (
+    AFTER_CASES,
+    CASES,
+    RANGE,
+    Broken,
+    Done,
+    Ranges,
+    RebuildOvertaken,
+    Task,
+    derived,
+    fill_all,
+)
 from projections.keeping import Keeping, Kept, Written, goes_on, may_go_on
 from projections.packing import HEAD, TAIL, packer
 from projections.reading import Poison, entry_of, folded, folded_on
@@ -266,6 +277,7 @@ class Engine:
         self._work = pool(dsn, recorder.SESSION, 8)
         self._dsn = dsn
         self._turn = asyncio.Lock()  # of those who follow; whoever makes again is kept apart by rows
+        self._range = RANGE
         self._keeping = Keeping()
         self._holder = ""  # the worker that this is, while it is one
         self._said_at = 0.0
@@ -727,7 +739,7 @@ class Engine:
 
         ranges: Ranges | None = None
         try:
-            ranges = await asyncio.to_thread(Ranges, task)
+            ranges = await asyncio.to_thread(Ranges, task, self._range)
             working = asyncio.ensure_future(asyncio.to_thread(fill_all, task, law, self._codec, ranges, jobs, told))
             try:
                 await asyncio.shield(working)

@@ -81,7 +81,7 @@ def fill(task: Task, law: Law, codec: Codec, ranges: Iterable[tuple[str, str]], 
 
     A thread of its own writes: while the server takes the rows of one range in, the next one is folded.
     """
-    with closing(_connect(task.dsn)) as reading, closing(_connect(task.dsn)) as writing:
+    with closing(connect(task.dsn)) as reading, closing(connect(task.dsn)) as writing:
         ready: queue.Queue[tuple[Done, dict[str, bytes]] | None] = queue.Queue(maxsize=1)
         failed: list[BaseException] = []
         writer = threading.Thread(target=_write, args=(task, writing, ready, told, failed), daemon=True)
@@ -99,7 +99,7 @@ def fill(task: Task, law: Law, codec: Codec, ranges: Iterable[tuple[str, str]], 
             raise failed[0]
 
 
-def _connect(dsn: str) -> psycopg.Connection[Any]:
+def connect(dsn: str) -> psycopg.Connection[Any]:
     arguments = {**recorder.session(dsn), "application_name": "huiyin rebuild", "connect_timeout": 10}
     arguments["options"] = " ".join(
         [arguments.get("options", ""), *(f"-c {name}={value}" for name, value in SESSION.items())]
@@ -193,7 +193,7 @@ class Ranges:
         self._last: str | None = CASES
         self._turn = threading.Lock()
         self._stopped = False
-        self._connection = _connect(task.dsn)
+        self._connection = connect(task.dsn)
 
     def stop(self) -> None:
         """Hand out no more."""
@@ -298,7 +298,7 @@ def serve(channel: Channel, task: Task) -> None:
             yield one
 
     try:
-        with closing(_connect(task.dsn)) as connection:
+        with closing(connect(task.dsn)) as connection:
             law = law_of(task, codec, connection)
         gc.freeze()
         gc.disable()  # what is folded refers to nothing that refers back
