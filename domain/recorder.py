@@ -641,6 +641,11 @@ async def write(exchange: Exchange, batch: Batch) -> None:
     await exchange.hear()
 
 
+def _instants_said(items: Sequence[datetime | None]) -> Array:
+    """Return a column of instants, empty where none is said: what is missing of a column is null, and most of it is."""
+    return instants(items if any(items) else ())
+
+
 def _event_columns(rows: Sequence[EventRow]) -> list[Array]:
     position, stream, version, topic, state, salt, leaf, commit, _, occurred_at = zip(*rows, strict=True)
     return [
@@ -652,7 +657,7 @@ def _event_columns(rows: Sequence[EventRow]) -> list[Array]:
         byteas(salt),
         byteas(leaf),
         ints(commit),
-        instants(occurred_at),
+        _instants_said(occurred_at),
     ]
 
 
@@ -663,7 +668,7 @@ def _commit_columns(rows: Sequence[CommitRow]) -> list[Array]:
         ints(n),
         texts(command),
         byteas(digest),
-        instants(occurred_at),
-        *(texts(word) for word in words),
+        _instants_said(occurred_at),
+        *(texts(word if any(word) else ()) for word in words),
         byteas(salt),
     ]

@@ -148,9 +148,11 @@ FROM unnest($2::bigint[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::
     $10::timestamptz[]) AS u(p, o, v, t, s, a, l, c, h)
 
 -- name: insert_commits
+-- A column of which nothing is said comes empty, as most do.
 INSERT INTO city.commits (first_position, n, command_id, digest, recorded_at, occurred_at, origin, actor, on_behalf_of,
     reason, numbers, correlation_id, causation_id, trace_id, salt)
-SELECT f, n, i, d, $1::timestamptz, h, o, a, b, r, m, k, c, t, s
+SELECT f, n, i, d, $1::timestamptz, h, o, a, coalesce(b, ''), coalesce(r, ''), coalesce(m, ''), coalesce(k, ''),
+    coalesce(c, ''), coalesce(t, ''), s
 FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::bytea[], $6::timestamptz[], $7::text[], $8::text[], $9::text[],
     $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::bytea[])
     AS u(f, n, i, d, h, o, a, b, r, m, k, c, t, s)
