@@ -76,13 +76,13 @@ class Course:
             await self._measured("reconcile", "rows", reviewing, lambda _: rows)
             positions = (await ledger.head())[0]
             await self._measured("verify", "positions", ledger.verify_all(), lambda _: positions)
-        async with Projections(self._database.app, CITY) as shown:
-            await self._measured("follow tables", "positions", shown.follow_until(), lambda _: positions)
         file = self._table.with_suffix(".jsonl")
         exporting = transfer.export_city(self._database.app, CITY, file)
         await self._measured("export", "positions", exporting, lambda _: positions)
         restoring = transfer.restore_city(self._database.owner, f"{CITY}2", file, wiring.read_keyring(CITY))
         await self._measured("restore", "positions", restoring, lambda _: positions)
+        async with Projections(self._database.app, CITY) as shown:
+            await self._measured("follow tables", "positions", shown.follow_until(), lambda _: positions)
 
     async def _import(self, ledger: Ledger) -> importing.Summary:
         rejects = self._table.with_suffix(".rejects")
@@ -94,6 +94,7 @@ class Course:
         began, used = time.perf_counter(), _processor()
         done = await work
         self.figures.append(Figure(what, of, count(done), time.perf_counter() - began, _processor() - used))
+        click.echo(f"{what}: {self.figures[-1].seconds:.1f} s", err=True)
         return done
 
 
