@@ -22,9 +22,11 @@ from domain.stored import Codec
 from projections import engine
 from projections.engine import ProjectionBlocked, RebuildBroken
 from scripts import embedded
+from tests import given
 from tests.conftest import City, new_city
 from tests.test_projections import (
     LATER_KINDS,
+    OVERLAY,
     SIGNED,
     TABLES,
     Strange,
@@ -34,6 +36,8 @@ from tests.test_projections import (
     from_scratch,
     notice,
     one_case,
+    published,
+    registered,
     stream,
     tables,
     world,
@@ -107,6 +111,20 @@ async def test_followers_who_take_turns_leave_the_same_rows_as_one(city: City, s
         await followers[0].follow_until()
         assert await tables(followers[0]) == await from_scratch(here, followers[0])
         assert {one.differences for one in await followers[0].rebuild(compare=True)} == {0}
+
+
+async def test_rows_that_another_follower_changed_since_are_not_taken_for_ones_own(city: City):
+    tags = ("consumer_complaint",)
+    async with world(city) as here, here.projections() as p, here.projections() as other:
+        await here.record(stream(1), "2025-06-16 09:00", registered(tags=tags), dispatched(tags=tags))
+        await p.follow_until()
+        await here.record("institution", "2025-06-16 10:00", published(given.pack(OVERLAY)))
+        await other.follow_until()
+        await one_case(here, 2)
+        await p.follow_until()
+        await here.record(stream(1), "2025-06-16 12:00", SIGNED)
+        assert (await p.follow_until()).blocked == ()
+        assert await tables(p) == await from_scratch(here, p)
 
 
 # --- several processes -------------------------------------------------------------------------------------------

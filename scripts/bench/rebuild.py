@@ -16,12 +16,14 @@ last rebuild, how many rows differ from those of the one before, both ways.
 
 from __future__ import annotations
 
+import contextlib
 import gc
-import resource
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from itertools import groupby
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
@@ -104,11 +106,24 @@ async def followed(city: City, tables: Sequence[Projection], events: int, share:
     return figure("b follow", tables, round(upto * share), seconds)
 
 
-async def made_again(city: City, jobs: int, events: int) -> tuple[Figure, dict[str, int]]:
+def weigh(megabytes: dict[str, float]) -> None:
+    """Note the most memory that this process and those of the rebuild had so far."""
+    for what, pids in {
+        "this process": ["self"],
+        "a process of the rebuild": [str(p.pid) for p in active_children()],
+    }.items():
+        for pid in pids:
+            with contextlib.suppress(OSError):  # it has just ended
+                said = Path(f"/proc/{pid}/status").read_text()
+                most = re.search(r"VmHWM:\s+(\d+)", said)
+                megabytes[what] = max(megabytes.get(what, 0.0), int(most[1]) / 1024 if most else 0.0)
+
+
+async def made_again(city: City, jobs: int, events: int, megabytes: dict[str, float]) -> tuple[Figure, dict[str, int]]:
     """Make both tables again; return also which version of each that was."""
     async with Engine(city.database.app, city.name, BOTH) as one:
         began = time.perf_counter()
-        made = await one.rebuild(jobs=jobs)
+        made = await one.rebuild(jobs=jobs, progress=lambda *_: weigh(megabytes))
         seconds = time.perf_counter() - began
     return figure(f"c rebuild, jobs {jobs}", BOTH, events, seconds), {table.name: table.version for table in made}
 
@@ -193,17 +208,13 @@ def measure(
     for tables in (BOTH[:1], BOTH):
         figures.append(trial.run(followed(city, tables, follow, count / head)))
         forget(city)
-    versions: list[dict[str, int]] = []
+    versions, megabytes = list[dict[str, int]](), dict[str, float]()
     for number in jobs:
-        made, of = trial.run(made_again(city, number, count))
+        made, of = trial.run(made_again(city, number, count, megabytes))
         figures.append(made)
         versions.append(of)
     with trial.directory() as folder:
         figures.append(bare_copy(city, count, folder / "events"))
-    megabytes = {
-        "this process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "a process of the rebuild": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,
-    }
     differing = _differing(city, *versions[-2:]) if len(versions) > 1 else {}
     return Found(count, cases, models, refused, figures, steps(city, law, head), megabytes, differing)
 
