@@ -33,7 +33,20 @@ from domain.policy import PolicyError
 from domain.refusals import Refusal
 from domain.terms import Act, Actor, Fact
 from projections.answers import DueChange, Projections
-from scripts import carrying, demo, desk, embedded, importing, lawbook, office, printing, tables, transfer, wiring
+from scripts import (
+    carrying,
+    demo,
+    desk,
+    embedded,
+    importing,
+    lawbook,
+    office,
+    printing,
+    serving,
+    tables,
+    transfer,
+    wiring,
+)
 from scripts.desk import as_option, city_option, json_option, with_city
 from scripts.lawbook import answer
 from scripts.wiring import SettingError
@@ -393,6 +406,7 @@ for command in (
     desk.open_command,
     desk.commands_command,
     *office.COMMANDS,
+    *serving.COMMANDS,
 ):
     huiyin.add_command(command)
 

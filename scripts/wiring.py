@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import urllib.request
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -15,8 +16,10 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from api.tokens import AUDIENCE, Issuer, public_keys
 from domain import institution, recorder
 from domain.calendar import CalendarYear, load_calendar
 from domain.completion import complete
@@ -390,6 +393,43 @@ async def found_city(
         return receipt
 
 
+# --- tokens ------------------------------------------------------------------------------------------------------
+
+LOCAL_ISSUER = "huiyin-local"
+
+
+def issuer_key() -> Ed25519PrivateKey:
+    """Return the local issuer's key, made and written (mode 600) where there is none yet."""
+    path = embedded.home(os.environ) / "keys" / "issuer.key"
+    if not path.exists():
+        _write_secret(path, os.urandom(32).hex() + "\n")
+    try:
+        return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(path.read_text(encoding="ascii").strip()))
+    except ValueError as error:
+        raise SettingError(f"签发密钥文件不合格 not an issuer's key (64 hex digits): {path}") from error
+
+
+def issuer() -> Issuer:
+    """Return whose tokens are taken: the city's own sign-on (HUIYIN_ISSUER, HUIYIN_JWKS), else the local issuer."""
+    name, where = os.environ.get("HUIYIN_ISSUER"), os.environ.get("HUIYIN_JWKS")
+    audience = os.environ.get("HUIYIN_AUDIENCE") or AUDIENCE
+    if not name:
+        key = issuer_key()
+        return Issuer(LOCAL_ISSUER, lambda: public_keys(key), audience)
+    if not where:
+        raise SettingError(
+            "HUIYIN_ISSUER 须与 HUIYIN_JWKS 同设: set HUIYIN_JWKS to its key set, a file or an https address"
+        )
+    return Issuer(name, lambda: _key_set(where), audience)
+
+
+def _key_set(where: str) -> dict[str, object]:
+    if not where.startswith("https://"):
+        return json.loads(read_text(Path(where)))
+    with urllib.request.urlopen(where, timeout=10) as answer:  # noqa: S310  https, and of the operator's own choosing
+        return json.loads(answer.read(1 << 20))
+
+
 def fresh() -> str:
     """Return a word that nobody used before."""
     return os.urandom(12).hex()
@@ -398,6 +438,14 @@ def fresh() -> str:
 def environment() -> dict[str, str]:
     """Return the process's environment."""
     return dict(os.environ)
+
+
+def log_level() -> str:
+    """Return from which level on the service logs (HUIYIN_LOG): INFO has a line for each request."""
+    said = (os.environ.get("HUIYIN_LOG") or "INFO").upper()
+    if said not in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
+        raise SettingError(f"HUIYIN_LOG: debug, info, warning, error, critical: {said!r}")
+    return said
 
 
 def debugging() -> bool:

@@ -1,0 +1,342 @@
+"""A request, as every route asks it: which city, who asks, what the query and the body say; and how it is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import re
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlencode
+from uuid import UUID
+
+import msgspec
+from litestar import Request
+
+from api import access
+from api.access import Viewer
+from api.problems import (
+    Behind,
+    BodyCut,
+    BodyTooDeep,
+    BodyTooLarge,
+    BodyUnfit,
+    BodyUnreadable,
+    HeaderUnfit,
+    MatchUnfit,
+    MediaUnfit,
+    QueryUnfit,
+    RoleNotHeldHere,
+    TooMany,
+    UnknownCity,
+)
+from api.tokens import Claims, Verifier
+from domain.law import Law
+from domain.ledger import Ledger
+from domain.refusals import NotFounded
+from domain.terms import SHANGHAI, Actor
+from projections.answers import Projections
+
+T = TypeVar("T")
+
+LAW_LASTS = 1.0
+"""Seconds for which the registry is taken as it was last read, where it says yes; a no is asked again at once."""
+
+LONGEST_BODY = 1 << 20
+LONGEST_BATCH = 16 << 20
+DEEPEST = 32
+LARGEST_PAGE = 200
+PATIENCE = 5.0
+"""Seconds that a reader may wait for the tables to reach a position."""
+
+
+class City:
+    """One city that is served: its ledger, its tables, and the law as it was read last."""
+
+    def __init__(self, ledger: Ledger, shown: Projections) -> None:
+        self.name = ledger.city
+        self.ledger = ledger
+        self.shown = shown
+        self._law: Law | None = None
+        self._read_at = 0.0
+        self._viewers: dict[tuple[Actor, Claims], Viewer] = {}
+
+    async def law(self, *, fresh: bool = False) -> Law:
+        """Return the law, at most `LAW_LASTS` old. Raises NotFounded."""
+        now = asyncio.get_running_loop().time()
+        if fresh or self._law is None or now - self._read_at > LAW_LASTS:
+            self._law = await self.ledger.law()
+            self._read_at = now
+            self._viewers = {}
+        if self._law is None:
+            raise NotFounded
+        return self._law
+
+    async def viewer(self, actor: Actor, claims: Claims, now: datetime) -> Viewer:
+        """Return who asks. Raises RoleNotHeldHere."""
+        law = await self.law()
+        found = self._viewers.get((actor, claims))
+        if found is not None:
+            return found
+        try:
+            found = access.viewer(actor, claims, law, now)
+        except RoleNotHeldHere:
+            found = access.viewer(actor, claims, await self.law(fresh=True), now)  # granted a moment ago, perhaps
+        self._viewers[actor, claims] = found
+        return found
+
+
+class Pace:
+    """So many acts a minute for each caller. Raises TooMany."""
+
+    def __init__(self, most: int, now: Callable[[], datetime]) -> None:
+        self._most = most
+        self._now = now
+        self._acts: dict[str, deque[datetime]] = {}
+
+    def step(self, who: str) -> None:
+        """Count one act of a caller."""
+        now = self._now()
+        acts = self._acts.setdefault(who, deque())
+        while acts and now - acts[0] > timedelta(minutes=1):
+            acts.popleft()
+        if len(acts) >= self._most:
+            raise TooMany(f"{self._most} / min")
+        acts.append(now)
+
+
+class House:
+    """Everything that is served: cities by name, whose tokens are taken, the process's clock, fresh words."""
+
+    def __init__(self, cities: Mapping[str, City], verifier: Verifier, now: Callable[[], datetime]) -> None:
+        self.cities = cities
+        self.verifier = verifier
+        self.now = now
+        self.openings = Pace(60, now)
+
+    async def ask(self, request: Request[Any, Any, Any], collection: str = "") -> Ask:
+        """Return a request with its city and its caller. Raises what refuses them."""
+        claims = await self.verifier.claims(request.headers.get("authorization"))
+        name = str(request.path_params.get("city", ""))
+        access.of_city(claims, name)
+        city = self.cities.get(name)
+        if city is None:
+            raise UnknownCity
+        actor = access.actor_of(claims, request.headers.get("huiyin-role"))
+        return Ask(self, city, await city.viewer(actor, claims, self.now()), request, collection)
+
+
+class Answer(NamedTuple):
+    """What a route answers: data, or bytes as they are."""
+
+    body: Any
+    status: int = 200
+    headers: Mapping[str, str] = {}
+    media_type: str = "application/json"
+
+
+class Ask(NamedTuple):
+    """One request."""
+
+    house: House
+    city: City
+    who: Viewer
+    request: Request[Any, Any, Any]
+    collection: str  # what the path calls the kind of record it is about; empty where it is about none
+
+    # --- path, query, headers ---
+
+    def path(self, name: str) -> str:
+        """Return a part of the path."""
+        return str(self.request.path_params[name])
+
+    def header(self, name: str) -> str:
+        """Return a header, empty where it is not said. Raises HeaderUnfit for what nobody can print."""
+        said = self.request.headers.get(name) or ""
+        if not said.isprintable():
+            raise HeaderUnfit(name, field=name)
+        return said.strip()
+
+    def query(self, name: str) -> str | None:
+        """Return a query parameter, once. Raises QueryUnfit where it is said twice."""
+        said = self.queries(name)
+        if len(said) > 1:
+            raise QueryUnfit(name, field=name)
+        return said[0] if said else None
+
+    def queries(self, name: str) -> list[str]:
+        """Return every value of a query parameter; what has none is left out."""
+        return [value for value in self.request.query_params.getall(name, []) if value != ""]
+
+    def flag(self, name: str) -> bool:
+        """Return a query parameter that is true or false."""
+        said = self.query(name)
+        if said not in (None, "true", "false"):
+            raise QueryUnfit(f"{name}: true | false", field=name)
+        return said == "true"
+
+    def number(self, name: str, default: int | None = None, *, most: int = (1 << 62)) -> int | None:
+        """Return a query parameter that is a whole number."""
+        said = self.query(name)
+        if said is None:
+            return default
+        if not re.fullmatch(r"\d{1,18}", said, re.ASCII) or int(said) > most:
+            raise QueryUnfit(f"{name}: 0 … {most}", field=name)
+        return int(said)
+
+    def limit(self, default: int = 50) -> int:
+        """Return how many rows are wanted."""
+        found = self.number("limit", default, most=LARGEST_PAGE) or 0
+        if found < 1:
+            raise QueryUnfit(f"limit: 1 … {LARGEST_PAGE}", field="limit")
+        return found
+
+    def word(self, name: str, kind: type[T]) -> T | None:
+        """Return a query parameter that is one of the words of an enumeration."""
+        said = self.query(name)
+        return None if said is None else self._word(name, said, kind)
+
+    def words(self, name: str, kind: type[T]) -> list[T]:
+        """Return a query parameter that may be said several times."""
+        return [self._word(name, said, kind) for said in self.queries(name)]
+
+    def _word(self, name: str, said: str, kind: type[T]) -> T:
+        try:
+            return msgspec.convert(said, kind)
+        except msgspec.ValidationError as error:
+            raise QueryUnfit(f"{name}: {error}", field=name) from error
+
+    def instant(self, name: str) -> datetime | None:
+        """Return a query parameter that is an instant; without a zone it is Shanghai's time."""
+        return read_instant(name, self.query(name))
+
+    def cursor(self, kind: type[T]) -> T | None:
+        """Return where the page before ended. Raises QueryUnfit for what no page gave."""
+        said = self.query("cursor")
+        if said is None:
+            return None
+        try:
+            return msgspec.convert(msgspec.json.decode(base64.urlsafe_b64decode(said + "=" * (-len(said) % 4))), kind)
+        except (ValueError, msgspec.MsgspecError, RecursionError) as error:
+            raise QueryUnfit("cursor", field="cursor") from error
+
+    def expected(self) -> int | None:
+        """Return the version that If-Match names."""
+        said = self.header("if-match")
+        if said in ("", "*"):
+            return None
+        found = re.fullmatch(r'(?:W/)?"(\d{1,9})"', said, re.ASCII)
+        if found is None:
+            raise MatchUnfit
+        return int(found[1])
+
+    def trace(self) -> str:
+        """Return the trace that a request belongs to (`traceparent`, W3C Trace Context); what is no trace is left out."""
+        found = re.fullmatch(
+            r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}", self.request.headers.get("traceparent") or ""
+        )
+        return found[1] if found else ""
+
+    # --- the body ---
+
+    async def bytes(self, *media: str, most: int = LONGEST_BODY) -> bytes:
+        """Return the body. Raises MediaUnfit, BodyTooLarge and BodyCut."""
+        said = (self.request.headers.get("content-type") or "").partition(";")[0].strip().lower()
+        if said not in media:
+            raise MediaUnfit(", ".join(media))
+        length = self.request.headers.get("content-length") or ""
+        if length.isdecimal() and int(length) > most:
+            raise BodyTooLarge(f"> {most}")
+        parts: list[bytes] = []
+        size = 0
+        async for part in self.request.stream():
+            size += len(part)
+            if size > most:
+                raise BodyTooLarge(f"> {most}")
+            parts.append(part)
+        if length.isdecimal() and size < int(length):
+            raise BodyCut
+        return b"".join(parts)
+
+    async def body(self) -> dict[str, Any]:
+        """Return the body as a JSON object. Raises BodyUnreadable, BodyTooDeep and BodyUnfit."""
+        return read_object(await self.bytes("application/json"))
+
+    # --- waiting ---
+
+    async def caught_up(self) -> None:
+        """Wait until the tables have reached `min_position`. Raises Behind."""
+        wanted = self.number("min_position")
+        if not wanted:
+            return
+        loop = asyncio.get_running_loop()
+        until = loop.time() + PATIENCE
+        while True:
+            rows = await self.city.shown.status()
+            reached = min((row.position for row in rows if row.active), default=0)
+            if reached >= wanted:
+                return
+            if loop.time() > until:
+                raise Behind(f"{reached} < {wanted}")
+            await asyncio.sleep(0.02)
+
+
+def read_object(content: bytes) -> dict[str, Any]:
+    """Return JSON text as an object of at most `DEEPEST` levels."""
+    try:
+        found = msgspec.json.decode(content or b"{}")
+    except RecursionError as error:
+        raise BodyTooDeep from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BodyUnreadable(str(error)) from error
+    if not isinstance(found, dict):
+        raise BodyUnfit("须为一个 JSON 对象 one JSON object is wanted")
+    _shallow(found, DEEPEST)
+    return found
+
+
+def _shallow(value: Any, levels: int) -> None:
+    if isinstance(value, dict | list):
+        if not levels:
+            raise BodyTooDeep(f"> {DEEPEST}")
+        for one in value.values() if isinstance(value, dict) else value:
+            _shallow(one, levels - 1)
+
+
+def read_instant(name: str, said: str | None) -> datetime | None:
+    """Return an instant that somebody wrote; without a zone it is Shanghai's time. Raises QueryUnfit."""
+    if said is None:
+        return None
+    try:
+        at = datetime.fromisoformat(said.strip())
+        return at.replace(tzinfo=SHANGHAI) if at.tzinfo is None else at.astimezone(SHANGHAI)
+    except (ValueError, OverflowError) as error:
+        raise QueryUnfit(f"{name}: ISO 8601", field=name) from error
+
+
+def next_page(*last: Any) -> str:
+    """Return the cursor after a row, from what the next page needs of it."""
+    said = msgspec.json.encode(list(last))
+    return base64.urlsafe_b64encode(said).rstrip(b"=").decode()
+
+
+def listing(ask: Ask, name: str, rows: Sequence[Any], position: int, cursor: str = "") -> Answer:
+    """Return a page of rows with the position it is true at, and the way to the next one."""
+    body: dict[str, Any] = {name: rows, "position": position}
+    headers = {"Ledger-Position": str(position)}
+    if cursor:
+        body["next"] = cursor
+        asked = [(key, value) for key, value in ask.request.query_params.multi_items() if key != "cursor"]
+        said = f"{ask.request.url.path}?{urlencode([*asked, ('cursor', cursor)])}"
+        headers["Link"] = f'<{said}>; rel="next"'
+    return Answer(body, headers=headers)
+
+
+def is_uuid(text: str) -> bool:
+    """Tell whether a text is an id as we write them."""
+    try:
+        return str(UUID(text)) == text.lower()
+    except ValueError:
+        return False

@@ -1,0 +1,297 @@
+"""The OpenAPI document (3.1), made from the table of operations, and the page that shows it."""
+
+from __future__ import annotations
+
+import html
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from api import problems
+from api.access import SENSITIVE
+from api.operations import OPERATIONS, Operation, Query, Tag
+from api.reading import Opening
+from api.writing import Line
+from domain.kinds import COMMANDS
+
+VERSION = "1.0.0"
+_SPOKEN = Path(__file__).with_name("commands.json")
+_REF = "#/components/schemas/{name}"
+
+
+class Spoken(msgspec.Struct, frozen=True):
+    """What is known of a command beside its fields: a body that was carried out, and the refusals its rule may give."""
+
+    example: dict[str, Any] | None = None
+    refusals: tuple[str, ...] = ()
+
+
+@cache
+def spoken() -> dict[str, Spoken]:
+    """Return what `python -m scripts.docs` wrote down of every command: from the case scripts and from the rules."""
+    return msgspec.json.decode(_SPOKEN.read_bytes(), type=dict[str, Spoken]) if _SPOKEN.exists() else {}
+
+
+# --- schemas -----------------------------------------------------------------------------------------------------
+
+
+def _schemas() -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Return where the schema of each command's body is, in their order, and all schemas."""
+    said, components = msgspec.json.schema_components([*COMMANDS, Opening, Line], ref_template=_REF)
+    tagged = {str(command.__struct_config__.tag) for command in COMMANDS}
+    for schema in components.values():
+        kind = schema.get("properties", {}).get("type", {})
+        if kind.get("const") in tagged or set(kind.get("enum", ())) & tagged:
+            schema["properties"].pop("type")  # the path names the command
+            schema["required"] = [name for name in schema.get("required", []) if name != "type"]
+    components = {name: _said_plainly(schema) for name, schema in components.items() if name != "Sealed"}
+    return list(said), components
+
+
+def _said_plainly(schema: Any) -> Any:
+    """Return a schema as callers write it: a sealed field is written as text, and comes back sealed."""
+    if isinstance(schema, list):
+        return [_said_plainly(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    arms = schema.get("anyOf")
+    if isinstance(arms, list) and {"$ref": _REF.format(name="Sealed")} in arms:
+        left = [one for one in arms if one != {"$ref": _REF.format(name="Sealed")}]
+        kept = {key: value for key, value in schema.items() if key != "anyOf"}
+        joined = left[0] if len(left) == 1 else {"anyOf": left}
+        return _said_plainly({**kept, **joined, "x-sealed": True})
+    return {key: _said_plainly(value) for key, value in schema.items()}
+
+
+_TEXT = {"type": "string"}
+_WHOLE = {"type": "integer"}
+_PROBLEM = {
+    "type": "object",
+    "description": "RFC 9457. `type` is stable; `code` names the refusal, `article` what it rests on.",
+    "required": ["type", "title", "status", "code"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": _TEXT,
+        "title_zh": _TEXT,
+        "status": _WHOLE,
+        "detail": _TEXT,
+        "code": _TEXT,
+        "article": _TEXT,
+        "field": _TEXT,
+        "instance": _TEXT,
+    },
+}
+_ENTRY = {
+    "type": "object",
+    "required": ["stream", "version", "position", "type", "at", "event"],
+    "properties": {
+        "stream": _TEXT,
+        "version": _WHOLE,
+        "position": _WHOLE,
+        "type": _TEXT,
+        "at": {"type": "string", "format": "date-time"},
+        "actor": {"type": "object"},
+        "event": {"type": "object"},
+    },
+}
+_RECEIPT = {
+    "type": "object",
+    "required": ["command_id", "stream", "version", "first_position", "events", "replayed", "dry_run"],
+    "properties": {
+        "command_id": _TEXT,
+        "stream": _TEXT,
+        "id": _TEXT,
+        "number": _TEXT,
+        "version": _WHOLE,
+        "first_position": _WHOLE,
+        "recorded_at": {"type": "string", "format": "date-time"},
+        "numbers": {"type": "object"},
+        "replayed": {"type": "boolean"},
+        "dry_run": {"type": "boolean"},
+        "events": {"type": "array", "items": {"$ref": "#/components/schemas/_Entry"}},
+        "state": _TEXT,
+        "order": {"type": "object"},
+        "clocks": {"type": "array", "items": {"type": "object"}},
+        "record": {},
+    },
+}
+
+# --- operations --------------------------------------------------------------------------------------------------
+
+
+def _header(name: str, says: str, *, needed: bool = False) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": needed, "description": says, "schema": _TEXT}
+
+
+_HEADERS = {
+    "Role": _header("Huiyin-Role", "令牌有多个角色时指明一个 which of the token's roles: role@unit"),
+    "Key": _header("Idempotency-Key", "命令标识 the command's id: the same key is carried out once", needed=True),
+    "Match": _header("If-Match", "预期版本 the version you saw, as its ETag"),
+    "Reason": _header("Huiyin-Reason", "理由代码 a code, kept with the commit"),
+    "Behalf": _header("Huiyin-On-Behalf-Of", "代何人 for whom, as a code"),
+    "Occurred": _header("Huiyin-Occurred-At", "补录时刻 backfilled: when it happened"),
+    "Origin": _header("Huiyin-Origin", "backfill, or import by a token with that scope"),
+    "Trace": _header("traceparent", "W3C Trace Context; its trace is kept with the commit"),
+    "Prefer": _header("Prefer", "return=minimal: the receipt without the record as it is afterwards"),
+}
+_WRITING = ("Key", "Match", "Reason", "Behalf", "Occurred", "Origin", "Trace", "Prefer")
+
+
+def _parameter(query: Query) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": query.kind}
+    if query.words:
+        schema["enum"] = list(query.words)
+    if query.many:
+        schema = {"type": "array", "items": schema}
+    return {"name": query.name, "in": "query", "required": query.needed, "description": query.says, "schema": schema}
+
+
+def _answers(operation: Operation) -> dict[str, Any]:
+    body: dict[str, Any] = {"type": "object"}
+    media = "application/json"
+    if operation.command is not None:
+        body = {"$ref": "#/components/schemas/_Receipt"}
+    elif operation.name == "batch":
+        media, body = "application/x-ndjson", _TEXT
+    elif operation.name == "feed":
+        media, body = "application/cloudevents-batch+json", {"type": "array", "items": {"type": "object"}}
+    fine = {"description": "OK", "content": {media: {"schema": body}}}
+    answers: dict[str, Any] = {"200": fine}
+    if operation.command is not None:
+        answers["201"] = {"description": "已记录 recorded", "content": {media: {"schema": body}}}
+        answers["200"] = {"description": "只试, 或无可记 tried, or nothing to record", "content": fine["content"]}
+    if operation.name == "order":
+        answers["304"] = {"description": "未变 as you have it"}
+    statuses = [400, 401, 403, 404, 405, 409, 422, 500, 503]
+    if operation.method == "POST":
+        statuses += [412, 413, 415]
+    if operation.name.startswith("open_"):
+        statuses += [410, 429]
+    for status in statuses:
+        answers[str(status)] = {"$ref": f"#/components/responses/{status}"}
+    return dict(sorted(answers.items()))
+
+
+def _operation(operation: Operation, schema: dict[str, Any] | None) -> dict[str, Any]:
+    names = re.findall(r"\{(\w+)\}", operation.path)
+    parameters: list[dict[str, Any]] = [{"$ref": "#/components/parameters/City"}]
+    parameters += [{"name": name, "in": "path", "required": True, "schema": _TEXT} for name in names]
+    parameters += [_parameter(query) for query in operation.queries]
+    parameters.append({"$ref": "#/components/parameters/Role"})
+    found: dict[str, Any] = {
+        "operationId": operation.name if operation.command is None else f"{operation.kind}.{operation.name}",
+        "summary": operation.says,
+        "tags": [str(tag) for tag in operation.tags],
+        "parameters": parameters,
+        "responses": _answers(operation),
+    }
+    if operation.command is not None:
+        said = spoken().get(operation.name, Spoken())
+        parameters += [{"$ref": f"#/components/parameters/{name}"} for name in _WRITING]
+        found["description"] = " ".join((operation.command.__doc__ or "").split())
+        found["x-roles"] = sorted(operation.command.roles)
+        found["x-refusals"] = list(said.refusals)
+        found["x-needs-reason"] = operation.name in SENSITIVE
+        content: dict[str, Any] = {"schema": schema}
+        if said.example is not None:
+            content["example"] = said.example
+        found["requestBody"] = {"required": True, "content": {"application/json": content}}
+    elif operation.body is not None:
+        found["requestBody"] = {"required": True, "content": {operation.media: {"schema": schema}}}
+    return found
+
+
+@cache
+def document() -> dict[str, Any]:
+    """Return the OpenAPI document."""
+    said, components = _schemas()
+    of_body = dict(zip([*COMMANDS, Opening, Line], said, strict=True))
+    paths: dict[str, Any] = {}
+    for operation in OPERATIONS:
+        schema = of_body.get(operation.command or operation.body)  # type: ignore[arg-type]
+        path = paths.setdefault(f"/v1/{{city}}{operation.path}", {})
+        path[operation.method.lower()] = _operation(operation, schema)
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/_Problem"}}}
+    answers = {
+        str(status): {"description": problems.phrase(status), "content": problem}
+        for status in (400, 401, 403, 404, 405, 409, 410, 412, 413, 415, 422, 429, 500, 503)
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Huiyin 回音",
+            "version": VERSION,
+            "summary": "12345热线办件账本 the case ledger of a government hotline",
+            "description": "Every answer says with Ledger-Position up to where it is true. A refusal is a problem with"
+            " the type urn:huiyin:refusal:CODE; docs/commands.md lists them. Sealed fields are written as text and"
+            " shown as {sealed: true}; they are opened by themselves, with a reason that is recorded first.",
+        },
+        "security": [{"token": []}],
+        "tags": [{"name": str(tag)} for tag in Tag],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+            "schemas": {**components, "_Problem": _PROBLEM, "_Entry": _ENTRY, "_Receipt": _RECEIPT},
+            "parameters": {**_HEADERS, "City": {"name": "city", "in": "path", "required": True, "schema": _TEXT}},
+            "responses": answers,
+        },
+    }
+
+
+# --- the page ----------------------------------------------------------------------------------------------------
+
+_STYLE = """
+body{font:16px/1.5 system-ui,"Noto Sans CJK SC",sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}
+h2{border-bottom:1px solid #ccc;margin-top:3rem}details{border:1px solid #ddd;border-radius:4px;margin:.4rem 0;padding:.3rem .6rem}
+summary{cursor:pointer}code,pre{font:13px/1.4 ui-monospace,monospace}pre{background:#f6f6f6;padding:.6rem;overflow:auto}
+.m{display:inline-block;width:3.2rem;font-weight:600}.r{color:#666}
+"""
+
+
+def page() -> str:
+    """Return the document as a page that needs nothing from anywhere else."""
+    parts = [
+        "<!doctype html><html lang=zh><meta charset=utf-8><meta name=viewport content='width=device-width'>",
+        f"<title>Huiyin 回音 API</title><style>{_STYLE}</style><h1>Huiyin 回音 API {VERSION}</h1>",
+        f"<p>{html.escape(document()['info']['description'])}</p><p><a href=/openapi.json>openapi.json</a></p>",
+    ]
+    for tag in Tag:
+        parts.append(f"<h2>{html.escape(tag)}</h2>")
+        parts += [_shown(path, method, one) for path, method, one in listed(tag)]
+    return "\n".join(parts) + "\n</html>\n"
+
+
+def listed(tag: Tag) -> list[tuple[str, str, dict[str, Any]]]:
+    """Return the operations that are first of all for some audience: path, method, operation."""
+    return [
+        (path, method, operation)
+        for path, methods in document()["paths"].items()
+        for method, operation in methods.items()
+        if operation["tags"][:1] == [str(tag)]
+    ]
+
+
+def _shown(path: str, method: str, operation: dict[str, Any]) -> str:
+    head = f"<span class=m>{method.upper()}</span> <code>{html.escape(path)}</code> {html.escape(operation['summary'])}"
+    parts = [f"<details><summary>{head}</summary><p>{html.escape(operation.get('description', ''))}</p>"]
+    if roles := operation.get("x-roles"):
+        parts.append(f"<p class=r>角色 roles: {html.escape(', '.join(roles))}</p>")
+    queries = [p for p in operation["parameters"] if p.get("in") == "query"]
+    for query in queries:
+        words = ", ".join(query["schema"].get("enum", ()) or query["schema"].get("items", {}).get("enum", ()))
+        parts.append(f"<p><code>{query['name']}</code> {html.escape(query['description'])} {html.escape(words)}</p>")
+    for media, content in operation.get("requestBody", {}).get("content", {}).items():
+        shown = content.get("example") or _resolved(content["schema"])
+        text = msgspec.json.format(msgspec.json.encode(shown), indent=1).decode()
+        parts.append(f"<p>{media}</p><pre>{html.escape(text)}</pre>")
+    if refusals := operation.get("x-refusals"):
+        parts.append(f"<p class=r>可能的拒绝 refusals: {html.escape(', '.join(refusals))}</p>")
+    return "".join(parts) + "</details>"
+
+
+def _resolved(schema: dict[str, Any]) -> Any:
+    name = str(schema.get("$ref", "")).rpartition("/")[2]
+    return document()["components"]["schemas"].get(name, schema)

@@ -1,0 +1,317 @@
+"""Every operation of the API: a table of questions, and one operation for each command of the domain."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from enum import StrEnum
+from typing import Literal, NamedTuple
+
+from api import feeding, reading, writing
+from api.asking import LARGEST_PAGE, Answer, Ask
+from api.reading import Opening
+from api.writing import COLLECTIONS, NEW
+from domain.duties import title_of
+from domain.kinds import KINDS
+from domain.terms import Act, ClockName, DemandType, NoticeState, OrderState, Role
+
+Run = Callable[[Ask], Awaitable[Answer]]
+
+
+class Tag(StrEnum):
+    """Who an operation is for."""
+
+    DESK = "desk 热线"
+    ORGANIZERS = "organizers 承办单位"
+    SUPERVISION = "supervision 督办"
+    CITIZENS = "citizens 诉求人"
+    OVERSIGHT = "oversight 人大政协"
+    LAW = "law 规则"
+    MACHINES = "machines 系统"
+
+
+class Query(NamedTuple):
+    """A query parameter: its name, what it is, the words it may be, whether it may be said several times."""
+
+    name: str
+    says: str
+    words: tuple[str, ...] = ()
+    kind: Literal["string", "integer", "boolean"] = "string"
+    many: bool = False
+    needed: bool = False
+
+
+class Operation(NamedTuple):
+    """One operation. `path` is below the city; `command` and `kind` where it gives a command."""
+
+    method: Literal["GET", "POST"]
+    path: str
+    name: str
+    says: str
+    run: Run
+    tags: tuple[Tag, ...]
+    queries: tuple[Query, ...] = ()
+    command: type[Act] | None = None
+    kind: str = ""
+    body: type | None = None
+    media: str = "application/json"
+
+
+CURSOR = Query("cursor", "从上一页的 next 取得 from `next` of the page before")
+LIMIT = Query("limit", f"1 … {LARGEST_PAGE}", kind="integer")
+WAIT = Query("min_position", "等到查询表跟上此位置 wait until the tables have reached it", kind="integer")
+AS_AT = Query("as_at", "截至此时已发生的 what had happened by then, as is known now")
+RECORDED = Query("recorded_by", "当时所知 what the ledger knew then")
+UNIT = Query("unit", "单位代码 a unit's code; a unit's own people: theirs, or one below")
+PAGED = (LIMIT, CURSOR)
+_EVERYBODY = (Tag.DESK, Tag.ORGANIZERS, Tag.SUPERVISION)
+
+
+def _words(kind: type[StrEnum]) -> tuple[str, ...]:
+    return tuple(str(one) for one in kind)
+
+
+def _ask(path: str, name: str, says: str, run: Run, tags: tuple[Tag, ...], *queries: Query) -> Operation:
+    return Operation("GET", path, name, says, run, tags, queries)
+
+
+QUESTIONS: tuple[Operation, ...] = (
+    _ask("", "city", "城市 the city, how far its ledger has come, and who you are in it", reading.city, (Tag.LAW,)),
+    _ask(
+        "/orders",
+        "orders",
+        "工单列表 orders by registration, or by what is due next",
+        reading.orders,
+        _EVERYBODY,
+        Query("state", "状态 states", _words(OrderState), many=True),
+        UNIT,
+        Query("overdue", "只列超期 only those with a duty that is late", kind="boolean"),
+        Query("sort", "排序", ("registered", "due")),
+        *PAGED,
+        WAIT,
+    ),
+    _ask(
+        "/orders/{record}",
+        "order",
+        "工单 one order with its clocks; its number, old number or id",
+        reading.order,
+        (*_EVERYBODY, Tag.CITIZENS, Tag.OVERSIGHT),
+        AS_AT,
+        RECORDED,
+    ),
+    _ask(
+        "/orders/{record}/history",
+        "order_history",
+        "全过程 what happened to an order",
+        reading.order_history,
+        (*_EVERYBODY, Tag.OVERSIGHT),
+        AS_AT,
+        RECORDED,
+        *PAGED,
+    ),
+    _ask(
+        "/orders/{record}/clocks",
+        "order_clocks",
+        "时限说明 its clocks, every counted and skipped day with the article behind it",
+        reading.order_clocks,
+        _EVERYBODY,
+        AS_AT,
+        RECORDED,
+    ),
+    _ask(
+        "/orders/{record}/duties", "order_duties", "待办 what is to be done about it", reading.order_duties, _EVERYBODY
+    ),
+    _ask(
+        "/duties",
+        "duties",
+        "待办 what a unit has to do next, the next due first",
+        reading.duty_list,
+        _EVERYBODY,
+        UNIT,
+        Query("mine", "只列本人可办 only what you may do yourself", kind="boolean"),
+        Query("role", "角色 roles", _words(Role), many=True),
+        *PAGED,
+        WAIT,
+    ),
+    _ask(
+        "/search",
+        "search",
+        "检索 orders whose title, category, place or number has every word; a page may be shorter than asked for",
+        reading.search,
+        _EVERYBODY,
+        Query("q", "词 words", needed=True),
+        *PAGED,
+        WAIT,
+    ),
+    _ask(
+        "/notices",
+        "notices",
+        "督办文书 notices about orders",
+        reading.notices,
+        _EVERYBODY,
+        UNIT,
+        Query("state", "状态 states", _words(NoticeState), many=True),
+        Query("open", "只列未结 only those still open", kind="boolean"),
+        *PAGED,
+        WAIT,
+    ),
+    _ask("/units", "units", "单位 units with what lies on their desks", reading.units, _EVERYBODY, WAIT),
+    _ask(
+        "/indicators",
+        "indicators",
+        "指标 the indicators of a period, each with what stands above and below its line",
+        reading.indicators,
+        (Tag.DESK, Tag.ORGANIZERS, Tag.SUPERVISION, Tag.OVERSIGHT),
+        Query("from", "期初 its first day", needed=True),
+        Query("to", "期末 its last day, included", needed=True),
+        Query("by", "分组", ("unit", "type", "area")),
+        UNIT,
+        Query("type", "诉求类型", _words(DemandType)),
+        Query("area", "区县"),
+        WAIT,
+    ),
+    _ask("/policies", "policies", "政策 the policies published here", reading.policies, (Tag.LAW,)),
+    _ask("/policies/{pack}", "policy", "政策 one of them, whole", reading.policy, (Tag.LAW,)),
+    _ask(
+        "/calendars/{year}",
+        "calendar",
+        "日历 a year day by day",
+        reading.calendar,
+        (Tag.LAW,),
+        Query("known_at", "当时所知 as it was known then"),
+    ),
+    _ask(
+        "/due",
+        "due",
+        "计算时限 when a limit would end, every day counted; without a case",
+        reading.due,
+        (Tag.LAW,),
+        Query("policy", "政策; without: the one in force"),
+        Query("clock", "时限", _words(ClockName), needed=True),
+        Query("class", "类别; without: the only one"),
+        Query("at", "起算时刻 the starting instant", needed=True),
+        Query("peak", "话务集中 registered in a peak", kind="boolean"),
+    ),
+    _ask(
+        "/institution/history",
+        "institution_history",
+        "机构沿革 what became law here: policies, calendars, units, roles",
+        reading.institution_history,
+        (Tag.LAW,),
+        *PAGED,
+    ),
+    _ask(
+        "/access/{day}",
+        "access",
+        "查看记录 who opened what on a day, and why",
+        reading.access_journal,
+        (Tag.SUPERVISION,),
+        *PAGED,
+    ),
+    _ask(
+        "/feed",
+        "feed",
+        "事件流 what happened after a position, as CloudEvents without personal data",
+        feeding.feed,
+        (Tag.MACHINES,),
+        Query("after", "位置 the last position you have", kind="integer"),
+        Query("limit", "1 … 1000", kind="integer"),
+        Query("wait", "seconds to wait for something new, at most 20", kind="integer"),
+    ),
+)
+
+
+def _of_records() -> Iterator[Operation]:
+    """Yield what is asked of a record of each kind."""
+    for collection, kind in COLLECTIONS.items():
+        if kind == "institution":
+            continue
+        path = f"/{collection}/{{record}}"
+        if kind != "order":
+            says = next(k for k in KINDS if k.name == kind).name
+            yield Operation(
+                "GET", path, kind, f"记录 one record: {says}", reading.record, (Tag.SUPERVISION,), (), kind=kind
+            )
+            yield Operation(
+                "GET",
+                f"{path}/history",
+                f"{kind}_history",
+                f"全过程 what happened to it: {says}",
+                reading.record_history,
+                (Tag.SUPERVISION,),
+                PAGED,
+                kind=kind,
+            )
+        says = "开启密封字段 open sealed fields of one entry; who looked and why is recorded first"
+        tags = _EVERYBODY if kind == "order" else (Tag.SUPERVISION,)
+        yield Operation(
+            "POST", f"{path}/open", f"open_{kind}", says, reading.open_sealed, tags, kind=kind, body=Opening
+        )
+
+
+VALIDATE = Query("validate", "只试不写 decide, write nothing", kind="boolean")
+
+BATCH = Operation(
+    "POST",
+    "/batch",
+    "batch",
+    "批量 many commands, a line each; answered a line each",
+    writing.batch,
+    (Tag.MACHINES,),
+    (VALIDATE,),
+    body=writing.Line,
+    media="application/x-ndjson",
+)
+
+
+def _of_commands() -> Iterator[Operation]:
+    """Yield an operation for each command."""
+    collection_of = {kind: collection for collection, kind in COLLECTIONS.items()}
+    for kind in KINDS:
+        for command in kind.commands:
+            name = str(command.__struct_config__.tag)
+            begins = getattr(command, "creates", None) is not None
+            path = f"/{collection_of[kind.name]}/{NEW if begins else '{record}'}/{name}"
+            if kind.name == "institution":
+                path = f"/institution/{name}"
+            if name == "register":
+                path = "/orders"
+            yield Operation(
+                "POST",
+                path,
+                name,
+                title_of(command),
+                _run_of(name, kind.name),
+                audiences(command),
+                (VALIDATE,),
+                command=command,
+                kind=kind.name,
+            )
+
+
+def _run_of(name: str, kind: str) -> Run:
+    if name == "register":
+        return writing.register
+    return writing.institutional if kind == "institution" else writing.command
+
+
+_HOTLINE = frozenset({Role.AGENT, Role.DISPATCHER, Role.HOTLINE_MANAGER, Role.QC_REVIEWER, Role.REVISITOR})
+_UNITS = frozenset({Role.ORG_HANDLER, Role.ORG_APPROVER, Role.MGMT_UNIT})
+_OVER = frozenset({Role.SUPERVISOR, Role.COORDINATOR, Role.LEADER, Role.DISCIPLINE, Role.ARCHIVIST, Role.AUDITOR})
+
+
+def audiences(command: type[Act]) -> tuple[Tag, ...]:
+    """Return who a command is for, from who may give it."""
+    found = (
+        (Tag.DESK, _HOTLINE),
+        (Tag.ORGANIZERS, _UNITS),
+        (Tag.SUPERVISION, _OVER),
+        (Tag.CITIZENS, frozenset({Role.CITIZEN})),
+        (Tag.OVERSIGHT, frozenset({Role.OVERSEER_NPC, Role.OVERSEER_CPPCC})),
+        (Tag.LAW, frozenset({Role.ADMIN})),
+        (Tag.MACHINES, frozenset({Role.SYSTEM})),
+    )
+    return tuple(tag for tag, roles in found if roles & command.roles)
+
+
+OPERATIONS: tuple[Operation, ...] = (*QUESTIONS, *_of_records(), BATCH, *_of_commands())
+"""All of them."""

@@ -1,0 +1,335 @@
+"""Refusals as they go over the wire: problem details (RFC 9457), a stable type and a status for each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any, TypeGuard
+
+import msgspec
+
+from domain import refusals
+from domain.refusals import Refusal
+from projections import answers, engine
+
+TYPE = "urn:huiyin:refusal:"
+MEDIA_TYPE = "application/problem+json"
+
+
+# --- refusals of the way in itself -------------------------------------------------------------------------------
+
+
+class TokenMissing(Refusal):
+    """请先登录：需要 Bearer 令牌。A bearer token is needed."""
+
+
+class TokenUnfit(Refusal):
+    """令牌无效或已过期。The token is not valid, or has expired."""
+
+
+class RoleUnclear(Refusal):
+    """令牌有多个角色，请以 Huiyin-Role 指明一个。The token has several roles: name one in the header Huiyin-Role."""
+
+    field = "Huiyin-Role"
+
+
+class RoleNotInToken(Refusal):
+    """令牌没有此角色。The token does not give this role."""
+
+    field = "Huiyin-Role"
+
+
+class RoleNotHeldHere(Refusal):
+    """登记簿中没有此人的这一角色。According to the registry this person does not hold this role in this unit."""
+
+    basis = "DOMAIN 4.1"
+
+
+class NotForThisRole(Refusal):
+    """该角色不得查看此内容。This role may not see this."""
+
+    basis = "DOMAIN 4.2, 4.3"
+
+
+class ApprovalNeeded(Refusal):
+    """此项须逐案批准，不在此开启。This is opened only with an approval of the single case, and not here."""
+
+    basis = "DOMAIN 4.3"
+
+
+class ScopeMissing(Refusal):
+    """令牌没有此项权限。The token lacks the scope for this."""
+
+
+class UnknownCity(Refusal):
+    """没有此城市。There is no such city."""
+
+
+class UnknownCommand(Refusal):
+    """没有此命令。There is no such command."""
+
+
+class UnknownEntry(Refusal):
+    """没有此条记录或密封字段。There is no such entry, or no such sealed field in it."""
+
+
+class UnknownPage(Refusal):
+    """没有此地址。There is nothing at this address."""
+
+
+class MethodUnfit(Refusal):
+    """此地址不接受这种请求方法。This address does not take this method."""
+
+
+class KeyMissing(Refusal):
+    """须有 Idempotency-Key。The header Idempotency-Key is needed: the same key is carried out once."""
+
+    field = "Idempotency-Key"
+
+
+class MatchUnfit(Refusal):
+    """If-Match 须为 ETag 所给的版本。If-Match names the version that an ETag gave."""
+
+    field = "If-Match"
+
+
+class HeaderUnfit(Refusal):
+    """请求头的内容不合格式。A header does not have its form."""
+
+
+class ReasonNeeded(Refusal):
+    """此操作须以 Huiyin-Reason 写明理由代码。This takes a reason, as a code in the header Huiyin-Reason."""
+
+    field = "Huiyin-Reason"
+    basis = "DOMAIN 4.2"
+
+
+class QueryUnfit(Refusal):
+    """查询参数不合格式。A query parameter does not have its form."""
+
+
+class BodyUnreadable(Refusal):
+    """内容不是合格的 JSON。The body is not well-formed JSON."""
+
+
+class BodyUnfit(Refusal):
+    """内容不合格式。The content does not have its form."""
+
+
+class BodyTooDeep(Refusal):
+    """内容嵌套过深。The content is nested too deeply."""
+
+
+class BodyTooLarge(Refusal):
+    """内容过大。The body is too large."""
+
+
+class BodyCut(Refusal):
+    """内容未传完。The body ended before its length."""
+
+
+class MediaUnfit(Refusal):
+    """内容类型不受支持。The content type is not taken here."""
+
+    field = "Content-Type"
+
+
+class TooMany(Refusal):
+    """请求过于频繁。Too many requests: wait, then go on."""
+
+
+class Behind(Refusal):
+    """查询表尚未跟上所要的位置。The tables have not reached that position yet."""
+
+    field = "min_position"
+
+
+class NotReady(Refusal):
+    """服务尚未就绪。The service is not ready."""
+
+
+class Broken(Refusal):
+    """程序内部错误，已记入日志。An error inside the program; it has been logged."""
+
+
+# --- the status of each ------------------------------------------------------------------------------------------
+
+_SAID: dict[int, tuple[type[Refusal], ...]] = {
+    400: (
+        KeyMissing,
+        MatchUnfit,
+        HeaderUnfit,
+        ReasonNeeded,
+        QueryUnfit,
+        RoleUnclear,
+        BodyUnreadable,
+        BodyTooDeep,
+        BodyCut,
+        refusals.IdUnfit,
+        refusals.CodeExpected,
+    ),
+    401: (TokenMissing, TokenUnfit),
+    403: (
+        RoleNotInToken,
+        RoleNotHeldHere,
+        NotForThisRole,
+        ApprovalNeeded,
+        ScopeMissing,
+        refusals.RoleNotAllowed,
+        refusals.NotYourUnit,
+        refusals.SelfApproval,
+        refusals.AccusedUnit,
+        refusals.HotlineNotOrganizer,
+        refusals.ReviewerHandled,
+        refusals.NotNextHigherUnit,
+        refusals.NotHotlineManager,
+        refusals.NotQcReviewer,
+        refusals.NotCoOrganizer,
+        refusals.NotADescendant,
+        refusals.RevisitorFromHandlingUnit,
+        refusals.SelfGrant,
+        refusals.NotThisIssuer,
+        refusals.OwnService,
+        refusals.TwoHandsNeeded,
+        refusals.OnlyStreetsWhistle,
+        refusals.TwoPersonsNeeded,
+        refusals.ActorUnfit,
+        refusals.CitizenNamed,
+        refusals.NotResponsible,
+        refusals.SealedElsewhere,
+        refusals.NotTheMaster,
+    ),
+    404: (
+        UnknownCity,
+        UnknownCommand,
+        UnknownEntry,
+        UnknownPage,
+        refusals.UnknownOrder,
+        refusals.UnknownStream,
+        refusals.NotInitialised,
+    ),
+    405: (MethodUnfit,),
+    409: (answers.NumberAmbiguous,),
+    410: (refusals.Erased,),
+    412: (refusals.VersionMoved,),
+    413: (BodyTooLarge, refusals.CommandTooLarge),
+    415: (MediaUnfit,),
+    422: (
+        BodyUnfit,
+        refusals.CommandIdReused,
+        refusals.TextNotStorable,
+        refusals.NumberTooLarge,
+        refusals.SealedFromOutside,
+        refusals.SubjectFromOutside,
+        refusals.NotForThisStream,
+        refusals.InstantUncountable,
+        refusals.LimitUncountable,
+        refusals.TitleHasPersonalData,
+        refusals.UnknownUnit,
+        refusals.UnknownPolicy,
+        refusals.PolicyInvalid,
+        refusals.CalendarInvalid,
+        refusals.RegistrationIncomplete,
+        refusals.IntervalEmpty,
+        refusals.OccurredAtRequired,
+        refusals.AnonymousNamed,
+        refusals.UnitNamedTwice,
+    ),
+    429: (TooMany,),
+    500: (Broken, refusals.StorageRefused, refusals.UnknownTopic, refusals.WrongKey, engine.RebuildBroken),
+    503: (
+        Behind,
+        NotReady,
+        refusals.Busy,
+        refusals.Unavailable,
+        refusals.OutcomeUnknown,
+        refusals.ClockAhead,
+        refusals.ClosedDoor,
+        refusals.ConcurrencyConflict,
+        refusals.TwoPersonsNotAppointed,
+        engine.ProjectionBlocked,
+        engine.ProjectionOutdated,
+    ),
+}
+_STATUS: dict[type[Refusal], int] = {kind: status for status, kinds in _SAID.items() for kind in kinds}
+RETRY_AFTER = {429: "5", 503: "1"}
+"""Seconds that a caller should wait, by status."""
+
+
+def status_of(refusal: Refusal | type[Refusal]) -> int:
+    """Return the HTTP status of a refusal: how things stand forbids it (409), unless it is said otherwise here.
+
+    What a rule finds missing in what was said, is 422.
+    """
+    kind = refusal if isinstance(refusal, type) else type(refusal)
+    said = _STATUS.get(kind)
+    if said is not None:
+        return said
+    return 422 if kind.code().endswith("-missing") else 409
+
+
+def known() -> Iterator[type[Refusal]]:
+    """Yield every refusal that a caller may read, those of the rules first."""
+    for module in (refusals, engine, answers):
+        for found in vars(module).values():
+            if _is_refusal(found, module.__name__):
+                yield found
+    yield from (found for found in globals().values() if _is_refusal(found, __name__))
+
+
+def _is_refusal(found: object, module: str) -> TypeGuard[type[Refusal]]:
+    """Tell whether something is a refusal that a module defines."""
+    if not isinstance(found, type) or not issubclass(found, Refusal):
+        return False
+    return found is not Refusal and found.__module__ == module
+
+
+_SENTENCE = re.compile(r"(?P<zh>.*[。！？])\s*(?P<en>[^。]*)$", re.DOTALL)
+
+
+def sentences(kind: type[Refusal]) -> tuple[str, str]:
+    """Return what the caller reads, in Chinese and in English."""
+    said = " ".join((kind.__doc__ or "").split())
+    found = _SENTENCE.match(said)
+    return (found["zh"], found["en"] or found["zh"]) if found else (said, said)
+
+
+def as_problem(refusal: Refusal, instance: str = "") -> dict[str, Any]:
+    """Return a refusal as problem details."""
+    zh, en = sentences(type(refusal))
+    field = refusal.field or _field_of(refusal)
+    problem = {
+        "type": TYPE + refusal.code(),
+        "title": en,
+        "title_zh": zh,
+        "status": status_of(refusal),
+        "detail": refusal.detail,
+        "code": refusal.code(),
+        "article": refusal.grounds,
+        "field": field,
+        "instance": instance,
+    }
+    return {name: value for name, value in problem.items() if value != ""}
+
+
+def _field_of(refusal: Refusal) -> str:
+    for name in ("missing", "name", "field"):
+        if isinstance(said := refusal.facts.get(name), str):
+            return said
+    return ""
+
+
+_AT = re.compile(r"^(?P<path>[A-Za-z_][\w.\[\]]*): ")
+
+
+def unfit(error: msgspec.ValidationError) -> BodyUnfit:
+    """Return what does not fit of a command, its field named."""
+    words = str(error)
+    at = _AT.match(words)
+    return BodyUnfit(words, **({"field": at["path"]} if at else {}))
+
+
+def phrase(status: int) -> str:
+    """Return a status in words."""
+    return HTTPStatus(status).phrase

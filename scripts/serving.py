@@ -1,0 +1,194 @@
+"""Serving a deployment's cities over HTTP: web workers under Granian, one process that follows, tokens for trials."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+
+import click
+from granian import Granian
+from granian.constants import Interfaces
+from granian.log import LogLevels
+from litestar import Litestar
+
+from api.app import application
+from api.asking import City, House
+from api.operating import LOG, Lines
+from api.tokens import Verifier, mint
+from projections.answers import Projections
+from scripts import demo, desk, wiring
+from scripts.desk import city_option
+from scripts.wiring import SettingError
+
+SERVED = "HUIYIN_SERVED"
+"""How the workers are told which cities they serve: by name, with commas. Set by `huiyin serve`, not by anybody else."""
+
+LOCAL = ("127.0.0.1", "localhost", "::1")
+
+
+# --- in a worker -------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def house() -> AsyncIterator[House]:
+    """Open what a worker serves; at the end write what waits, then close."""
+    database = await asyncio.to_thread(wiring.database)
+    async with AsyncExitStack() as opened:
+        cities: dict[str, City] = {}
+        for name in wiring.environment()[SERVED].split(","):
+            ledger = await opened.enter_async_context(await wiring.open_city(database, name))
+            shown = await opened.enter_async_context(Projections(database.app, name))
+            cities[name] = City(ledger, shown)
+        yield House(cities, Verifier(wiring.issuer(), wiring.process_now), wiring.process_now)
+
+
+def app() -> Litestar:
+    """Return the application of one worker, as Granian asks for it."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Lines())
+    LOG.handlers[:] = [handler]
+    LOG.propagate = False
+    LOG.setLevel(wiring.log_level())
+    return application(house, fresh=wiring.fresh)
+
+
+# --- the one that follows ----------------------------------------------------------------------------------------
+
+
+def follow(cities: Sequence[str], parent: int) -> None:
+    """Follow the ledgers of cities until told to end, or until whoever started this is gone."""
+    asyncio.run(_follow(cities, parent))
+
+
+async def _follow(cities: Sequence[str], parent: int) -> None:
+    database = await asyncio.to_thread(wiring.database)
+    end = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, end.set)
+    async with AsyncExitStack() as opened:
+        shown = [await opened.enter_async_context(Projections(database.app, name)) for name in cities]
+        holder = f"serve:{os.getpid()}:{wiring.fresh()}"
+        tasks = [asyncio.create_task(tables.keep_following(holder, idle=0.05)) for tables in shown]
+        while not end.is_set() and os.getppid() == parent and not any(task.done() for task in tasks):
+            try:
+                await asyncio.wait_for(end.wait(), 0.5)
+            except TimeoutError:
+                continue
+        for task in tasks:
+            task.cancel()
+        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                raise outcome
+
+
+# --- commands ----------------------------------------------------------------------------------------------------
+
+
+@click.command("serve")
+@click.option("--city", "cities", multiple=True, help="城市 a city to serve (repeatable); without: every one there is.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="地址 the address to listen at.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8012, show_default=True, help="端口 the port.")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="进程 web workers.")
+@click.option("--demo", "with_demo", is_flag=True, help="演示 make the demo's city first, where there is none.")
+def serve_command(cities: tuple[str, ...], host: str, port: int, workers: int, with_demo: bool) -> None:
+    """启动接口服务: serve cities over HTTP, and keep their tables up to date.
+
+    Ends with Ctrl-C or SIGTERM, after what was accepted has been written. TLS is the proxy's in front.
+    """
+    database = wiring.database()
+    there = desk.run_async(wiring.cities(database))
+    if with_demo and demo.CITY not in there:
+        demo.demo_command.main(["--simulated"], standalone_mode=False)
+        there = desk.run_async(wiring.cities(database))
+    served = list(cities or ([demo.CITY] if with_demo else there))
+    if not served:
+        raise SettingError("还没有城市 no city yet; 请先 run first: huiyin init CITY --policy S0")
+    for name in served:
+        if name not in there:
+            raise SettingError(f"没有此城市 no such city: {name}; 已有 there are: {', '.join(there)}")
+        wiring.read_keyring(name)  # said here, where somebody reads it, and not in a worker
+    wiring.issuer()
+    if host not in LOCAL:
+        click.echo(
+            f"注意 note: {host} 未加密 is not encrypted; 请置于 TLS 代理之后 put it behind a proxy with TLS", err=True
+        )
+    _say(served, host, port)
+    _run(served, host, port, workers)
+
+
+def _say(served: Sequence[str], host: str, port: int) -> None:
+    where = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    click.echo(f"✓ {where}  {', '.join(served)}  (说明 docs: {where}/docs)")
+    if not wiring.environment().get("HUIYIN_ISSUER"):
+        example = f"scripts/run token manager/hotline_manager@HOTLINE --city {served[0]}"
+        click.echo(f"  令牌 a token: {example}")
+        click.echo(f'  curl -H "Authorization: Bearer $({example})" {where}/v1/{served[0]}/orders')
+
+
+def _run(served: Sequence[str], host: str, port: int, workers: int) -> None:
+    os.environ[SERVED] = ",".join(served)
+    follower = multiprocessing.get_context("spawn").Process(target=follow, args=(served, os.getpid()), daemon=False)
+    follower.start()
+    try:
+        server = Granian(
+            "scripts.serving:app",
+            address=host,
+            port=port,
+            interface=Interfaces.ASGI,
+            workers=workers,
+            factory=True,
+            backlog=2048,
+            log_level=LogLevels.warning,
+            workers_kill_timeout=60,
+            websockets=False,
+        )
+        server.serve()
+    finally:
+        if follower.is_alive():
+            follower.terminate()
+        follower.join(30)
+
+
+@click.command("token")
+@click.argument("who", metavar="USER/ROLE[@UNIT]")
+@click.option("--hours", type=click.FloatRange(0.01, 24 * 30), default=12.0, show_default=True, help="有效 how long.")
+@click.option("--scope", default="", help="权限 scopes: feed, import.")
+@click.option("--order", "orders", multiple=True, metavar="ID", help="诉求人的工单 a citizen's order (repeatable).")
+@click.option("--role", "more", multiple=True, metavar="ROLE[@UNIT]", help="另一角色 a further role (repeatable).")
+@city_option
+def token_command(
+    who: str, hours: float, scope: str, orders: tuple[str, ...], more: tuple[str, ...], city: str | None
+) -> None:
+    """签发令牌: mint a token of the local issuer, for trials.
+
+    It says who somebody is; whether they hold the role is asked of the city's registry at every request.
+    """
+    if wiring.environment().get("HUIYIN_ISSUER"):
+        raise SettingError("已设 HUIYIN_ISSUER, 令牌由其签发 tokens come from the issuer that is set")
+    actor = desk.parse_actor(who)
+    database = wiring.database()
+    name = desk.run_async(desk.the_city(database, city))
+    roles = [f"{actor.role}@{actor.unit}" if actor.unit else str(actor.role), *more]
+    token = mint(
+        wiring.issuer_key(),
+        issuer=wiring.LOCAL_ISSUER,
+        now=wiring.process_now(),
+        lasting=timedelta(hours=hours),
+        user=actor.user,
+        roles=roles,
+        cities=[name],
+        orders=orders,
+        scope=scope,
+        audience=wiring.issuer().audience,
+    )
+    click.echo(token)
+
+
+COMMANDS = (serve_command, token_command)
