@@ -1,4 +1,4 @@
-"""Writes the pages that are generated from the code: docs/commands.md and docs/glossary.md.
+"""Writes what is generated from the code: docs/commands.md, docs/glossary.md, docs/api.md and api/commands.json.
 
 python -m scripts.docs          writes them
 python -m scripts.docs --check  says whether they are as the code has them (exit code 1 if not)
@@ -17,6 +17,8 @@ from typing import Any, get_type_hints
 
 import msgspec
 
+from api import access, openapi, problems
+from api.operations import Tag
 from domain import guards, refusals, terms
 from domain.kinds import KINDS
 from domain.refusals import Refusal
@@ -166,7 +168,99 @@ def glossary_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = {"commands.md": commands_page, "glossary.md": glossary_page}
+# --- the API -----------------------------------------------------------------------------------------------------
+
+
+class Faults:
+    """The refusals that a rule may give, read from its source and from all that it asks."""
+
+    def __init__(self, rule: Callable[..., object]) -> None:
+        self.codes: set[str] = set()
+        self._seen: set[object] = set()
+        self._follow(rule)
+
+    def _follow(self, function: Any) -> None:
+        if function in self._seen or not getattr(function, "__module__", "").startswith("domain."):
+            return
+        self._seen.add(function)
+        names = inspect.getmodule(function).__dict__
+        for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(function)))):
+            if not isinstance(node, ast.Name | ast.Attribute):
+                continue
+            found = _resolve(node, names)
+            if isinstance(found, type) and issubclass(found, Refusal) and found is not Refusal:
+                self.codes.add(found.code())
+            elif inspect.isfunction(found):
+                self._follow(found)
+
+
+def spoken_page() -> str:
+    """Return api/commands.json: of every command a body that a case script carries out, and its refusals."""
+    examples: dict[str, Any] = {}
+    for path in sorted((DOCS.parent / "scripts" / "cases").glob("s?.jsonl")):
+        for row in path.read_bytes().splitlines():
+            if row.strip() and not row.startswith(b"//"):
+                command = msgspec.json.decode(row)["command"]
+                body = {name: _exemplary(value) for name, value in command.items() if name != "type"}
+                examples.setdefault(command["type"], body)
+    rules, told = _rules(), {}
+    for act in sorted((command for kind in KINDS for command in kind.commands), key=_tag):
+        codes = sorted(Faults(rules[act]).codes) if act in rules else []
+        told[_tag(act)] = {"example": examples.get(_tag(act)), "refusals": codes}
+    return msgspec.json.format(msgspec.json.encode(told), indent=1).decode() + "\n"
+
+
+def _exemplary(value: Any) -> Any:
+    """Return a value as anybody may send it: a script's labels stand for ids that it made itself."""
+    if isinstance(value, str) and value.startswith("@"):
+        return 1 if value == "@head" else "00000000-0000-7000-8000-000000000000"
+    if isinstance(value, dict):
+        return {name: _exemplary(one) for name, one in value.items()}
+    return [_exemplary(one) for one in value] if isinstance(value, list) else value
+
+
+def api_page() -> str:
+    """Return docs/api.md: every operation by whom it is for, and who sees what."""
+    document = openapi.document()
+    lines = [
+        "# The API",
+        "",
+        "Generated from the code by `python -m scripts.docs`; do not edit. The same, with every field, is served as",
+        "`/openapi.json` and shown at `/docs`. Paths begin with `/v1/CITY`.",
+        "",
+    ]
+    for tag in Tag:
+        lines += [f"## {tag}", "", "| operation | what it does | roles | parameters |", "|---|---|---|---|"]
+        for path, method, one in openapi.listed(tag):
+            asked = ", ".join(
+                p["name"] for p in one["parameters"] if p.get("in") == "query" and p["name"] != "validate"
+            )
+            roles = ", ".join(one.get("x-roles", ()))
+            where = path.removeprefix("/v1/{city}") or "/"
+            lines.append(f"| `{method.upper()} {where}` | {_cell(one['summary'])} | {roles} | {asked} |")
+        lines.append("")
+    lines += ["## Headers", "", "| header | meaning |", "|---|---|"]
+    for one in document["components"]["parameters"].values():
+        if one["in"] == "header":
+            lines.append(f"| `{one['name']}` | {_cell(one['description'])} |")
+    columns = list(next(iter(access.MATRIX.values())))
+    lines += ["", "## Who sees what", "", "Whatever a line does not allow is denied.", ""]
+    lines += [f"| | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
+    lines += [f"| {data} | {' | '.join(grades[c] for c in columns)} |" for data, grades in access.MATRIX.items()]
+    lines += ["", "## Refusals by status", "", "| status | codes |", "|---|---|"]
+    by_status: dict[int, list[str]] = {}
+    for refusal in problems.known():
+        by_status.setdefault(problems.status_of(refusal), []).append(refusal.code())
+    lines += [f"| {status} | {', '.join(sorted(codes))} |" for status, codes in sorted(by_status.items())]
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {
+    "commands.md": commands_page,
+    "glossary.md": glossary_page,
+    "../api/commands.json": spoken_page,
+    "api.md": api_page,
+}
 
 
 def main() -> None:
