@@ -11,8 +11,10 @@ from pathlib import Path
 
 import click
 import msgspec
+import psycopg
 
 from domain.ledger import Ledger
+from domain.refusals import Refusal
 from projections.answers import Projections
 from scripts import desk, importing, printing, transfer, wiring
 from scripts.desk import city_option, json_option, with_city
@@ -84,7 +86,7 @@ def import_command(
                     progress=progress,
                     jobs=jobs,
                 )
-        await desk.caught_up(shown)
+        await _followed(shown)
         return summary
 
     try:
@@ -101,6 +103,17 @@ def import_command(
         print_summary(summary, time.monotonic() - began)
     if summary.rejected:
         sys.exit(1)
+
+
+async def _followed(shown: Projections) -> None:
+    """Let the tables follow. What came in is in the ledger and is told of, even where they cannot just now."""
+    try:
+        await desk.caught_up(shown)
+    except (Refusal, psycopg.Error) as error:
+        click.echo(
+            f"! 数据已入账, 各表稍后跟上 all is in the ledger; the tables will follow later: {error}; huiyin follow",
+            err=True,
+        )
 
 
 def _say_resumable(told: Sequence[int], why: str) -> None:
@@ -309,7 +322,7 @@ def restore_command(file: Path, city: str, erasures: Path | None, as_json: bool)
             )
         async with await wiring.open_city(database, city, keyring) as ledger, Projections(database.app, city) as shown:
             done.erased_again = await transfer.erase_again(ledger, later)
-            await desk.caught_up(shown)
+            await _followed(shown)
         return done
 
     done = desk.run_async(run())

@@ -30,7 +30,7 @@ from domain.explanation import explain
 from domain.kinds import KINDS
 from domain.ledger import Ledger
 from domain.order import fold
-from domain.refusals import OutcomeUnknown
+from domain.refusals import OutcomeUnknown, Unavailable
 from domain.terms import ClockName, Entry, OrderState
 from projections.answers import Projections
 from scripts import embedded, importing, simulate, wiring
@@ -566,6 +566,21 @@ def test_a_refusal_that_says_nothing_about_the_row_stops_a_table_too(town: Town,
     assert came.summary.imported + came.summary.already == len(rows)
     assert came.summary.already > 0
     assert town.asked(lambda ledger: ledger.verify_all()) == []
+
+
+def test_what_came_in_is_told_even_where_the_tables_cannot_follow(
+    deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async def away(_: Projections) -> None:
+        raise Unavailable("gone")
+
+    path = tmp_path / "old.csv"
+    path.write_text(table(*old_rows(30)), encoding="utf-8")
+    monkeypatch.setattr(Projections, "follow_until", away)
+    words = ("--city", "killed", "--mapping", str(OLD), "--assume-policy", "S0")
+    told = deployment.ok("import", str(path), *words)
+    assert "imported 30" in told.said
+    assert "the tables will follow later" in told.err
 
 
 def children(pid: int) -> set[int]:
