@@ -512,14 +512,14 @@ def _option_faults(options: Options, pack: Pack) -> Iterator[tuple[str, str]]:
         if _LIMIT.match(text) is None and re.fullmatch(r"due day ([01]\d|2[0-3]):[0-5]\d", text) is None:
             yield "remind_before", f"{text!r}: write a limit, or due day and a time of day"
     cap = options.extension_cap
-    if cap is not None and cap.unit != options.extension_unit:
+    if cap is not None and cap.unit is not LimitUnit(options.extension_unit):
         yield "extension_cap", f"in {cap.unit}, though extensions are counted in {options.extension_unit}"
     if options.max_total is not None and options.max_total.unit not in _DAYS:
         yield "max_total", "a limit written on a dispatch is bounded in days"
     if options.extension == "none" and (cap or options.extension_max_days or options.extension_max_count):
         yield "extension", "bounds of an extension that nobody may give"
     handle = clocks.get(ClockName.HANDLE)
-    if handle is not None and handle.stops != options.handle_stop:
+    if handle is not None and handle.stops is not Stop(options.handle_stop):
         yield "handle_stop", f"{options.handle_stop}, though the clock handle stops at {handle.stops}"
     if options.extension != "none" and handle is not None and not handle.extendable:
         yield "extension", "the clock handle is not extendable"

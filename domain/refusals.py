@@ -565,7 +565,7 @@ class NotCoOrganizer(Refusal):
 
 
 class ReturnPending(Refusal):
-    """退单申请尚未撤回或审定，不能答复。A return is pending: it must be withdrawn or decided before the reply."""
+    """退单申请或异议尚未撤回或审定。A return or objection is pending: it must be withdrawn or decided first."""
 
     basis = "DOMAIN 8.3"
 

@@ -183,6 +183,7 @@ class Episode(Part, frozen=True):
     passed_on: Mark | None = None  # first transfer, own handling or return: what TRANSFER waits for
     taken_up: Mark | None = None  # of these, first transfer or own handling: what is left if the return is withdrawn
     ruled: Mark | None = None
+    freed: Mark | None = None  # its ruling or designation was reopened: it may be returned from then on
     initial_response: Mark | None = None
     later_responses: tuple[Mark, ...] = ()  # a class raised since waits for one of its own
     progress: tuple[Mark, ...] = ()

@@ -72,6 +72,7 @@ Private = str | Sealed
 class Word(StrEnum):
     """A word of the field: its code, which is stored and never changes, and `zh`, the term that officials read."""
 
+    _value_: str
     zh: str
 
     def __new__(cls, code: str, zh: str) -> Self:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from domain.steps.evaluation import EvaluationRecorded, RedoOrdered
 from domain.steps.revisiting import RevisitCompleted
-from domain.terms import Dimension, EvaluationSource, Rating, RedoGround, Resolution, RevisitMethod
+from domain.terms import Dimension, EvaluationSource, Rating, RedoGround, Resolution, RevisitMethod, Role
 from domain.units import UnitSucceeded
 from projections.figures import INDICATORS, Counts, Figure, Tally, figures
 from projections.search import grams, words
@@ -54,8 +54,8 @@ async def test_orders_are_found_by_words_of_title_category_and_place_the_newest_
         await titled(here, 3, "灯不亮了")
         await p.follow_until()
 
-        async def found(text: str, **said: int) -> list[int]:
-            return [row.id.int & 0xFFFF for row in (await p.search(text, **said)).rows]
+        async def found(text: str) -> list[int]:
+            return [row.id.int & 0xFFFF for row in (await p.search(text)).rows]
 
         assert await found("路灯") == [2, 1]
         assert await found("不亮") == [3, 1]
@@ -98,7 +98,7 @@ async def test_a_units_duties_come_page_by_page_the_next_due_first(city: City):
             if not page.more:
                 break
         assert paged == [*whole]
-        only = (await p.duties("B", roles=["org_handler"], limit=100)).rows
+        only = (await p.duties("B", roles=[Role.ORG_HANDLER], limit=100)).rows
         assert {"org_handler"} <= set.intersection(*(set(row.roles) for row in only))
         of_one = (await p.duties_of(order_id(1))).rows
         assert [row.no for row in of_one] == [*range(1, len(of_one) + 1)]

@@ -16,9 +16,14 @@ from domain.explanation import CAUSES, cause_words, explain
 from domain.law import Calendars, KnownYear, Law
 from domain.policy import LimitSource
 from domain.state import WorkOrder
-from domain.terms import ClockName, LimitUnit
+from domain.steps.answering import InformApplicant, Reply
+from domain.steps.classifying import Reclassify
+from domain.steps.coordinating import Whistle, WhistleResponded
+from domain.steps.triage import Withdraw
+from domain.terms import ClockName, DemandType, InformAbout, LimitUnit, Medium, Outcome
 from scripts import wiring
 from tests import vector_runner as runner
+from tests.given import AGENT, APPROVER, HANDLER, MANAGER, at, given, handler, working
 
 LATER = wiring.parse_instant("2098-01-01 00:00")
 """When the revision becomes known: after all that any script tells of."""
@@ -142,3 +147,28 @@ def test_a_return_in_time_is_no_overdue_item_and_a_late_one_is_only_where_the_pa
     assert ("overdue_item", True) in found
     assert ("overdue_item", False) not in found
     assert not any(item for option, item in found if option != "overdue_item")
+
+
+# --- an end is an end ---------------------------------------------------------------------------------------------
+
+
+def test_who_comes_after_the_case_was_closed_was_called_off_and_is_not_late() -> None:
+    blown = Whistle(departments=("E",), arrive_by=at("2025-06-16 15:00"), matter="路面塌陷", place="河滨路口")
+    case = given(working("S4-BEIJING", lead="S")).does(blown, by=handler("S")).at("2025-06-16 11:00")
+    withdrawn = case.does(Withdraw(identity_checked=True, words="不需要了"), by=AGENT)
+    called_off = withdrawn.clock(ClockName.WHISTLE)
+    assert called_off.cancel is not None
+    came = WhistleResponded(whistle=1, unit="E", arrived_at=at("2025-06-16 18:00"), result="已到")
+    later = withdrawn.at("2025-06-16 18:00").after(came, by=handler("E"))
+    assert later.clock(ClockName.WHISTLE) == called_off
+
+
+def test_an_opinion_after_the_reply_reclassified_case_is_late_whenever_one_asks() -> None:
+    """A co-organizer's due follows the lead's as it was when the lead ended, whatever was changed since."""
+    case = given(working("S0-CHUANYU", co=("E",))).at("2025-06-17 10:00")
+    case = case.does(InformApplicant(about=InformAbout.RESULT, medium=Medium.PHONE), by=HANDLER)
+    answered = case.does(Reply(outcome=Outcome.RESOLVED, public_answer="已修好", missing_co=("E",)), by=APPROVER)
+    due = answered.clock(ClockName.CO_REPLY).due
+    attributes = msgspec.structs.replace(answered.order.attributes, demand_type=DemandType.CONSULT)
+    shorter = answered.does(Reclassify(attributes=attributes, reason="实为咨询"), by=MANAGER)
+    assert shorter.clock(ClockName.CO_REPLY).due == due

@@ -7,12 +7,12 @@ from typing import Final
 
 import msgspec
 
-from domain.clocks.case import Case, between, class_at, first_of
+from domain.clocks.case import Case, between, class_at, ended_by, first_of, lead_at
 from domain.clocks.clock import Clock, Move, Why
 from domain.clocks.handling import handle_clock
 from domain.policy import ClassRule, ClockRule, LimitSource, Rules
-from domain.state import Episode, Merge, Notice
-from domain.terms import ClockName, Limit, Mark
+from domain.state import Episode, Merge, Notice, WorkOrder
+from domain.terms import ClockName, Limit, Mark, OrderState, UnitId
 from domain.units import day_start
 
 # Bound once: looking a member up on its Enum costs more than a whole step of a clock's derivation.
@@ -73,11 +73,19 @@ def external_clock(case: Case) -> None:
         return
     closed = case.closures[0][0] if case.closures else None
     stop = first_of(case.order.replies[0].submitted if case.order.replies else None, closed)
-    if stop is None and case.order.state == "not_accepted" and case.order.waits:
+    if stop is None and case.order.state is OrderState.NOT_ACCEPTED and case.order.waits:
         stop = case.order.waits[-1].until
-    # Whoever answered it, else who has it now: while nobody has it, the hotline.
-    unit = case.order.replies[0].unit if case.order.replies else case.order.lead
+    # Whoever answered it, else who has it now, or had it when it ended: while nobody has it, the hotline.
+    unit = case.order.replies[0].unit if case.order.replies else _holder(case.order, stop)
     case.add(rule, "x1", unit, case.order.registered, Limit(until=until), stop)
+
+
+def _holder(order: WorkOrder, moment: Mark | None) -> UnitId:
+    """Return who led the order at a moment; None: who leads it now."""
+    if moment is None:
+        return order.lead
+    running = (e for e in order.episodes if e.begun <= moment and (e.ended is None or e.ended >= moment))
+    return next((lead_at(e, moment) for e in running), "")
 
 
 def statutory_clocks(case: Case) -> None:
@@ -97,9 +105,11 @@ def statutory_clocks(case: Case) -> None:
                 key = f"e{e.no}" if no == 1 else f"e{e.no}.{no}"
                 stop = told if until is None or (told is not None and told <= until) else None
                 cancel, cause = (e.ended, e.ended_as) if until is None else (until, "reclassification")
+                stop, cancel = ended_by(stop, cancel)
                 ended = "published" if any(r.submitted == stop for r in case.order.replies) else ""
                 limit, name = overlay.limit(_STATUTORY, of_class), of_class.name
-                clock = case.make(rule, key, e.lead, e.begun, limit, stop, cancel, cause, name, None, "", ended)
+                unit = lead_at(e, stop or cancel)
+                clock = case.make(rule, key, unit, e.begun, limit, stop, cancel, cause, name, None, "", ended)
                 clock = msgspec.structs.replace(clock, rules=overlay)
                 case.found.append(_not_before(case, clock, since))
 
@@ -150,10 +160,10 @@ def _notices(case: Case) -> None:
                 case.add(reply, f"n{n.no}.{turn}", n.unit, served, told_by, replied, cancel, str(n.state))
         told = next((served for served, _, _ in turns if served is not None), None)
         if arrive is not None and n.arrive_by is not None and told is not None:
-            cancel = first_of(n.closed, case.closed_after(told)) if n.arrived is None else None
+            stop, cancel = ended_by(n.arrived, first_of(n.closed, case.closed_after(told)))
             limit = _since_told(Limit(until=n.arrive_by), told)
             cause = str(n.state) if cancel is n.closed else "closed"
-            case.add(arrive, f"n{n.no}", n.unit, told, limit, n.arrived, cancel, cause)
+            case.add(arrive, f"n{n.no}", n.unit, told, limit, stop, cancel, cause)
         if record is not None and n.arrived is not None:
             _site_record(case, record, n)
 
@@ -168,9 +178,9 @@ def _site_record(case: Case, rule: ClockRule, n: Notice) -> None:
     if of_class is None or n.arrived is None:
         return
     limit = case.rules.limit(_SITE_RECORD, of_class)
-    cancel = first_of(n.closed, case.closed_after(n.arrived)) if n.site_recorded is None else None
+    stop, cancel = ended_by(n.site_recorded, first_of(n.closed, case.closed_after(n.arrived)))
     cause = str(n.state) if cancel is n.closed else "closed"
-    case.add(rule, f"n{n.no}", n.unit, n.arrived, limit, n.site_recorded, cancel, cause, of_class.name)
+    case.add(rule, f"n{n.no}", n.unit, n.arrived, limit, stop, cancel, cause, of_class.name)
 
 
 def oversight_clocks(case: Case) -> None:
@@ -184,7 +194,8 @@ def oversight_clocks(case: Case) -> None:
         if known:
             cancel, cause = case.order.episodes[w.episode - 1].ended, case.order.episodes[w.episode - 1].ended_as
         assert whistle is not None
-        case.add(whistle, f"h{w.no}", w.unit, w.blown, Limit(until=w.arrive_by), w.answered, cancel, cause)
+        stop, cancel = ended_by(w.answered, cancel)
+        case.add(whistle, f"h{w.no}", w.unit, w.blown, Limit(until=w.arrive_by), stop, cancel, cause)
     for i in seen.instructions if instruct is not None else ():
         if i.recorded is not None and i.limit is not None:
             assert instruct is not None

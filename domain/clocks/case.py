@@ -13,9 +13,11 @@ from domain.clocks.clock import Clock, Move, Why
 from domain.law import Law
 from domain.policy import ClassRule, ClockRule, LimitSource, Rules
 from domain.state import ClassChange, Episode, Extension, WorkOrder
-from domain.terms import ClockName, Limit, LimitUnit, Mark
+from domain.terms import AssignmentRole, ClockName, Limit, LimitUnit, Mark, UnitId
+from domain.units import BEGINNING
 
 _WRITTEN: Final = LimitSource.WRITTEN
+_LEAD: Final = AssignmentRole.LEAD
 
 
 class Case:
@@ -60,6 +62,13 @@ class Case:
         if not self.closures and filing.closed is not None:
             self.closures = ((filing.closed, None),)
         self.found: list[Clock] = []
+
+    def read_with(self, calendar: Calendar) -> Case:
+        """Return the same case, every clock of which is read with one calendar."""
+        twin = Case(self.order, self.law, self.rules)
+        twin.newest = twin.known = calendar
+        twin.since, twin.until = BEGINNING, None
+        return twin
 
     def closed_after(self, moment: Mark) -> Mark | None:
         """Return the first closure from a moment on."""
@@ -250,6 +259,21 @@ def limit_of(case: Case, episode: Episode, name: ClockName, start: Mark, limit: 
         return limit if said is None else said
     due = case.calendar(start).due  # as whoever wrote it could count: no later notice makes the other one bind
     return said if due(start.at, said, case.kernel).at < due(start.at, limit, case.kernel).at else limit
+
+
+def ended_by(stop: Mark | None, cancel: Mark | None) -> tuple[Mark | None, Mark | None]:
+    """Return what stopped a clock and what cancelled it: whichever came first. What is done afterwards undoes nothing."""
+    if stop is None or cancel is None:
+        return stop, cancel
+    return (stop, None) if stop <= cancel else (None, cancel)
+
+
+def lead_at(episode: Episode, moment: Mark | None) -> UnitId:
+    """Return who led an episode at a moment; None: who leads it now, or led it last."""
+    if moment is None:
+        return episode.lead
+    led = [a.unit for a in episode.assignments if a.role is _LEAD and a.given <= moment]
+    return led[-1] if led else episode.lead
 
 
 def first_of(*marks: Mark | None) -> Mark | None:

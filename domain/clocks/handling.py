@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from domain.calendar import Due
-from domain.clocks.case import Case, as_moved, between, class_at, class_then, first_of, limit_of
+from domain.clocks.case import Case, as_moved, between, class_at, class_then, ended_by, first_of, limit_of
 from domain.clocks.clock import Clock, Move, Why
 from domain.clocks.replied import reply_clocks
 from domain.clocks.returning import extension_clocks, returns_clocks
@@ -159,7 +159,7 @@ def _co_reply(
 ) -> None:
     """CO_REPLY: the limit written for it, the lead's less A-08, or that of the order where the hotline leads (8.3)."""
     begun = co.since or co.given  # handed on inside an organizer, the same duty runs on
-    stop, end = co.opinion, co.ended or episode.ended
+    stop, end = ended_by(co.opinion, co.ended or episode.ended)
     key, cause = f"e{episode.no}.a{co.no}", _cause(episode, co)
     name = of_class.name
 
@@ -181,7 +181,8 @@ def _co_reply(
     ended = stop or end
     if case.calendar(ended) is not case.calendar(lead.stop or lead.cancel):
         # The lead's as this clock is to be read: with the newest calendar, or with that known at its end (K11).
-        again = handle_clock(case, episode, of_class, case.rules.plan(of_class), None, ended)
+        anew = case.read_with(case.calendar(ended))
+        again = handle_clock(anew, episode, of_class, case.rules.plan(of_class), lead.stop, lead.cancel)
         lead = lead if again is None else again
     assert lead.due is not None
     first = lead.moves[0].before if lead.moves else lead.due
@@ -268,8 +269,9 @@ def _sign(case: Case, episode: Episode, a: Assignment, of_class: ClassRule, rule
     rule, figure = ruled
     limit = limit_of(case, episode, _SIGN, a.given, figure) if episode.limits else figure
     end = a.ended or episode.ended
-    passed_on = end if a.state == "transferred" and a.signed is None else None
-    stop = a.signed or passed_on  # passing an unsigned order on stops the first unit's signing (8.4)
+    passed_on = end if a.state is AssignmentState.TRANSFERRED and a.signed is None else None
+    # Passing an unsigned order on stops the first unit's signing (8.4); who signs after the end signs for nothing.
+    stop, cancel = ended_by(a.signed or passed_on, None if passed_on is not None else end)
     clock = case.make(
         rule,
         f"e{episode.no}.a{a.no}",
@@ -277,7 +279,7 @@ def _sign(case: Case, episode: Episode, a: Assignment, of_class: ClassRule, rule
         a.given,
         limit,
         stop,
-        end if stop is None else None,
+        cancel,
         _cause(episode, a) if stop is None else "",
         of_class.name,
         None if limit is figure else _WRITTEN,

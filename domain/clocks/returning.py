@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from domain.calendar import due_day
-from domain.clocks.case import Case, class_then, first_of, limit_of
+from domain.clocks.case import Case, class_then, ended_by, first_of, lead_at, limit_of
 from domain.policy import ClassRule, LimitSource, Plan, Ruled
 from domain.state import Episode, Extension
 from domain.terms import AssignmentState, ClockName, DispatchType, Limit, LimitUnit, Mark, Start
@@ -73,7 +73,8 @@ def _return(
     replied: Mark | None,
 ) -> None:
     # A unit fixed by designation or ruling has no return to ask for: there is no window.
-    if episode.ruled_final and case.options.ruled_final and (episode.type is not _ORDINARY or episode.ruled is None):
+    barred = episode.ruled_final and case.options.ruled_final
+    if barred and episode.freed is None and (episode.type is not _ORDINARY or episode.ruled is None):
         return
     rule = ruled[0] if ruled is not None else case.rules.clocks.get(_RETURN)
     start = episode.begun if rule is None or rule.starts is _FROM_DISPATCH else episode.first_signed
@@ -95,7 +96,8 @@ def _return(
         if limit != whole:
             source, note = _RELATIVE, "全程累计，此为余下时限 what is left of the time for the whole order (R-03)"
     key, name = f"e{episode.no}", of_class.name
-    clock = case.make(rule, key, episode.lead, start, limit, requested, cancel, cause, name, source)
+    unit = lead_at(episode, requested or cancel)
+    clock = case.make(rule, key, unit, start, limit, requested, cancel, cause, name, source)
     case.found.append(clock if not note else msgspec.structs.replace(clock, note=note))
 
 
@@ -149,11 +151,9 @@ def extension_clocks(case: Case, episode: Episode, of_class: ClassRule) -> None:
         if decision is not None:
             asked = class_then(case, episode, of_class, x.requested)
             limit = case.rules.limit(_EXTENSION_DECISION, asked)
-            cancel = (x.ended or episode.ended) if x.decided is None else None
+            stop, cancel = ended_by(x.decided, x.ended or episode.ended)
             cause = episode.ended_as if cancel == episode.ended else "reply"
-            case.add(
-                decision, key, _approver(case, episode, x), x.requested, limit, x.decided, cancel, cause, asked.name
-            )
+            case.add(decision, key, _approver(case, episode, x), x.requested, limit, stop, cancel, cause, asked.name)
         if inform is not None and x.approved and x.decided is not None:
             granted = class_then(case, episode, of_class, x.decided)
             limit = case.rules.limit(_INFORM_EXTENSION, granted)

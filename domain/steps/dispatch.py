@@ -333,6 +333,8 @@ def transfer(order: WorkOrder, command: Transfer, context: Context) -> list[Step
     guards.in_state(order, OrderState.DISPATCHED, OrderState.WORKING)
     held = guards.holding(order, context)
     no_escalation(order, held)
+    if any(asked.pending and asked.assignment == held.no for asked in guards.episode_of(order).returns):
+        raise refusals.ReturnPending  # decided later, it would take away what another unit holds by then
     guards.may_handle(order, context, command.unit)
     unit = context.actor.unit  # the holder, or who succeeded it
     if command.unit == unit or not context.law.is_within(command.unit, unit, context.now):

@@ -351,7 +351,7 @@ def _streaks(replies: Sequence[Reply]) -> list[int]:
     """
     counts: list[int] = []
     for place, reply in enumerate(replies):
-        goes_on = place > 0 and replies[place - 1].unit == reply.unit and reply.substance == Substance.UNCHANGED
+        goes_on = place > 0 and replies[place - 1].unit == reply.unit and reply.substance == Substance.UNCHANGED.value
         counts.append(counts[-1] + 1 if goes_on else 1)
     return counts
 
@@ -514,7 +514,7 @@ def _dissatisfied(order: WorkOrder) -> None:
     said = (e for e in order.quality.evaluations if e.round == order.round and not e.voided)
     if not any(e.result.negative or e.resolution is Resolution.UNRESOLVED for e in said):
         raise refusals.NoDissatisfaction
-    if order.quality.reasonable == Reasonableness.UNREASONABLE:
+    if order.quality.reasonable == Reasonableness.UNREASONABLE.value:
         raise refusals.JudgedUnreasonable
 
 

@@ -798,7 +798,7 @@ def on_dispute_ruled(order: WorkOrder, event: DisputeRuled, entry: Entry) -> Wor
 
 def on_ruling_reopened(order: WorkOrder, event: RulingReopened, entry: Entry) -> WorkOrder:
     """Fold that a return is possible again."""
-    return latest_episode(order, ruled_final=False) if order.episodes else order
+    return latest_episode(order, ruled_final=False, freed=mark(entry)) if order.episodes else order
 
 
 # --- the tables --------------------------------------------------------------------------------------------------

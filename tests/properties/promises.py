@@ -27,6 +27,7 @@ from domain.steps import (
     triage,
 )
 from domain.steps.correcting import CorrectionRecorded
+from domain.steps.linking import Unmerge
 from domain.steps.oversight import (
     SpecialReportApproved,
     SupervisionReplyAccepted,
@@ -239,6 +240,43 @@ def late_stays_late(before: Town, deed: Deed, answer: Answer, after: Town) -> No
             assert found.start == clock.start, f"{clock.name} {clock.key} starts anew"
             kept = good or not clock.breached(before.now) or found.breached(after.now)
             assert kept, f"{clock.name} {clock.key} was late and is no more"
+
+
+_FINAL = frozenset(
+    {
+        ClockName.SIGN,
+        ClockName.RETURN_REVIEW,
+        ClockName.CO_REPLY,
+        ClockName.STATUTORY,
+        ClockName.EXTENSION_DECISION,
+        ClockName.INFORM_EXTENSION,
+        ClockName.SUPV_REPLY,
+        ClockName.ARRIVE_SITE,
+        ClockName.SITE_RECORD,
+        ClockName.WHISTLE,
+        ClockName.INSTRUCTION,
+        ClockName.APPEAL_DECISION,
+    }
+)
+"""Clocks that nothing opens again, as a reply sent back does HANDLE, a promise not kept FOLLOW_UP, a recall DISPATCH."""
+
+
+def an_end_is_final(before: Town, deed: Deed, answer: Answer, after: Town) -> None:
+    """What ended a clock stays what ended it: what is done afterwards makes nobody late, and nobody else's duty of it."""
+    if deed.stream == "institution" or _corrected(answer) or isinstance(deed.act, Unmerge):
+        return  # to undo a merge is to go on as if there had been none
+    for stream, was in before.orders.items():
+        if after.orders[stream] is was:
+            continue
+        now = {(c.name, c.key): c for c in clocks(after.orders[stream], after.law)}
+        for clock in clocks(was, before.law):
+            found = now.get((clock.name, clock.key))
+            if clock.running or clock.name not in _FINAL or found is None:
+                continue
+            said = (clock.stop, clock.cancel, clock.due, clock.unit)
+            assert (found.stop, found.cancel, found.due, found.unit) == said, (
+                f"{clock.name} {clock.key} ended otherwise: {said} {found}"
+            )
 
 
 # --- separation of duties ----------------------------------------------------------------------------------------
@@ -546,6 +584,7 @@ PROMISES: Sequence[Callable[[Town, Deed, Answer, Town], None]] = (
     never_reset,
     nobody_late_afterwards,
     late_stays_late,
+    an_end_is_final,
     nobody_alone,
     judged_by_others,
     accused_keep_out,

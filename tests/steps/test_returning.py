@@ -390,6 +390,22 @@ def test_a_co_organizers_objection_is_decided_like_a_return_and_takes_only_itsel
     assert taken_back.order.episodes[0].assignments[1].state is AssignmentState.SIGNED
 
 
+def test_who_objects_passes_nothing_on_until_the_objection_is_decided():
+    objected = given(working(lead="D", co=("E",))).does(OBJECT, by=E)
+    objected.when(Transfer(unit="E1"), by=E).refused(refusals.ReturnPending)
+    objected.does(WithdrawReturn(), by=E).does(Transfer(unit="E1"), by=E)
+
+
+def test_a_window_to_return_that_a_reopened_ruling_gave_is_ended_by_the_next_and_not_gone():
+    designated = given(fixed(working(), type=DispatchType.DESIGNATED, ruled_final=True)).at("2025-06-17 09:00")
+    assert designated.no_clock(ClockName.RETURN)
+    open_again = designated.does(ReopenRuling(new_facts="新证据"), by=SUPERVISOR)
+    assert open_again.clock(ClockName.RETURN).running
+    disputed = open_again.does(RaiseDispute(reason="不属职责"), by=APPROVER).at("2025-06-17 10:00")
+    ruled = disputed.does(ruling("B"), by=COORDINATOR)
+    assert ruled.clock(ClockName.RETURN).cancelled_by == "ruled"
+
+
 def test_only_a_co_organizer_objects_and_says_why():
     case = given(working(lead="D", co=("E",)))
     case.when(OBJECT, by=D).refused(refusals.NotCoOrganizer)
