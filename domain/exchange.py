@@ -11,7 +11,7 @@ import contextlib
 import struct
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection
@@ -29,6 +29,7 @@ Parameter = bytes | str | int | datetime
 """What a statement may be given: an array in binary form, a text, a bigint, an instant; its SQL says which by a cast."""
 
 Rows = list[tuple[Any, ...]]
+T = TypeVar("T")
 
 
 def binary(value: Parameter) -> bytes:
@@ -42,6 +43,15 @@ def binary(value: Parameter) -> bytes:
             return _LONG(value)
         case datetime():
             return _LONG((value - EPOCH) // _MICROSECOND)
+
+
+def tell(answer: asyncio.Future[T], outcome: T | Exception) -> None:
+    """Give a caller their answer, unless they left; an interrupt may cancel them between any two steps of ours."""
+    with contextlib.suppress(asyncio.InvalidStateError):
+        if isinstance(outcome, Exception):
+            answer.set_exception(outcome)
+        else:
+            answer.set_result(outcome)
 
 
 class Exchange:
@@ -128,8 +138,7 @@ class Exchange:
         socket = self._libpq.socket
 
         def wake() -> None:
-            if not ready.done():
-                ready.set_result(None)
+            tell(ready, None)
 
         loop.add_reader(socket, wake)
         if writing:

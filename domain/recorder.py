@@ -23,7 +23,7 @@ from psycopg.adapt import Dumper
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import Format
 
-from domain.exchange import EPOCH, Exchange, Parameter, Rows
+from domain.exchange import EPOCH, Exchange, Parameter, Rows, tell
 from domain.leaves import FORM, CommitRow, EventRow, Imprint, Witnessed
 from domain.refusals import ClosedDoor, LedgerExists, NotInitialised, OutcomeUnknown, Unavailable
 from domain.sealing import KeyRow
@@ -400,12 +400,10 @@ class Reader:
                 away = tuple(self._waiting)
                 self._waiting.clear()
             for _, answer in (*turn, *away):
-                if not answer.done():
-                    answer.set_exception(error)
+                tell(answer, error)
             return
         for (_, answer), found in zip(turn, answers, strict=True):
-            if not answer.done():
-                answer.set_result(found)
+            tell(answer, found)
 
 
 def first(rows: Rows) -> tuple[Any, ...]:

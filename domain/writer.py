@@ -18,7 +18,7 @@ import msgspec
 import psycopg
 
 from domain import recorder
-from domain.exchange import Exchange
+from domain.exchange import Exchange, tell
 from domain.journals import NUMBERS, SHREDS, KeysShredded, NumberGiven, series
 from domain.leaves import NOTHING, CommitRow, EventRow, Imprint, canonical, leaf_of, salted_record
 from domain.recorder import Asked, Batch, Found, Head, Known, Line, Locked, Want
@@ -472,8 +472,8 @@ class Writer:
         """Tell callers whose time is over. One timer for all: one for each would cost as much as their commits."""
         loop = asyncio.get_running_loop()
         for proposal, answer, until in (*self._turn, *self._queue):
-            if until <= loop.time() and not answer.done():
-                answer.set_exception(OutcomeUnknown() if proposal.taken else Busy())
+            if until <= loop.time():
+                tell(answer, OutcomeUnknown() if proposal.taken else Busy())
         self._watching = loop.call_later(WATCH, self._watch)
 
     def _take(self) -> list[_Waiting]:
@@ -509,18 +509,12 @@ class Writer:
             if isinstance(error, Unavailable | OutcomeUnknown):
                 self._give_up()
         for (_, answer, _), outcome in zip(turn, outcomes, strict=True):
-            if answer.done():
-                continue
-            if isinstance(outcome, Exception):
-                answer.set_exception(outcome)
-            else:
-                answer.set_result(outcome)
+            tell(answer, outcome)
 
     def _give_up(self) -> None:
         """Tell those who wait behind a batch that found no database: they have waited for the same, and would again."""
         for _, answer, _ in self._queue:
-            if not answer.done():
-                answer.set_exception(Unavailable())
+            tell(answer, Unavailable())
         self._queue.clear()
 
     async def _transact(self, exchange: Exchange, batch: Sequence[Proposal | Insistence]) -> list[Outcome]:

@@ -13,7 +13,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from domain import recorder
-from domain.exchange import Exchange
+from domain.exchange import Exchange, tell
 from domain.ledger import Ledger, Receipt
 from domain.refusals import (
     Busy,
@@ -242,6 +242,14 @@ async def test_a_caller_who_left_a_batch_that_went_on_finds_their_command_carrie
         receipt = await do(ledger, slip, NoteSlip(), command_id="c1")
         assert receipt.version == 2
         assert len(await ledger.history(slip)) == 2
+
+
+async def test_a_caller_who_is_cancelled_just_as_they_are_told_harms_nobody():
+    for outcome in (1, Busy()):
+        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        answer.cancel()  # as a signal does, between any two steps
+        tell(answer, outcome)
+        assert answer.cancelled()
 
 
 # --- sessions ----------------------------------------------------------------------------------------------------
