@@ -17,7 +17,7 @@ from datetime import datetime
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -61,6 +61,10 @@ BATCH = 500
 LEASE = 4.0
 """Seconds after which a worker that said nothing is taken for dead."""
 LONGEST_PAUSE = 10.0
+AWAKE = 2.0
+"""Seconds after which a session is spoken to that waits for a fold."""
+
+T = TypeVar("T")
 
 
 class ProjectionBlocked(Refusal):
@@ -484,7 +488,9 @@ class Engine:
                 return upto - after
             except (psycopg.OperationalError, psycopg.InterfaceError):
                 raise
-            except Exception as error:  # noqa: BLE001  whatever a fold or a row runs into is poison, and is shown
+            except Exception as error:  # whatever a fold or a row runs into is poison, and is shown
+                if connection.closed or connection.broken:  # whatever it says, it is the session that failed
+                    raise psycopg.OperationalError(str(error)) from error
                 if len(group) > 1:
                     return max([await self._advance(connection, [version], after, upto) for version in group])
                 first = (await rows(connection, self._sql["whole_commits"], after, after + 1))[0][0]
@@ -518,7 +524,8 @@ class Engine:
                 streams |= await self._reached(reading, leases, reached, upto)
             try:
                 for some in _batches(sorted(streams)):
-                    changes = await self._changed(reading, leases, kept, some, fresh, upto, law)
+                    changing = asyncio.create_task(self._changed(reading, leases, kept, some, fresh, upto, law))
+                    changes = await self._awake(connection, changing, writing)
                     await writing
                     writing = asyncio.create_task(self._write(connection, changes))
                 await writing
@@ -533,14 +540,23 @@ class Engine:
         if await run(connection, self._sql["move"], *moving, after, upto, held, rate) != len(leases):
             raise AssertionError("a leased checkpoint moved")
 
+    async def _awake(self, connection: Connection, changing: asyncio.Task[T], writing: asyncio.Task[None]) -> T:
+        """Return what a thread makes meanwhile; a session whose transaction idles for long would be ended."""
+        try:
+            while not (await asyncio.wait([changing], timeout=AWAKE))[0]:
+                if writing.done():
+                    await rows(connection, self._sql["awake"])
+        except asyncio.CancelledError:
+            changing.cancel()
+            raise
+        return changing.result()
+
     async def _page_of(self, connection: Connection, after: int, upto: int) -> dict[str, list[Entry]]:
         """Return the entries of cases in a page, by stream."""
+        found = await rows(connection, self._sql["read_page"], after, upto, CASES, AFTER_CASES)
         fresh: dict[str, list[Entry]] = {}
-        for number, row in enumerate(await rows(connection, self._sql["read_page"], after, upto, CASES, AFTER_CASES)):
-            entry = entry_of(self._codec, row)
+        for entry in await asyncio.to_thread(lambda: [entry_of(self._codec, row) for row in found]):
             fresh.setdefault(entry.stream, []).append(entry)
-            if number % 200 == 0:
-                await asyncio.sleep(0)
         return fresh
 
     async def _changed(
@@ -553,28 +569,29 @@ class Engine:
         upto: int,
         law: Law,
     ) -> list[_Change]:
-        """Return what some streams change in each table."""
-        cases, unread = dict[str, tuple[Case, Kept | None]](), list[str]()
-        for number, stream in enumerate(streams):
-            own = fresh.get(stream, ())
-            before = self._keeping.before(stream, own[0]) if own and goes_on(own) else None
-            if before is None and not (own and own[0].version == 1):
-                unread.append(stream)
-                continue
-            state = folded(own) if before is None else folded_on(before.state, own)
-            if state is not None:
-                cases[stream] = Case(state, own[-1].position, law), before
-                if may_go_on(own):
-                    kept[stream] = Kept(state, own[-1].version, {})
-            if number % 50 == 0:
-                await asyncio.sleep(0)  # the rows of those before go out meanwhile
-        for entries in await self._streams(reading, unread, upto):
-            if (state := folded(entries)) is not None:
-                cases[entries[0].stream] = Case(state, entries[-1].position, law), None
-                if may_go_on(entries):
-                    kept[entries[0].stream] = Kept(state, entries[-1].version, {})
+        """Return what some streams change in each table; folded in a thread, so that the rows before go out meanwhile."""
+        told = {stream: self._told(fresh.get(stream, ())) for stream in streams}
+        unread = [stream for stream, at_hand in told.items() if at_hand is None]
+        found = await rows(reading, self._sql["read_cases"], unread, upto) if unread else []
         new = {stream for stream, own in fresh.items() if own[0].version == 1}
-        return [self._change(lease, kept, cases, new) for lease in leases]
+
+        def made() -> list[_Change]:
+            cases = dict[str, tuple[Case, Kept | None]]()
+            read = [(None, own) for own in self._by_stream(found)]
+            for before, own in (*(one for one in told.values() if one is not None), *read):
+                state = folded(own) if before is None else folded_on(before.state, own)
+                if state is not None:
+                    cases[own[0].stream] = Case(state, own[-1].position, law), before
+                    if may_go_on(own):
+                        kept[own[0].stream] = Kept(state, own[-1].version, {})
+            return [self._change(lease, kept, cases, new) for lease in leases]
+
+        return await asyncio.to_thread(made)
+
+    def _told(self, own: Sequence[Entry]) -> tuple[Kept | None, Sequence[Entry]] | None:
+        """Return what a case is before its fresh entries, with them; None where its stream has to be read."""
+        before = self._keeping.before(own[0].stream, own[0]) if own and goes_on(own) else None
+        return (before, own) if before is not None or (own and own[0].version == 1) else None
 
     def _change(
         self, lease: _Lease, kept: dict[str, Kept], cases: Mapping[str, tuple[Case, Kept | None]], new: AbstractSet[str]
@@ -644,14 +661,12 @@ class Engine:
 
     async def _cases(self, connection: Connection, streams: Sequence[str], upto: int, law: Law) -> list[Case]:
         """Return the cases of some streams as their entries up to a position make them."""
-        whole = await self._streams(connection, streams, upto)
+        found = await rows(connection, self._sql["read_cases"], list(streams), upto)
+        whole = self._by_stream(found)
         return [Case(state, own[-1].position, law) for own in whole if (state := folded(own)) is not None]
 
-    async def _streams(self, connection: Connection, streams: Sequence[str], upto: int) -> list[list[Entry]]:
-        """Return the entries of some streams up to a position."""
-        if not streams:
-            return []
-        found = await rows(connection, self._sql["read_cases"], list(streams), upto)
+    def _by_stream(self, found: Iterable[Sequence[Any]]) -> list[list[Entry]]:
+        """Return the entries of rows that lie in the order of streams."""
         entries = (entry_of(self._codec, row) for row in found)
         return [list(own) for _, own in groupby(entries, lambda entry: entry.stream)]
 

@@ -144,6 +144,9 @@ SET LOCAL maintenance_work_mem = '256MB'
 -- name: analyze
 ANALYZE projections.TABLE_N
 
+-- name: awake
+SELECT 1
+
 -- name: short_wait
 SET LOCAL lock_timeout = '1s'
 

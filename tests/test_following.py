@@ -10,18 +10,21 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from domain import recorder
 from domain.refusals import Unavailable
 from domain.steps.linking import ApplicantUrged
 from domain.stored import Codec
-from projections import engine
+from projections import case, engine
 from projections.engine import ProjectionBlocked, RebuildBroken
 from scripts import embedded
+from scripts.bench import trial
 from tests import given
 from tests.conftest import City, new_city
 from tests.test_projections import (
@@ -72,16 +75,16 @@ async def test_a_stream_that_grows_is_not_read_again_from_its_first_event(city: 
         for _ in range(20):
             await here.record(stream(1), "2025-06-16 12:00", *[ApplicantUrged()] * 5)
         read: list[list[str]] = []
-        whole = p._streams
+        asked = engine.rows
 
-        async def counted(connection: engine.Connection, streams: Any, upto: int) -> Any:
-            read.append(list(streams))
-            return await whole(connection, streams, upto)
+        async def counted(connection: engine.Connection, statement: bytes, *said: Any) -> Any:
+            if statement == p._sql["read_cases"]:
+                read.append(said[0])
+            return await asked(connection, statement, *said)
 
-        monkeypatch.setattr(p, "_streams", counted)
+        monkeypatch.setattr(engine, "rows", counted)
         await p.follow_until()
-        assert len(read) > 5
-        assert all(not streams for streams in read)
+        assert read == []
         assert await tables(p) == await from_scratch(here, p)
 
 
@@ -125,6 +128,30 @@ async def test_rows_that_another_follower_changed_since_are_not_taken_for_ones_o
         await here.record(stream(1), "2025-06-16 12:00", SIGNED)
         assert (await p.follow_until()).blocked == ()
         assert await tables(p) == await from_scratch(here, p)
+
+
+@pytest.mark.parametrize("awake", [0.05, 60.0])
+async def test_a_fold_that_takes_long_is_no_reason_to_be_sent_away_and_being_sent_away_is_no_poison(
+    city: City, monkeypatch: pytest.MonkeyPatch, awake: float
+):
+    monkeypatch.setattr(engine, "AWAKE", awake)
+    monkeypatch.setitem(recorder.SESSION, "idle_in_transaction_session_timeout", "300ms")
+    async with world(city) as here, here.projections() as p:
+        await one_case(here, 1)
+        orders = p.projections["orders"]
+
+        def slowly(of: case.Case) -> Any:
+            time.sleep(1)
+            return orders.derive(of)
+
+        p.projections["orders"] = orders._replace(derive=slowly)
+        if awake < 1:
+            assert (await p.follow_until()).blocked == ()
+            assert await tables(p) == await from_scratch(here, p)
+        else:
+            with pytest.raises(Unavailable):
+                await p.follow_until()
+            assert {s.blocked_at for s in await p.status()} == {None}
 
 
 # --- several processes -------------------------------------------------------------------------------------------
@@ -279,14 +306,14 @@ async def test_tables_are_made_again_and_gone_back_to_while_a_city_works(city: C
                 await asyncio.sleep(0)
 
         async with reader._snapshot("orders") as snapshot, working(w, "worker"):
-            before = await snapshot.ask("count_by_state")
+            before = dict(await snapshot.ask("count_by_state"))
             writing = asyncio.create_task(works())
             made = [*await p.rebuild(jobs=2, compare=True), *await p.rebuild(compare=True)]
             gone_back = [await p.rollback(name) for name in TABLES]
             await writing
             assert {one.differences for one in made} == {0}
             assert [one.version for one in gone_back] == [2] * len(TABLES)
-            assert await snapshot.ask("count_by_state") == before
+            assert dict(await snapshot.ask("count_by_state")) == before
             await p.follow_until((await here.ledger.head())[0])
         assert await tables(p) == await from_scratch(here, p)
         assert {one.differences for one in await p.rebuild(compare=True)} == {0}
@@ -351,10 +378,15 @@ async def test_followers_killed_at_any_moment_skip_nothing_and_apply_nothing_twi
         assert {one.differences for one in await p.rebuild(compare=True)} == {0}
 
 
-async def test_postgresql_killed_while_tables_are_made_again_leaves_the_old_ones(tmp_path_factory: Any):
-    root = tmp_path_factory.mktemp("killed")
-    for path in (root, *root.parents[:2]):
-        path.chmod(0o755)
+@pytest.fixture
+def open_directory() -> Iterator[Path]:
+    """One that the database's own user may enter."""
+    with trial.directory() as root:
+        yield root
+
+
+async def test_postgresql_killed_while_tables_are_made_again_leaves_the_old_ones(open_directory: Path):
+    root = open_directory
     database = await asyncio.to_thread(embedded.start, root / "home")
     try:
         city = await asyncio.to_thread(new_city, database)
