@@ -10,10 +10,10 @@ from uuid import UUID
 import msgspec
 
 from api import views
-from api.access import OVERSEERS, Data, Grade, Sight, Viewer, may_open, may_read, need, sight, units_asked
+from api.access import OVERSEERS, Data, Grade, Sight, Viewer, may_open, may_read, need, units_asked
 from api.asking import LARGEST_PAGE, Answer, Ask, listing, next_page
 from api.problems import NotForThisRole, QueryUnfit, UnknownEntry, unfit
-from api.writing import COLLECTIONS, stream_named
+from api.writing import COLLECTIONS, sighted, stream_named
 from domain.calendar import FIRST_YEAR, LAST_YEAR
 from domain.clocks import Clock, clocks
 from domain.duties import duties
@@ -36,7 +36,7 @@ async def _seen(ask: Ask, *, as_of: bool = False) -> tuple[Look, list[Entry], Wo
     name = ask.path("record")
     stream = await stream_named(ask, "order", name)
     look = await ask.city.ledger.look(stream)
-    seen = sight(views.case_of(look.entries, name), ask.who, name)
+    seen = await sighted(ask, views.case_of(look.entries, name), name)
     if not as_of:
         return look, look.entries, views.case_of(look.entries, name), seen
     known, at = ask.instant("recorded_by"), ask.instant("as_at")
@@ -126,7 +126,7 @@ async def open_sealed(ask: Ask) -> Answer:
     entry = next((e for e in look.entries if e.version == asked.version), None)
     if kind == "order":
         case = views.case_of(look.entries, ask.path("record"))
-        seen = sight(case, ask.who, ask.path("record"))
+        seen = await sighted(ask, case, ask.path("record"))
         visible = entry is not None and any(e.version == entry.version for e in views.order_entries(look.entries, seen))
         if entry is None or not visible:
             raise UnknownEntry(f"version: {asked.version}")

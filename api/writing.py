@@ -11,7 +11,7 @@ import msgspec
 import psycopg
 
 from api import views
-from api.access import IMPORTING, SENSITIVE, Viewer, may_read, sight
+from api.access import IMPORTING, SENSITIVE, Sight, Viewer, may_read, sight
 from api.asking import (
     DEEPEST,
     LONGEST_BATCH,
@@ -197,8 +197,23 @@ async def _looked(ask: Ask, stream: str) -> list[Entry] | None:
     if not ask.who.of_unit and ask.who.role not in (Role.CITIZEN, Role.DISCIPLINE):
         return None
     look = await ask.city.ledger.look(stream)
-    sight(views.case_of(look.entries, stream), ask.who, stream)
+    await sighted(ask, views.case_of(look.entries, stream), stream)
     return look.entries
+
+
+async def sighted(ask: Ask, case: WorkOrder, name: str) -> Sight:
+    """Return how a caller sees a case. A unit sees what was merged into its own: it tells that applicant too.
+
+    Raises UnknownOrder, NotForThisRole.
+    """
+    try:
+        return sight(case, ask.who, name)
+    except UnknownOrder:
+        merge = case.links.merge
+        if not ask.who.of_unit or merge is None or merge.undone is not None:
+            raise
+    entries = await ask.city.ledger.history(f"order:{merge.master}")
+    return Sight(ask.who, sight(views.case_of(entries, name), ask.who, name).column)
 
 
 async def _stream(ask: Ask, given: Given) -> str | None:
@@ -272,7 +287,7 @@ async def _state(ask: Ask, receipt: Receipt, before: list[Entry] | None) -> dict
         return {"record": views.plain(state)} if may_read(kind, state, ask.who) else {}
     case = views.case_of(entries, receipt.stream)
     try:
-        seen = sight(case, ask.who)
+        seen = await sighted(ask, case, case.number)
     except Refusal:
         return {"number": case.number}  # registered for somebody who may not read it
     return {"number": case.number, **_case(case, seen, await ask.city.law(), receipt)}

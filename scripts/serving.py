@@ -23,7 +23,7 @@ from api.asking import City, House
 from api.operating import LOG, Lines
 from api.tokens import Verifier, mint
 from projections.answers import Projections
-from scripts import demo, desk, wiring
+from scripts import demo, desk, embedded, wiring
 from scripts.desk import city_option
 from scripts.wiring import SettingError
 
@@ -119,8 +119,16 @@ def serve_command(cities: tuple[str, ...], host: str, port: int, workers: int, w
         click.echo(
             f"注意 note: {host} 未加密 is not encrypted; 请置于 TLS 代理之后 put it behind a proxy with TLS", err=True
         )
+    desk.run_async(_tables_made(database, served))
     _say(served, host, port)
     _run(served, host, port, workers)
+
+
+async def _tables_made(database: embedded.Database, served: Sequence[str]) -> None:
+    """Make the tables of cities that have none, before several processes would at once."""
+    for name in served:
+        async with Projections(database.app, name):
+            pass
 
 
 def _say(served: Sequence[str], host: str, port: int) -> None:
