@@ -313,13 +313,20 @@ class Engine:
         return named(self.projections[name].sql, self.city, version, other)
 
     async def _found(self, connection: Connection) -> None:
+        """Make what is missing. Of those who come at once one makes each thing; the others look again."""
+        for _ in range(20):
+            with contextlib.suppress(*_MADE_MEANWHILE):
+                await self._make(connection)
+                return
+            await asyncio.sleep(0.05)
+        await self._make(connection)
+
+    async def _make(self, connection: Connection) -> None:
         if not (await rows(connection, self._sql["exists"], f"{self.city}_projections"))[0][0]:
             try:
                 await run(connection, self._sql["create"])
             except (psycopg.errors.InvalidSchemaName, psycopg.errors.UndefinedTable) as error:
                 raise NotInitialised(self.city) from error
-            except (psycopg.errors.UniqueViolation, psycopg.errors.DuplicateTable):
-                await run(connection, self._sql["create"])  # two at once: the other one has made the first of them
         if not (await rows(connection, self._sql["keeps_leases"], f"{self.city}_projections"))[0][0]:
             async with connection.transaction():
                 await run(connection, self._sql["keep_leases"])
@@ -861,6 +868,13 @@ class Engine:
         )
 
 
+_MADE_MEANWHILE = (
+    psycopg.errors.UniqueViolation,
+    psycopg.errors.DuplicateTable,
+    psycopg.errors.DuplicateObject,
+    psycopg.errors.InternalError_,  # a row of the catalogue was changed at the same time
+    psycopg.errors.DeadlockDetected,
+)
 _OF_FILLING = ("copy_range", "range_end", "lock_to_build", "read_institution")
 
 

@@ -412,3 +412,13 @@ async def test_postgresql_killed_while_tables_are_made_again_leaves_the_old_ones
 def _killed(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
+
+
+async def test_many_who_open_a_new_city_at_once_make_its_tables_once(city: City):
+    async with world(city) as here:
+        opened = [here.projections() for _ in range(8)]
+        try:
+            await asyncio.gather(*(p.open() for p in opened))
+            assert {(s.version, s.state, s.active) for s in await opened[0].status()} == {(1, "following", True)}
+        finally:
+            await asyncio.gather(*(p.close() for p in opened))
