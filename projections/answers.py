@@ -6,10 +6,12 @@ succession is looked up in the law when a question is asked, and never written i
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -19,11 +21,11 @@ from psycopg import IsolationLevel
 
 from domain.clocks import Clock, Status, clocks
 from domain.law import Law
-from domain.refusals import Refusal, UnknownOrder
+from domain.refusals import Refusal, Unavailable, UnknownOrder
 from domain.terms import ClockName, OrderState, Role, UnitId, UserId
 from projections import clocks as clock_table
 from projections import duties as duty_table
-from projections import figures
+from projections import figures, past
 from projections import indicators as indicator_table
 from projections import notices as notice_table
 from projections import orders as order_table
@@ -31,11 +33,23 @@ from projections import search as search_table
 from projections.case import reach
 from projections.clocks import ClockRow
 from projections.duties import DutyRow
-from projections.engine import BATCH, CASES, Connection, Engine, ProjectionOutdated, pool, rows, session
+from projections.engine import (
+    BATCH,
+    CASES,
+    Connection,
+    Engine,
+    ProjectionBlocked,
+    ProjectionOutdated,
+    pool,
+    rows,
+    session,
+)
 from projections.figures import Figure
+from projections.filling import Task
 from projections.indicators import FactRow
 from projections.notices import NoticeRow
 from projections.orders import OrderRow
+from projections.reading import Poison
 
 PROJECTIONS = (
     order_table.PROJECTION,
@@ -56,6 +70,7 @@ END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
 """What sorts after every due instant: a duty that no rule text gives a time."""
 
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 class NumberAmbiguous(Refusal):
@@ -267,6 +282,71 @@ class Projections(Engine):
         by_id = {row[0]: row for row in rows_found}
         return Listing(position, tuple(OrderRow(*by_id[i]) for i in ids if i in by_id), len(found) > limit)
 
+    # --- past and otherwise --------------------------------------------------------------------------------------
+
+    async def orders_as_of(
+        self,
+        *,
+        as_at: datetime | None = None,
+        recorded_by: datetime | None = None,
+        states: Iterable[OrderState] | None = None,
+        unit: UnitId | None = None,
+        overdue: bool = False,
+        limit: int = 50,
+        progress: past.Progress | None = None,
+    ) -> Listing[OrderRow]:
+        """Return orders as they were, in the order of their ids: by what had happened, or by what was recorded, then.
+
+        Read from the events, every case of them: seconds for each hundred thousand cases. `overdue` asks for that
+        instant. Dues are counted by today's law, as `show --as-of` does.
+        """
+        wanted = None if states is None else {str(state) for state in states}
+        then = as_at or recorded_by
+        position, law, task = await self._of_all_cases()
+
+        def kept() -> list[OrderRow]:
+            read = past.histories(task, self._codec, progress)
+            rows = past.orders_as_of(read, law, as_at=as_at, recorded_by=recorded_by)
+            found = (
+                row
+                for row in rows
+                if (wanted is None or row.state in wanted)
+                and (unit is None or law.successor(row.unit, then or row.registered_at) == unit)
+                and (not overdue or (row.overdue_from is not None and then is not None and row.overdue_from < then))
+            )
+            return list(islice(found, limit + 1))
+
+        found = await _at_length(kept)
+        return Listing(position, tuple(found[:limit]), len(found) > limit)
+
+    async def what_if(
+        self,
+        candidate: past.Candidate,
+        now: datetime,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        progress: past.Progress | None = None,
+    ) -> past.Tried:
+        """Return how the duties of cases registered in [since, until) would have fared under a candidate; nothing is written.
+
+        Who is late is judged at `now`, under both laws.
+        """
+        position, law, task = await self._of_all_cases()
+
+        def made() -> tuple[int, tuple[past.Outcome, ...]]:
+            read = past.histories(task, self._codec, progress)
+            return past.tried(read, law, candidate, now, since=since, until=until)
+
+        cases, outcomes = await _at_length(made)
+        return past.Tried(position, cases, outcomes)
+
+    async def _of_all_cases(self) -> tuple[int, Law, Task]:
+        async with session(self._work) as connection:
+            head, _ = await self._head(connection)
+        statements = {name: text.decode() for name, text in self._sql.items()}
+        return head, await self.law_at(head), Task(self._dsn, statements, {}, head)
+
     # --- duties --------------------------------------------------------------------------------------------------
 
     async def duties(
@@ -433,6 +513,16 @@ class Projections(Engine):
 
 
 _OF_ORDERS = ("orders", "open", "overdue")
+
+
+async def _at_length(work: Callable[[], T]) -> T:
+    """Return what a long reading of all cases comes to. Raises ProjectionBlocked, Unavailable."""
+    try:
+        return await asyncio.to_thread(work)
+    except Poison as error:
+        raise ProjectionBlocked(f"position {error.at}: {error}") from error
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        raise Unavailable(f"{type(error).__name__}: {error}") from error
 
 
 def _load(

@@ -14,8 +14,9 @@ import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from itertools import islice
 from multiprocessing.connection import Connection as Channel
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import psycopg
 from psycopg import ClientCursor
@@ -43,6 +44,12 @@ SESSION = {
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "60s",
 }
+
+
+TOGETHER = 64
+"""Cases whose rows are packed together: few enough that the processor still has them at hand."""
+
+T = TypeVar("T")
 
 
 class RebuildOvertaken(Refusal):
@@ -114,21 +121,28 @@ def _made(
     """Return the rows of a range, packed for each table, and what they come to."""
     said = {"first": first, "last": last, "head": task.head}
     statement = ClientCursor(reading).mogrify(task.statements["copy_range"].encode(), said)
-    cases: list[Case] = []
-    events = 0
-    for entries in _streams(codec, copied(reading, statement.encode())):
-        events += len(entries)
-        if (state := folded(entries)) is not None:
-            cases.append(Case(state, entries[-1].position, law))
-    packed: dict[str, bytes] = {}
-    rows: dict[str, int] = {}
-    for name, (projection, _, _) in task.tables.items():
-        found = [row for case in cases for row in derived(projection, case)]
-        packed[name], rows[name] = packer(projection.row).pack(found), len(found)
-    return Done(len(cases), events, rows), packed
+    packed: dict[str, list[bytes]] = {name: [] for name in task.tables}
+    counts = dict.fromkeys(task.tables, 0)
+    events = count = 0
+    for own in batched(streams(codec, copied(reading, statement.encode())), TOGETHER):
+        events += sum(map(len, own))
+        cases = [Case(state, entries[-1].position, law) for entries in own if (state := folded(entries)) is not None]
+        count += len(cases)
+        for name, (projection, _, _) in task.tables.items():
+            found = [row for case in cases for row in derived(projection, case)]
+            packed[name].append(packer(projection.row).pack(found))
+            counts[name] += len(found)
+    return Done(count, events, counts), {name: b"".join(parts) for name, parts in packed.items()}
 
 
-def _streams(codec: Codec, rows: Iterable[bytes]) -> Iterator[list[Entry]]:
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Yield items by so many."""
+    rest = iter(items)
+    while some := list(islice(rest, size)):
+        yield some
+
+
+def streams(codec: Codec, rows: Iterable[bytes]) -> Iterator[list[Entry]]:
     """Yield the entries of each stream: those of one stand together."""
     own: list[Entry] = []
     stream = ""

@@ -233,6 +233,8 @@ def history_command(stream: str, city: str | None, as_json: bool) -> None:
 @click.option("--by-due", is_flag=True, help="最先到期在前 those with a running duty, the next due first.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="最多 at most so many.")
 @click.option("--at", "at", metavar="T", help="以此时刻计超期 the instant lateness is judged at; without: now.")
+@click.option("--as-of", "as_at", metavar="T", help="截至 as they were at T, as is known now; read from the events.")
+@click.option("--as-recorded", "recorded_by", metavar="T", help="当时所知 as the ledger knew them at T.")
 @city_option
 @json_option
 def list_command(
@@ -242,20 +244,26 @@ def list_command(
     by_due: bool,
     limit: int,
     at: str | None,
+    as_at: str | None,
+    recorded_by: str | None,
     city: str | None,
     as_json: bool,
 ) -> None:
-    """列出工单: orders by registration, or by what is due next."""
-    now = wiring.parse_instant(at) if at else wiring.process_now()
+    """列出工单: orders by registration, or by what is due next; also as they were at an instant."""
+    then = wiring.parse_instant(as_at) if as_at else None
+    known = wiring.parse_instant(recorded_by) if recorded_by else None
+    now = wiring.parse_instant(at) if at else then or known or wiring.process_now()
 
     async def work(_: Ledger, shown: Projections) -> None:
         wanted = [OrderState(state) for state in states] or None
-        if by_due:
+        if then is not None or known is not None:
+            found = await shown.orders_as_of(
+                as_at=then, recorded_by=known, states=wanted, unit=unit, overdue=overdue, limit=limit
+            )
+        elif by_due:
             found = await shown.orders_by_due(unit=unit, limit=limit)
         else:
-            found = await shown.list_orders(
-                states=wanted, unit=unit, overdue=now if overdue else None, limit=limit
-            )
+            found = await shown.list_orders(states=wanted, unit=unit, overdue=now if overdue else None, limit=limit)
         if not by_due:  # by id is by registration; of what was imported, by when it was brought in
             rows = sorted(found.rows, key=lambda row: (row.registered_at, row.number))
             found = msgspec.structs.replace(found, rows=tuple(rows))
@@ -274,8 +282,14 @@ def list_command(
         more = ", 还有更多 and more (--limit)" if found.more else ""
         click.echo(f"{len(found.rows)} 件 orders{more}, 截至位置 true at position {found.position}")
 
-    if by_due and (states or overdue):
-        raise click.UsageError("--by-due 不与 --state, --overdue 同用 goes with neither --state nor --overdue")
+    if by_due and (states or overdue or as_at or recorded_by):
+        raise click.UsageError(
+            "--by-due 不与 --state, --overdue, --as-of 同用 goes with none of --state, --overdue, --as-of"
+        )
+    if at and (as_at or recorded_by):
+        raise click.UsageError(
+            "--at 不与 --as-of 同用: 超期以该时刻计 with --as-of, lateness is judged at that instant"
+        )
     with_city(city, work)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import click
 from rich.console import Group, RenderableType
@@ -12,12 +14,15 @@ from rich.table import Table
 from rich.text import Text
 
 from domain import kinds, terms
+from domain.calendar import load_calendar
 from domain.duties import title_of
 from domain.ledger import Ledger
+from domain.policy import rules
 from domain.terms import ClockName, DemandType, Role, UnitLevel
 from projections.answers import Projections, UnitLoad
 from projections.duties import DutyRow
 from projections.figures import INDICATORS, Figure
+from projections.past import Candidate, Outcome, Tried
 from scripts import desk, printing, wiring
 from scripts.desk import city_option, json_option, with_city
 from scripts.lawbook import answer
@@ -271,4 +276,105 @@ def _figure_cells(figure: Figure) -> tuple[str, str, str]:
     return f"{figure.above:,}", below, f"{figure.value:.2%}"
 
 
-COMMANDS = (duties_command, find_command, units_command, indicators_command)
+# --- what if -----------------------------------------------------------------------------------------------------
+
+
+@click.command("whatif")
+@click.option("--policy", "policy_name", help="候选政策 S0 … S4, SC-2025, or a TOML file; without: each case's own.")
+@click.option("--parent", "parents", multiple=True, help="上位规则 a policy whose content fills the gaps (repeatable).")
+@click.option(
+    "--calendar",
+    "calendars",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="候选日历 a calendar file in the place of its year's (repeatable).",
+)
+@click.option(
+    "--promised",
+    type=click.IntRange(1, 1000),
+    default=100,
+    show_default=True,
+    help="承诺时限的百分比 per cent of the time that an old system promised.",
+)
+@click.option("--from", "since", metavar="DATE", help="登记日期起 cases registered from this day on.")
+@click.option("--to", "until", metavar="DATE", help="登记日期止 to this day, included.")
+@click.option(
+    "--by", type=click.Choice(["clock", "class", "unit"]), default="clock", show_default=True, help="分列 a line each."
+)
+@click.option("--limit", type=click.IntRange(1), default=40, show_default=True, help="最多 at most so many lines.")
+@_AT
+@city_option
+@json_option
+def whatif_command(
+    policy_name: str | None,
+    parents: tuple[str, ...],
+    calendars: tuple[Path, ...],
+    promised: int,
+    since: str | None,
+    until: str | None,
+    by: str,
+    limit: int,
+    at: str | None,
+    city: str | None,
+    as_json: bool,
+) -> None:
+    """推演: what past cases would have come to under another rule, without writing anything.
+
+    Every clock of every case is derived again under the candidate, and held against what it was: how many duties would
+    have been late. What people did, they did under the old rule.
+    """
+    if policy_name is None and not calendars and promised == 100:
+        raise click.UsageError("请给出候选 name a candidate: --policy, --calendar or --promised")
+    candidate = Candidate(
+        rules=None if policy_name is None else rules(wiring.completed(policy_name, parents)),
+        years=tuple(load_calendar(wiring.read_text(path), str(path))[-1] for path in calendars),
+        promised=promised,
+    )
+    first = wiring.parse_instant(since) if since else None
+    last = wiring.parse_instant(until) + timedelta(days=1) if until else None
+    now = _now(at)
+
+    async def work(_: Ledger, shown: Projections) -> None:
+        begun = time.monotonic()
+        total = sum((await shown.counts_by_state())[1].values())
+        with printing.bar("推演 trying") as bar:
+            task = bar.add_task("", total=total)
+            tried = await shown.what_if(
+                candidate, now, since=first, until=last, progress=lambda cases: bar.advance(task, cases)
+            )
+        took = time.monotonic() - begun
+        if as_json:
+            answer({"tried": tried, "seen_at": now, "seconds": round(took, 3)})
+            return
+        _print_tried(tried, by, limit, took)
+
+    with_city(city, work, follow=False)
+
+
+def _print_tried(tried: Tried, by: str, limit: int, took: float) -> None:
+    if not tried.cases:
+        click.echo(f"该期间没有工单 no cases in that period, 截至位置 true at position {tried.position}")
+        return
+    merged: dict[str, Outcome] = {}
+    for outcome in tried.outcomes:
+        name = {"clock": ClockName(outcome.clock).zh, "class": outcome.of_class, "unit": outcome.unit}[by] or "热线"
+        into = merged.setdefault(name, Outcome(name, "", ""))
+        for field in ("duties", "late", "would_be_late", "newly_late", "no_longer_late", "only_before", "only_after"):
+            setattr(into, field, getattr(into, field) + getattr(outcome, field))
+    ordered = sorted(merged.values(), key=lambda o: (-abs(o.would_be_late - o.late), -o.duties))
+    rows = [
+        (o.clock, o.duties, o.late, o.would_be_late, o.newly_late, o.no_longer_late, o.only_before, o.only_after)
+        for o in ordered[:limit]
+    ]
+    what = {"clock": "时限 clock", "class": "类别 class", "unit": "责任单位 unit"}[by]
+    columns = (what, "件 duties", "原超期 late", "将超期 would be", "新增 newly", "减少 no longer", "仅原有", "仅候选")
+    title = f"推演 what if: {tried.cases:,} 件工单 cases, 截至位置 up to position {tried.position}"
+    printing.console().print(printing.counts(title, rows, columns))
+    if len(ordered) > limit:
+        click.echo(f"还有 {len(ordered) - limit} 行 more lines (--limit)")
+    click.echo(
+        f"{took:.1f} 秒 seconds, 每秒 {tried.cases / max(took, 0.001):,.0f} 件 cases a second; 未写入 nothing was written"
+    )
+
+
+COMMANDS = (duties_command, find_command, units_command, indicators_command, whatif_command)

@@ -8,7 +8,7 @@ import pytest
 
 from projections.figures import INDICATORS
 from scripts import embedded
-from tests.test_cli import Deployment, deploy, dispatched, registered, town_lines, write_script
+from tests.test_cli import CHECKOUT, Deployment, deploy, dispatched, registered, town_lines, write_script
 
 PERIOD = ("--from", "2025-03-01", "--to", "2025-03-31")
 
@@ -84,3 +84,35 @@ def test_an_unknown_indicator_and_a_period_that_ends_before_it_begins(office: De
     assert "no such indicator: I99" in office.refused("indicators", *PERIOD, "--only", "I99", "--city", "town", code=2)
     backwards = ("--from", "2025-03-31", "--to", "2025-03-01")
     assert "期末早于期初" in office.refused("indicators", *backwards, "--city", "town", code=2)
+
+
+def test_orders_as_they_were_at_an_instant(office: Deployment):
+    then = office.ok("list", "--as-of", "2025-03-03 10:30", "--city", "town", "--json").data
+    assert [(row["title"], row["state"]) for row in then["rows"]] == [
+        ("路灯不亮", "registered"),
+        ("水管漏水", "registered"),
+    ]
+    assert office.ok("list", "--as-of", "2025-03-03 09:30", "--city", "town", "--json").data["rows"][1:] == []
+    assert "没有符合条件" in office.ok("list", "--as-of", "2025-01-01", "--city", "town").out
+    assert "--as-of" in office.refused("list", "--by-due", "--as-of", "2025-03-03", "--city", "town", code=2)
+    both = ("list", "--at", "2025-03-03", "--as-of", "2025-03-03", "--city", "town")
+    assert "lateness is judged at that instant" in office.refused(*both, code=2)
+
+
+def test_a_candidate_rule_is_tried_on_past_cases(office: Deployment):
+    told = office.ok("whatif", "--policy", "S1", "--parent", "SC-2025", "--city", "town", "--json").data
+    assert told["tried"]["cases"] == 2
+    handle = next(o for o in told["tried"]["outcomes"] if o["clock"] == "handle")
+    assert (handle["unit"], handle["duties"], handle["late"], handle["would_be_late"]) == ("DQ-CG", 1, 1, 1)
+    shown = office.ok("whatif", "--policy", "S1", "--parent", "SC-2025", "--city", "town", "--by", "unit").out
+    assert "DQ-CG" in shown
+    assert "未写入 nothing was written" in shown
+    empty = office.ok("whatif", "--promised", "50", "--from", "2020-01-01", "--to", "2020-12-31", "--city", "town").out
+    assert "该期间没有工单" in empty
+    assert "name a candidate" in office.refused("whatif", "--city", "town", code=2)
+
+
+def test_a_candidate_calendar_is_read_from_a_file(office: Deployment):
+    year = str(CHECKOUT / "domain" / "calendars" / "2025.toml")
+    told = office.ok("whatif", "--calendar", year, "--city", "town", "--json").data
+    assert [o["newly_late"] for o in told["tried"]["outcomes"]] == [0] * len(told["tried"]["outcomes"])
