@@ -289,6 +289,8 @@ def read_object(content: bytes) -> dict[str, Any]:
         found = msgspec.json.decode(content or b"{}")
     except RecursionError as error:
         raise BodyTooDeep from error
+    except msgspec.ValidationError as error:  # well-formed, but nothing that can be held
+        raise BodyUnfit(str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BodyUnreadable(str(error)) from error
     if not isinstance(found, dict):

@@ -245,9 +245,6 @@ def _clocks_seen(found: Iterable[Clock], seen: Sight) -> Iterator[Clock]:
 
 
 def _clock(clock: Clock, law: Law, now: datetime, *, explained: bool) -> dict[str, Any]:
-    status = clock.status(now)
-    if explained:
-        return {**plain(explain(clock, law)), "status": status}
     found = {
         "name": clock.name,
         "title": clock.rule.title,
@@ -257,10 +254,12 @@ def _clock(clock: Clock, law: Law, now: datetime, *, explained: bool) -> dict[st
         "due": clock.due,
         "stopped": None if clock.stop is None else clock.stop.at,
         "cancelled": None if clock.cancel is None else clock.cancel.at,
-        "status": status,
+        "status": clock.status(now),
         "provisional": clock.provisional,
         "article": clock.rule.basis.article,
     }
+    if explained:
+        found["explanation"] = explain(clock, law)
     return plain({name: value for name, value in found.items() if value is not None})
 
 

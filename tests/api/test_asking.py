@@ -1,0 +1,252 @@
+"""Questions over HTTP: fresh, paged, as of then, at a position; lists, the law, the feed; what an operator asks."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from datetime import datetime, timedelta
+from urllib.parse import quote
+
+import msgspec
+
+from api import openapi
+from api.commands import read_command
+from domain.terms import Role
+from tests.api.conftest import DEMAND, Served, dispatched, registered
+
+
+def test_an_order_is_found_by_id_and_by_its_number(served: Served):
+    told = registered(served)
+    caller = served.as_(Role.AGENT)
+    by_id = caller.get(f"/orders/{told.body['id']}")
+    caller.get("/orders", min_position=told.headers["Ledger-Position"])
+    by_number = caller.get(f"/orders/{quote(told.body['number'])}")
+    assert by_id.body["order"] == by_number.body["order"]
+    assert int(by_id.headers["Ledger-Position"]) >= int(told.headers["Ledger-Position"])
+    unchanged = caller.client.get(
+        f"/v1/{caller.city}/orders/{told.body['id']}",
+        headers={"Authorization": f"Bearer {caller.token}", "If-None-Match": by_id.headers["ETag"]},
+    )
+    assert (unchanged.status_code, unchanged.content) == (304, b"")
+
+
+def test_an_order_is_shown_as_it_was_and_as_it_was_known(served: Served):
+    order = registered(served).body["id"]
+    dispatcher = served.as_(Role.DISPATCHER)
+    known = dispatcher.get(f"/orders/{order}").body["order"]["registered"][0]
+    body = {"kind": "ordinary", "lead": "D", "basis": "territory"}
+    told = dispatcher.post(f"/orders/{order}/dispatch", body).body
+    assert told["state"] == "dispatched"
+    for name in ("as_at", "recorded_by"):
+        then = dispatcher.get(f"/orders/{order}", **{name: known}).body
+        assert (then["order"]["state"], then["order"]["version"]) == ("registered", 1)
+        assert dispatcher.get(f"/orders/{order}/history", **{name: known}).body["entries"][-1]["version"] == 1
+    before = datetime.fromisoformat(known) - timedelta(days=1)
+    assert dispatcher.get(f"/orders/{order}", as_at=before.isoformat()).status == 404
+    assert dispatcher.get(f"/orders/{order}", as_at="yesterday").body["field"] == "as_at"
+
+
+def test_a_history_comes_in_pages_that_join(served: Served):
+    order = dispatched(served, "D")
+    handler = served.as_(Role.ORG_HANDLER, "D")
+    for _ in range(3):
+        handler.post(f"/orders/{order}/progress", {"report": "正在处理"})
+    caller, seen, path = served.as_(Role.SUPERVISOR), [], f"/v1/{served.names['api']}/orders/{order}/history?limit=2"
+    while path:
+        answer = served.client.get(path, headers={"Authorization": f"Bearer {caller.token}"})
+        seen += [entry["version"] for entry in answer.json()["entries"]]
+        path = answer.links.get("next", {}).get("url", "")
+    assert seen == list(range(1, len(seen) + 1))
+    assert len(seen) >= 5
+
+
+def test_clocks_come_with_every_day_and_article(served: Served):
+    order = dispatched(served, "D")
+    clocks = served.as_(Role.ORG_HANDLER, "D").get(f"/orders/{order}/clocks").body["clocks"]
+    assert clocks
+    handle = next(clock for clock in clocks if clock["name"] == "handle")
+    assert handle["due"]
+    assert handle["explanation"]
+
+
+def test_a_list_waits_for_a_position_and_says_where_it_is_true(served: Served):
+    told = registered(served)
+    found = served.as_(Role.AGENT).get("/orders", min_position=told.headers["Ledger-Position"], limit=200)
+    assert found.body["position"] >= int(told.headers["Ledger-Position"])
+    late = served.as_(Role.AGENT).get("/orders", min_position=10**12)
+    assert (late.status, late.body["code"]) == (503, "behind")
+    assert late.headers["Retry-After"]
+
+
+def test_lists_are_filtered_and_paged(served: Served):
+    ids = [registered(served).body["id"] for _ in range(5)]
+    position = served.as_(Role.AUDITOR).get("").body["position"]
+    caller, seen = served.as_(Role.HOTLINE_MANAGER), []
+    path = f"/v1/{caller.city}/orders?state=registered&limit=2&min_position={position}"
+    for _ in range(500):
+        answer = served.client.get(path, headers={"Authorization": f"Bearer {caller.token}"}).json()
+        assert len(answer["orders"]) <= 2
+        seen += [row["id"] for row in answer["orders"]]
+        if "next" not in answer:
+            break
+        path = f"/v1/{caller.city}/orders?state=registered&limit=2&cursor={answer['next']}"
+    assert set(ids) <= set(seen)
+    assert len(seen) == len(set(seen))
+    assert caller.get("/orders", state="gone").body["field"] == "state"
+    assert caller.get("/orders", cursor="!!").body["field"] == "cursor"
+    assert caller.get("/orders", limit=0).status == caller.get("/orders", limit=10**6).status == 400
+
+
+def test_duties_are_what_the_command_takes_and_paged(served: Served):
+    for _ in range(3):
+        dispatched(served, "D")
+    position = served.as_(Role.AUDITOR).get("").body["position"]
+    handler = served.as_(Role.ORG_HANDLER, "D")
+    first = handler.get("/duties", mine="true", limit=2, min_position=position).body
+    second = handler.get("/duties", mine="true", limit=2, cursor=first["next"]).body
+    assert all("org_handler" in duty["roles"] for duty in first["duties"] + second["duties"])
+    keys = [(duty["order_id"], duty["no"]) for duty in first["duties"] + second["duties"]]
+    assert len(set(keys)) == len(keys)
+
+
+def test_search_units_and_indicators_answer(served: Served):
+    word = secrets.token_hex(4)
+    told = registered(served, title=f"噪声{word}")
+    manager = served.as_(Role.HOTLINE_MANAGER)
+    found = manager.get("/search", q=word, min_position=told.headers["Ledger-Position"]).body
+    assert [row["id"] for row in found["orders"]] == [told.body["id"]]
+    units = {row["unit"]: row for row in manager.get("/units").body["units"]}
+    assert units["D-B"]["parent"] == "D"
+    assert {row["unit"] for row in served.as_(Role.MGMT_UNIT, "D").get("/units").body["units"]} == {"D", "D-B"}
+    figures = manager.get("/indicators", **{"from": "2026-01-01", "to": "2027-12-31", "by": "unit"}).body["figures"]
+    assert figures
+    assert served.as_(Role.AGENT).get("/indicators", **{"from": "2026-01-01", "to": "2026-12-31"}).status == 403
+
+
+def test_the_law_is_read_and_counted_by(served: Served):
+    agent = served.as_(Role.AGENT)
+    packs = agent.get("/policies").body["policies"]
+    assert packs[0]["pack"] == "S0-CHUANYU"
+    assert agent.get("/policies/S0-CHUANYU").body["policy"]["clocks"]
+    assert agent.get("/policies/nothing").body["code"] == "unknown-policy"
+    year = agent.get("/calendars/2025").body
+    assert len(year["days"]) == 365
+    assert agent.get("/calendars/year").status == 400
+    due = agent.get("/due", clock="handle", at="2025-01-27 15:00", **{"class": "consult"}).body["clock"]
+    assert due["due"].startswith("2025-02-11T00:00") or due["due"].startswith("2025-02-10T")
+    assert agent.get("/due", clock="handle", at="never").body["field"] == "at"
+    assert agent.get("/institution/history", limit=1).body["entries"][0]["type"].startswith("institution.")
+
+
+def test_the_feed_goes_on_from_a_position_and_names_nobody(served: Served):
+    order = dispatched(served, "D")
+    reader = served.as_(Role.SYSTEM, scope="feed")
+    seen: list[dict] = []
+    after = 0
+    for _ in range(1000):
+        answer = reader.raw("GET", f"/feed?after={after}&limit=500")
+        assert answer.headers["content-type"] == "application/cloudevents-batch+json"
+        if answer.headers["ledger-position"] == str(after):
+            break
+        seen += answer.json()
+        after = int(answer.headers["ledger-position"])
+    events = [event for event in seen if event["subject"] == f"order:{order}"]
+    assert [event["type"] for event in events] == ["huiyin.order.order_registered", "huiyin.order.order_dispatched"]
+    assert {event["specversion"] for event in seen} == {"1.0"}
+    assert "agent-hotline" not in json.dumps(seen)
+    assert not {event["subject"].partition(":")[0] for event in seen} & {"access", "subject", "numbers", "call"}
+    assert served.as_(Role.AGENT).get("/feed").status == 403
+
+
+def test_a_batch_answers_each_line_for_itself(served: Served):
+    agent = served.as_(Role.AGENT)
+    key = secrets.token_hex(6)
+    lines = [{"id": f"{key}-{n}", "command": {"type": "register", **DEMAND}} for n in range(20)]
+    lines += [
+        {"id": f"{key}-x", "command": {"type": "register"}},
+        {"id": f"{key}-y", "command": {"type": "dispatch", "kind": "ordinary"}},
+        {"id": f"{key}-0", "command": {"type": "register", **DEMAND}},
+        {"id": "", "command": {"type": "register", **DEMAND}},
+        {"command": 3},
+    ]
+    content = b"\n".join(json.dumps(line).encode() for line in lines) + b"\nnonsense\n"
+    answer = agent.raw("POST", "/batch", content, Content_Type="application/x-ndjson")
+    told = [json.loads(row) for row in answer.content.splitlines()]
+    assert [row["line"] for row in told] == list(range(1, len(lines) + 2))
+    assert [row["status"] for row in told] == [201] * 20 + [422, 403, 201, 400, 422, 422]
+    assert told[22]["replayed"]
+    assert told[22]["id"] == told[0]["id"]
+    assert len({row["id"] for row in told[:20]}) == 20
+
+
+def test_lines_of_a_batch_about_one_record_keep_their_order(served: Served):
+    order = dispatched(served, "D")
+    handler = served.as_(Role.ORG_HANDLER, "D")
+    key = secrets.token_hex(6)
+    lines = [{"id": f"{key}-s", "record": order, "command": {"type": "sign", "own_handling": True}}]
+    lines += [
+        {"id": f"{key}-{n}", "record": order, "command": {"type": "progress", "report": f"进展 {n}"}} for n in range(30)
+    ]
+    answer = handler.raw(
+        "POST", "/batch", msgspec.json.Encoder().encode_lines(lines), Content_Type="application/x-ndjson"
+    )
+    told = [json.loads(row) for row in answer.content.splitlines()]
+    assert [row["version"] for row in told] == list(range(told[0]["version"], told[0]["version"] + 31))
+
+
+def test_an_operator_is_told_what_lives_what_is_ready_and_what_was_counted(served: Served):
+    registered(served)
+    assert served.client.get("/health/live").json() == {"live": True}
+    ready = served.client.get("/health/ready").json()
+    assert ready["ready"]
+    assert set(ready["cities"]) == set(served.names.values())
+    text = served.client.get("/metrics").text
+    assert 'huiyin_requests_total{operation="register",status="201"}' in text
+    assert f'huiyin_ledger_position{{city="{served.names["api"]}"}}' in text
+
+
+def test_the_log_has_a_line_for_each_request_and_nobodys_name(served: Served):
+    trace = secrets.token_hex(16)
+    agent = served.as_(Role.AGENT)
+    agent.post("/orders", DEMAND, traceparent=f"00-{trace}-{'1' * 16}-01")
+    agent.get("/search", q="张三丰")
+    log = served.log.read_text(encoding="utf-8")
+    line = next(json.loads(row) for row in log.splitlines() if trace in row)
+    assert (line["operation"], line["status"], line["role"]) == ("register", 201, "agent")
+    assert not [word for word in ("张三丰", "13800001111", "agent-hotline", "Bearer e") if word in log]
+
+
+def test_the_document_describes_every_operation_and_is_served_with_a_page(served: Served):
+    document = served.client.get("/openapi.json").json()
+    assert document == json.loads(msgspec.json.encode(openapi.document()))
+    assert document["openapi"] == "3.1.0"
+    names = [one["operationId"] for methods in document["paths"].values() for one in methods.values()]
+    assert len(names) == len(set(names)) > 200
+    references = set(_references(document))
+    for reference in references:
+        place = document
+        for part in reference.removeprefix("#/").split("/"):
+            place = place[part]
+    body = document["components"]["schemas"]["Register"]
+    assert "type" not in body["properties"]
+    assert body["properties"]["content"]["x-sealed"]
+    page = served.client.get("/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "http" not in page.text.replace("https://", "").split("<h2>")[0]
+
+
+def _references(value):
+    if isinstance(value, dict):
+        if isinstance(value.get("$ref"), str):
+            yield value["$ref"]
+        for one in value.values():
+            yield from _references(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _references(one)
+
+
+def test_the_examples_of_the_document_have_their_form():
+    for name, said in openapi.spoken().items():
+        if said.example is not None:
+            read_command({**said.example, "type": name})

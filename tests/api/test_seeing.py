@@ -1,0 +1,268 @@
+"""Who sees what over HTTP: units and their trees, informants, overseers, applicants, openings and their journal."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from api.access import COLUMN_OF, MATRIX, Data, Grade
+from domain.terms import SHANGHAI, Role
+from scripts import wiring
+from tests.api.conftest import DEMAND, Caller, Served, dispatched, registered
+
+SECRETS = ("张三丰", "13800001111", "河滨路的路灯三天不亮")
+
+
+def test_the_matrix_has_a_grade_for_every_line_and_every_role():
+    assert set(MATRIX) == set(Data)
+    assert set(COLUMN_OF) == set(Role)
+    for line in MATRIX.values():
+        assert set(COLUMN_OF.values()) <= set(line)
+    assert {MATRIX[Data.CONTENT][column] for column in ("admin", "overseer", "system", "accused")} == {Grade.NONE}
+    assert Grade.FULL not in {grade for column, grade in MATRIX[Data.INFORMANT].items() if column != "citizen"}
+
+
+@pytest.mark.parametrize("path", ["", "/history", "/clocks", "/duties"])
+def test_another_units_order_is_as_one_that_does_not_exist(served: Served, path: str):
+    order = dispatched(served, "D")
+    stranger = served.as_(Role.ORG_HANDLER, "E")
+    hidden, absent = stranger.get(f"/orders/{order}{path}"), stranger.get(f"/orders/{uuid4()}{path}")
+    assert hidden.status == absent.status == 404
+    assert hidden.body["code"] == absent.body["code"] == "unknown-order"
+    assert served.as_(Role.ORG_HANDLER, "D").get(f"/orders/{order}{path}").status == 200
+
+
+@pytest.mark.parametrize("command", ["sign", "progress", "assign_handler"])
+def test_another_units_order_takes_no_command_and_tells_nothing(served: Served, command: str):
+    order = dispatched(served, "D")
+    stranger = served.as_(Role.ORG_HANDLER, "E")
+    before = served.as_(Role.AUDITOR).get("").body["position"]
+    body = {"progress": {"report": "x"}, "assign_handler": {"handler": "org-handler-e"}}.get(command, {})
+    reply = stranger.post(f"/orders/{order}/{command}", body)
+    assert (reply.status, reply.body["code"]) == (404, "unknown-order")
+    assert served.as_(Role.AUDITOR).get("").body["position"] == before
+
+
+def test_a_district_sees_its_children_and_a_child_not_its_sisters(served: Served):
+    order = dispatched(served, "D-B")
+    assert served.as_(Role.ORG_HANDLER, "D-B").get(f"/orders/{order}").status == 200
+    assert served.as_(Role.MGMT_UNIT, "D").get(f"/orders/{order}").status == 200
+    assert served.as_(Role.MGMT_UNIT, "E").get(f"/orders/{order}").status == 404
+    parents = dispatched(served, "D")
+    assert served.as_(Role.ORG_HANDLER, "D-B").get(f"/orders/{parents}").status == 404
+
+
+def test_a_units_lists_hold_only_its_own(served: Served):
+    order = dispatched(served, "D")
+    position = served.as_(Role.AUDITOR).get("").body["position"]
+    own = served.as_(Role.ORG_APPROVER, "D").get("/orders", min_position=position, limit=200)
+    assert order in {row["id"] for row in own.body["orders"]}
+    others = served.as_(Role.ORG_APPROVER, "E").get("/orders", min_position=position, limit=200)
+    assert order not in {row["id"] for row in others.body["orders"]}
+    assert served.as_(Role.ORG_APPROVER, "E").get("/orders", unit="D").status == 403
+    assert served.as_(Role.ORG_APPROVER, "E").get("/duties", unit="D").status == 403
+    found = served.as_(Role.ORG_HANDLER, "E").get("/search", q="路灯", limit=200)
+    assert order not in {row["id"] for row in found.body["orders"]}
+    duties = served.as_(Role.ORG_HANDLER, "D").get(f"/orders/{order}/duties").body["duties"]
+    assert "sign" in {duty["command"] for duty in duties}
+    listed = served.as_(Role.ORG_HANDLER, "E").get("/duties", limit=200, min_position=position).body["duties"]
+    assert order not in {duty["order_id"] for duty in listed}
+
+
+def test_another_citys_order_and_city_are_as_if_they_were_not(served: Served):
+    order = registered(served).body["id"]
+    elsewhere = served.as_(Role.AGENT, city="other")
+    assert elsewhere.get(f"/orders/{order}").body["code"] == "unknown-order"
+    trespasser = Caller(served.client, elsewhere.token, served.names["api"])
+    for reply in (trespasser.get(f"/orders/{order}"), trespasser.post("/orders", DEMAND)):
+        assert (reply.status, reply.body["code"]) == (404, "unknown-city")
+    nowhere = Caller(served.client, served.token("x", "agent@HOTLINE", cities=("*",)), "nowhere")
+    assert nowhere.get("/orders").body["code"] == "unknown-city"
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_nothing_that_any_role_reads_holds_a_sealed_word(served: Served, role: Role):
+    order = dispatched(served, "D")
+    unit = "D" if role in (Role.ORG_HANDLER, Role.ORG_APPROVER, Role.MGMT_UNIT) else "HOTLINE"
+    caller = served.as_(role, unit, orders=(order,))
+    paths = [f"/orders/{order}{part}" for part in ("", "/history", "/clocks", "/duties")]
+    paths += ["/orders", "/duties", "/units", "/notices", "/institution/history", "/feed?after=0&limit=1000"]
+    for path in paths:
+        reply = caller.raw("GET", path)
+        assert reply.status_code in (200, 403, 404), (path, reply.text)
+        assert not [word for word in SECRETS if word in reply.text], path
+        assert '"box"' not in reply.text
+        assert '"subject":"' not in reply.text or "feed" in path, path  # a person's random id ties their cases together
+
+
+def test_an_administrator_reads_no_case(served: Served):
+    order = registered(served).body["id"]
+    admin = served.as_(Role.ADMIN)
+    assert {admin.get(path).status for path in (f"/orders/{order}", "/orders", "/duties", "/search?q=路灯")} == {403}
+
+
+def test_an_overseer_sees_how_it_went_and_never_who_or_where(served: Served):
+    order = dispatched(served, "D")
+    deputy = served.as_(Role.OVERSEER_NPC)
+    shown = deputy.get(f"/orders/{order}").body["order"]
+    assert shown["demand"] == {k: DEMAND[k] for k in ("title", "category", "channel", "district")}
+    history = deputy.get(f"/orders/{order}/history").body["entries"]
+    assert history
+    text = json.dumps(history, ensure_ascii=False)
+    assert "河滨路" not in text
+    assert "agent-hotline" not in text
+    assert "applicant" not in text
+
+
+def test_an_applicant_sees_their_own_order_and_its_public_stages_only(served: Served):
+    order = dispatched(served, "D")
+    citizen = served.as_(Role.CITIZEN, orders=(order,))
+    assert citizen.get(f"/orders/{order}").status == 200
+    assert {entry["type"] for entry in citizen.get(f"/orders/{order}/history").body["entries"]} == {
+        "order.order_registered",
+        "order.order_dispatched",
+    }
+    other = registered(served).body["id"]
+    assert citizen.get(f"/orders/{other}").status == 404
+    assert citizen.post(f"/orders/{other}/urge").status == 404
+    assert citizen.get("/orders").status == 403
+    assert citizen.post(f"/orders/{order}/urge").status == 201
+
+
+# --- opening -----------------------------------------------------------------------------------------------------
+
+
+def opened(caller: Caller, order: str, *fields: str, version: int = 1, **more: str):
+    body = {"version": version, "purpose": "handling", "fields": list(fields), **more}
+    return caller.post(f"/orders/{order}/open", body)
+
+
+def test_sealed_words_are_opened_to_whom_the_matrix_names_and_the_journal_says_so(served: Served):
+    order = dispatched(served, "D")
+    handler = served.as_(Role.ORG_HANDLER, "D")
+    told = opened(handler, order, "applicant.phone", "content")
+    assert told.body["fields"] == {"applicant.phone": "13800001111", "content": DEMAND["content"]}
+    assert told.headers["Cache-Control"] == "no-store"
+    today = wiring.process_now().astimezone(SHANGHAI).date().isoformat()
+    entries = served.as_(Role.SUPERVISOR).get(f"/access/{today}", limit=200).body
+    while "next" in entries:
+        entries = served.as_(Role.SUPERVISOR).get(f"/access/{today}", limit=200, cursor=entries["next"]).body
+    last = entries["entries"][-1]
+    assert (last["actor"]["user"], last["event"]["purpose"]) == ("org-handler-d", "handling")
+    assert last["event"]["fields"] == ["applicant.phone", "content"]
+    assert served.as_(Role.AGENT).get(f"/access/{today}").status == 403
+
+
+@pytest.mark.parametrize(
+    ("role", "unit", "field", "status"),
+    [
+        (Role.AGENT, "HOTLINE", "applicant.phone", 200),
+        (Role.SUPERVISOR, "HOTLINE", "applicant.name", 200),
+        (Role.DISPATCHER, "HOTLINE", "applicant.phone", 403),
+        (Role.DISPATCHER, "HOTLINE", "content", 200),
+        (Role.MGMT_UNIT, "D", "applicant.phone", 403),
+        (Role.ORG_HANDLER, "E", "applicant.phone", 404),
+        (Role.LEADER, "HOTLINE", "applicant.phone", 403),
+        (Role.OVERSEER_NPC, "HOTLINE", "content", 403),
+        (Role.ARCHIVIST, "HOTLINE", "applicant.phone", 403),
+        (Role.AUDITOR, "HOTLINE", "applicant.phone", 403),
+        (Role.ADMIN, "HOTLINE", "content", 403),
+        (Role.SYSTEM, "", "content", 403),
+        (Role.DISCIPLINE, "HOTLINE", "content", 404),
+    ],
+)
+def test_each_role_opens_what_its_column_says(served: Served, role: Role, unit: str, field: str, status: int):
+    order = dispatched(served, "D")
+    reply = opened(served.as_(role, unit), order, field)
+    assert reply.status == status, reply
+    assert (status == 200) == ("fields" in reply.body)
+
+
+def test_an_informants_identity_is_opened_to_nobody_here_and_units_read_no_words_of_theirs(served: Served):
+    demand = {"attributes": {"demand_type": "report"}, "confidentiality": "informant", "accused": ["E"]}
+    order = dispatched(served, "D", **demand)
+    for role, unit in ((Role.SUPERVISOR, "HOTLINE"), (Role.HOTLINE_MANAGER, "HOTLINE"), (Role.QC_REVIEWER, "HOTLINE")):
+        reply = opened(served.as_(role, unit), order, "applicant.name")
+        assert (reply.status, reply.body["code"]) == (403, "approval-needed")
+    for field in ("applicant.name", "content"):
+        assert opened(served.as_(Role.ORG_HANDLER, "D"), order, field).status == 403
+    accused = served.as_(Role.ORG_APPROVER, "E")
+    assert accused.get(f"/orders/{order}").status == 404
+    assert accused.post(f"/orders/{order}/reply_notice", {}).status in (404, 422)
+    shown = served.as_(Role.ORG_HANDLER, "D").raw("GET", f"/orders/{order}").text
+    assert '"accused"' not in shown
+
+
+def test_openings_are_few_a_minute_for_each_person(served: Served):
+    order = registered(served).body["id"]
+    user = f"u{secrets.token_hex(4)}"
+    served.as_(Role.ADMIN).post("/institution/grant_role", {"user": user, "role": "agent", "unit": "HOTLINE"})
+    agent = Caller(served.client, served.token(user, "agent@HOTLINE"), served.names["api"])
+    statuses = [opened(agent, order, "applicant.phone").status for _ in range(64)]
+    assert statuses[0] == 200
+    assert statuses[-1] == 429
+
+
+def test_an_entry_or_field_that_is_not_there_opens_nothing(served: Served):
+    order = registered(served).body["id"]
+    agent = served.as_(Role.AGENT)
+    assert opened(agent, order, "content", version=9).status == 404
+    assert opened(agent, order, "title").status == 404
+    assert agent.post(f"/orders/{order}/open", {"version": 1}).status == 422
+
+
+# --- tokens ------------------------------------------------------------------------------------------------------
+
+
+def test_a_token_that_is_forged_expired_or_of_another_issuer_opens_nothing(served: Served):
+    good = served.token("agent-hotline", "agent@HOTLINE")
+    head, body, signature = good.split(".")
+    late = served.token("agent-hotline", "agent@HOTLINE", lasting=timedelta(minutes=-5))
+    other = served.token("agent-hotline", "agent@HOTLINE", audience="elsewhere")
+    unsigned = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0." + body + "."
+    for token in (f"{head}.{body}.{'A' * len(signature)}", late, other, unsigned, "nonsense", "a.b.c", "x" * 9000):
+        reply = Caller(served.client, token, served.names["api"]).get("/orders")
+        assert (reply.status, reply.body["code"]) == (401, "token-unfit")
+        assert reply.headers["WWW-Authenticate"].startswith("Bearer")
+    assert served.client.get(f"/v1/{served.names['api']}/orders").json()["code"] == "token-missing"
+
+
+def test_a_role_must_be_in_the_token_and_held_in_the_registry(served: Served):
+    city = served.names["api"]
+    nobody = Caller(served.client, served.token("nobody", "supervisor@HOTLINE"), city)
+    assert (nobody.get("/orders").status, nobody.get("/orders").body["code"]) == (403, "role-not-held-here")
+    two = Caller(served.client, served.token("org-handler-d", "org_handler@D", "org_handler@E"), city)
+    assert two.get("/orders").body["code"] == "role-unclear"
+    said = served.client.get(
+        f"/v1/{city}/orders",
+        headers={"Authorization": f"Bearer {two.token}", "Huiyin-Role": "org_handler@D"},
+    )
+    assert said.status_code == 200
+    for role, code in (("org_handler@E", "role-not-held-here"), ("admin@HOTLINE", "role-not-in-token")):
+        headers = {"Authorization": f"Bearer {two.token}", "Huiyin-Role": role}
+        assert served.client.get(f"/v1/{city}/orders", headers=headers).json()["code"] == code
+    for roles in ((), ("king@HOTLINE",), ("agent@" + "x" * 99,)):
+        assert Caller(served.client, served.token("agent-hotline", *roles), city).get("/orders").status in (401, 403)
+
+
+def test_only_an_importing_token_tells_what_others_did_long_ago(served: Served):
+    agent = served.as_(Role.AGENT)
+    at = "2025-03-04T10:00:00+08:00"
+    refused = agent.post("/orders", DEMAND, Huiyin_Occurred_At=at, Huiyin_Origin="import")
+    assert (refused.status, refused.body["code"]) == (403, "scope-missing")
+    vouching = served.as_(Role.AGENT, scope="import")
+    told = vouching.post("/orders", DEMAND, Huiyin_Occurred_At=at, Huiyin_Origin="import")
+    assert told.body["events"][0]["origin"] == "import"
+    backfilled = agent.post("/orders", DEMAND, Huiyin_Occurred_At=at)
+    assert backfilled.body["code"] == "backfill-reason-missing"
+
+
+def test_the_journal_of_openings_is_on_disk_before_the_words_are_out(served: Served):
+    order = registered(served).body["id"]
+    before = served.as_(Role.AUDITOR).get("").body["position"]
+    assert opened(served.as_(Role.AGENT), order, "content").status == 200
+    assert served.as_(Role.AUDITOR).get("").body["position"] == before + 1
