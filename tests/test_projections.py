@@ -461,11 +461,10 @@ async def test_a_follower_killed_between_its_rows_and_its_checkpoint_has_written
         written = asyncio.Event()
         copy = p._copy
 
-        async def slowly(connection: engine.Connection, *said: Any) -> int:
-            count = await copy(connection, *said)
+        async def slowly(connection: engine.Connection, *said: Any) -> None:
+            await copy(connection, *said)
             written.set()
             await asyncio.sleep(60)
-            return count
 
         monkeypatch.setattr(p, "_copy", slowly)
         dying = asyncio.create_task(p.follow_once())
@@ -485,11 +484,11 @@ async def test_a_session_ended_by_the_database_leaves_nothing_half_done(city: Ci
         await one_case(here, 1, dispatched(), SIGNED)
         copy = p._copy
 
-        async def cut(connection: engine.Connection, *said: Any) -> int:
+        async def cut(connection: engine.Connection, *said: Any) -> None:
             await copy(connection, *said)
             async with await psycopg.AsyncConnection.connect(city.database.superuser, autocommit=True) as killer:
                 await killer.execute("SELECT pg_terminate_backend(%s)", [connection.info.backend_pid])
-            return await copy(connection, *said)
+            await copy(connection, *said)
 
         monkeypatch.setattr(p, "_copy", cut)
         with pytest.raises(Unavailable):

@@ -182,14 +182,16 @@ async def test_nobody_waits_longer_than_their_patience_wherever_they_stand(city:
         assert len(await ledger.history(slip)) == 5
 
 
-async def test_what_was_recorded_is_never_called_unrecorded_because_it_cannot_be_shown(city: City):
+async def test_what_was_recorded_is_never_called_unrecorded_because_it_cannot_be_shown(
+    city: City, monkeypatch: pytest.MonkeyPatch
+):
     async with door(city) as ledger:
         await ledger.execute(OpenSlip(title="x"), actor=AGENT, command_id="c1")
 
         async def away(*_: object) -> list[Any]:
             raise Unavailable
 
-        ledger._pages.page = away
+        monkeypatch.setattr(ledger._pages, "page", away)
         with pytest.raises(OutcomeUnknown):
             await ledger.execute(OpenSlip(title="x"), actor=AGENT, command_id="c1")
 
