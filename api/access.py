@@ -395,7 +395,7 @@ READERS: Mapping[str, frozenset[Role]] = {
     "institution": frozenset(Role) - {Role.CITIZEN},
     "matter": frozenset({*_HOTLINE, Role.COORDINATOR, Role.LEADER, Role.DISCIPLINE}),
     "call": frozenset({*_HOTLINE, Role.AGENT, Role.QC_REVIEWER}),
-    "inquiry": frozenset({*_HOTLINE, *OVERSEERS, Role.COORDINATOR, Role.LEADER}),
+    "inquiry": frozenset({*_HOTLINE, Role.COORDINATOR, Role.LEADER}),
     "publication": frozenset(Role) - {Role.CITIZEN},
     "subject": frozenset(_HOTLINE),
 }
@@ -403,7 +403,12 @@ READERS: Mapping[str, frozenset[Role]] = {
 
 
 def may_read(kind: str, state: object, who: Viewer) -> bool:
-    """Tell whether somebody reads a record that is not a case; a unit what is about it or those below it."""
+    """Tell whether somebody reads a record that is not a case; a unit what is about it or those below it.
+
+    What an overseer asked is read by themselves, not by every other one.
+    """
+    if who.role in OVERSEERS and kind == "inquiry":
+        return getattr(state, "filed_by", "") == who.actor.user
     if who.role in READERS.get(kind, frozenset()):
         return True
     units = getattr(state, "units", ())

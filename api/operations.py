@@ -76,6 +76,8 @@ def _ask(path: str, name: str, says: str, run: Run, tags: tuple[Tag, ...], *quer
 
 QUESTIONS: tuple[Operation, ...] = (
     _ask("", "city", "城市 the city, how far its ledger has come, and who you are in it", reading.city, (Tag.LAW,)),
+    _ask("/ping", "ping", "试连 whether the token is taken and the role held", reading.ping, (Tag.MACHINES,)),
+    Operation("POST", "/ping", "ping_post", "试连 the same, as a write would come", reading.ping, (Tag.MACHINES,)),
     _ask(
         "/orders",
         "orders",

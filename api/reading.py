@@ -96,7 +96,7 @@ async def order_duties(ask: Ask) -> Answer:
         for duty in duties(case, clocks(case, look.law), look.law)
         if _of_theirs(duty.unit, seen)
     ]
-    return _fresh(look, case.version, {"duties": views.plain(found)})
+    return _fresh(look, case.version, {"duties": found})
 
 
 def _of_theirs(unit: str, seen: Sight) -> bool:
@@ -293,7 +293,7 @@ async def duty_list(ask: Ask) -> Answer:
     )
     last = found.rows[-1] if found.rows else None
     cursor = next_page(last.due, last.since, last.order_id, last.no) if found.more and last is not None else ""
-    return listing(ask, "duties", views.plain(found.rows), found.position, cursor)
+    return listing(ask, "duties", found.rows, found.position, cursor)
 
 
 def _after_duty(ask: Ask) -> DutyRow | None:
@@ -320,16 +320,17 @@ async def notices(ask: Ask) -> Answer:
     )
     last = found.rows[-1] if found.rows else None
     cursor = next_page(last.order_id, last.no) if found.more and last is not None else ""
-    return listing(ask, "notices", views.plain(found.rows), found.position, cursor)
+    return listing(ask, "notices", found.rows, found.position, cursor)
 
 
 async def units(ask: Ask) -> Answer:
     """Return the units with what lies on their desks; to a unit itself and those below it."""
-    who = _lists(ask)
+    _not_for_citizens(ask)
+    who = ask.who
     await ask.caught_up()
     found = await ask.city.shown.units(ask.house.now())
     rows = [row for row in found.rows if not who.of_unit or row.unit in who.below]
-    return listing(ask, "units", views.plain(rows), found.position)
+    return listing(ask, "units", rows, found.position)
 
 
 async def indicators(ask: Ask) -> Answer:
@@ -352,7 +353,7 @@ async def indicators(ask: Ask) -> Answer:
         demand_type=None if kind is None else str(kind),
         district=ask.query("area"),
     )
-    return listing(ask, "figures", views.plain(found.rows), found.position)
+    return listing(ask, "figures", found.rows, found.position)
 
 
 # --- the law -----------------------------------------------------------------------------------------------------
@@ -374,6 +375,11 @@ async def city(ask: Ask) -> Answer:
         "you": {"user": ask.who.actor.user, "role": ask.who.role, "unit": ask.who.actor.unit},
     }
     return Answer(body, headers={"Ledger-Position": str(position)})
+
+
+async def ping(ask: Ask) -> Answer:
+    """Answer that the token is taken and the role held; nothing else is read or written."""
+    return Answer({"role": ask.who.role, "unit": ask.who.actor.unit})
 
 
 def _not_for_citizens(ask: Ask) -> None:

@@ -11,7 +11,7 @@ import msgspec
 import psycopg
 
 from api import views
-from api.access import IMPORTING, SENSITIVE, Sight, Viewer, may_read, sight
+from api.access import IMPORTING, OF_UNITS, SENSITIVE, Sight, Viewer, may_read, sight
 from api.asking import (
     DEEPEST,
     LONGEST_BATCH,
@@ -40,6 +40,7 @@ from domain.matters.calls import call_stream
 from domain.refusals import NotForThisStream, Refusal, RoleNotAllowed, Unavailable, UnknownOrder, UnknownStream
 from domain.state import WorkOrder
 from domain.terms import Act, Entry, Origin, Role
+from projections.answers import NumberAmbiguous
 
 COLLECTIONS: Mapping[str, str] = {
     "orders": "order",
@@ -241,7 +242,12 @@ async def stream_named(ask: Ask, kind: str, record: str) -> str:
     if kind == "order":
         if not 4 <= len(record) <= 100 or not record.isprintable():
             raise UnknownOrder(ascii(record[:100]))
-        return (await ask.city.shown.order_by_number(record)).stream
+        try:
+            return (await ask.city.shown.order_by_number(record)).stream
+        except NumberAmbiguous as error:  # which orders there are is told to whom may know of all of them
+            if ask.who.role in (*OF_UNITS, Role.CITIZEN, Role.DISCIPLINE, Role.ADMIN):
+                raise UnknownOrder(ascii(record[:100])) from error
+            raise
     if kind == "call" and record.isprintable():
         return call_stream(record)
     raise UnknownStream(ascii(record[:100]))
@@ -255,7 +261,7 @@ def location(city: City, stream: str) -> str:
 
 
 def _told(receipt: Receipt, given: Given) -> dict[str, Any]:
-    told = {
+    return {
         "command_id": receipt.command_id,
         "stream": receipt.stream,
         "id": receipt.stream.partition(":")[2],
@@ -267,7 +273,6 @@ def _told(receipt: Receipt, given: Given) -> dict[str, Any]:
         "dry_run": given.dry_run,
         "events": [views.entry_view(entry) for entry in receipt.events],
     }
-    return views.plain(told)
 
 
 async def _state(ask: Ask, receipt: Receipt, before: list[Entry] | None) -> dict[str, Any]:
