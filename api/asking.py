@@ -326,7 +326,7 @@ def next_page(*last: Any) -> str:
 
 def listing(ask: Ask, name: str, rows: Sequence[Any], position: int, cursor: str = "") -> Answer:
     """Return a page of rows with the position it is true at, and the way to the next one."""
-    body: dict[str, Any] = {name: rows, "position": position}
+    body: dict[str, Any] = {name: [_at_home(row) for row in rows], "position": position}
     headers = {"Ledger-Position": str(position)}
     if cursor:
         body["next"] = cursor
@@ -334,6 +334,14 @@ def listing(ask: Ask, name: str, rows: Sequence[Any], position: int, cursor: str
         said = f"{ask.request.url.path}?{urlencode([*asked, ('cursor', cursor)])}"
         headers["Link"] = f'<{said}>; rel="next"'
     return Answer(body, headers=headers)
+
+
+def _at_home(row: Any) -> Any:
+    """Return a row of a table with its instants in Shanghai's time, as everything else is shown (K1)."""
+    if not isinstance(row, msgspec.Struct):
+        return row
+    said = {name: getattr(row, name) for name in row.__struct_fields__}
+    return {n: v.astimezone(SHANGHAI) if isinstance(v, datetime) else v for n, v in said.items()}
 
 
 def is_uuid(text: str) -> bool:

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+from api import openapi
 from api.access import COLUMN_OF, MATRIX, Data, Grade
 from domain.terms import SHANGHAI, Role
 from scripts import wiring
@@ -131,6 +132,27 @@ def test_an_applicant_sees_their_own_order_and_its_public_stages_only(served: Se
     assert citizen.post(f"/orders/{other}/urge").status == 404
     assert citizen.get("/orders").status == 403
     assert citizen.post(f"/orders/{order}/urge").status == 201
+
+
+def test_a_number_that_several_orders_share_tells_a_unit_nothing(served: Served):
+    told = [registered(served) for _ in range(2)]
+    ids = sorted(reply.body["id"] for reply in told)
+    position = told[-1].headers["Ledger-Position"]
+    shared = ids[0][:8]  # both were drawn in the same minute
+    if not ids[1].startswith(shared):
+        return
+    served.as_(Role.AGENT).get("/orders", min_position=position)
+    assert served.as_(Role.AGENT).get(f"/orders/{shared}").body["code"] == "number-ambiguous"
+    assert served.as_(Role.ORG_HANDLER, "E").get(f"/orders/{shared}").body["code"] == "unknown-order"
+
+
+def test_what_one_overseer_asked_is_not_read_by_another(served: Served):
+    deputy, member = served.as_(Role.OVERSEER_NPC), served.as_(Role.OVERSEER_CPPCC)
+    body = {"kind": "deputy_suggestion", "title": "照明问题", "text": "建议加强照明维护。", "body": "npc"}
+    filed = deputy.post("/inquiries/new/file_inquiry", openapi.spoken()["file_inquiry"].example or body)
+    assert filed.status == 201, filed
+    path = f"/inquiries/{filed.body['id']}"
+    assert (deputy.get(path).status, member.get(path).status) == (200, 404)
 
 
 # --- opening -----------------------------------------------------------------------------------------------------
