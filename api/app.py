@@ -131,8 +131,9 @@ class _Served:
         elif isinstance(error, HTTPException) and status < 500:
             refusal = problems.BodyUnfit()
         answer, code = self.refused(refusal)
-        if isinstance(error, HTTPException) and error.headers and "Allow" in error.headers:
-            answer = answer._replace(headers={**answer.headers, "Allow": error.headers["Allow"]})
+        allowed = (error.headers or {}).get("allow") if isinstance(error, HTTPException) else None
+        if allowed:
+            answer = answer._replace(headers={**answer.headers, "Allow": allowed})
         return self.respond(request, answer, "elsewhere", time.perf_counter(), role="", code=code)
 
 

@@ -260,13 +260,14 @@ RETRY_AFTER = {429: "5", 503: "1"}
 def status_of(refusal: Refusal | type[Refusal]) -> int:
     """Return the HTTP status of a refusal: how things stand forbids it (409), unless it is said otherwise here.
 
-    What a rule finds missing in what was said, is 422.
+    What a rule finds missing in what was said, or unfit in its words, is 422.
     """
     kind = refusal if isinstance(refusal, type) else type(refusal)
     said = _STATUS.get(kind)
     if said is not None:
         return said
-    return 422 if kind.code().endswith("-missing") else 409
+    code = kind.code()
+    return 422 if code.endswith("-missing") or code.startswith("text-") else 409
 
 
 def known() -> Iterator[type[Refusal]]:

@@ -146,7 +146,8 @@ async def open_sealed(ask: Ask) -> Answer:
         words=asked.words,
     )
     texts = {name: text if isinstance(text, str) else {"erased": True} for name, text in opened.items()}
-    return Answer({"version": entry.version, "fields": texts}, headers={"Cache-Control": "no-store"})
+    headers = {"Cache-Control": "no-store", "Ledger-Position": str(look.position)}
+    return Answer({"version": entry.version, "fields": texts}, headers=headers)
 
 
 def _chosen(entry: Entry, asked: Opening) -> list[str]:
@@ -393,21 +394,27 @@ async def institution_history(ask: Ask) -> Answer:
     return _entries(ask, await ask.city.ledger.look("institution"))
 
 
+async def _law(ask: Ask) -> tuple[Law, dict[str, str]]:
+    """Return the law as it is now, and the position at which it is at least that new."""
+    position, _ = await ask.city.ledger.head()
+    return await ask.city.law(fresh=True), {"Ledger-Position": str(position)}
+
+
 async def policies(ask: Ask) -> Answer:
     """Return the policies published here, in their order, with the days on which each is in force."""
-    law = await ask.city.law(fresh=True)
+    law, headers = await _law(ask)
     found = [
         {"pack": p.ref.pack, "digest": p.ref.digest, "title": p.pack.title, "version": p.pack.version}
         | {"overlay": p.pack.overlay, "first": p.first, "last": p.last, "assumed": p.assumed}
         for p in law.policies.publications
     ]
-    return Answer({"policies": views.plain(found)})
+    return Answer({"policies": views.plain(found)}, headers=headers)
 
 
 async def policy(ask: Ask) -> Answer:
     """Return a policy published here, whole: classes, clocks, options, each with its citation."""
-    law = await ask.city.law(fresh=True)
-    return Answer({"policy": views.plain(_pack(law, ask.path("pack"), ask.house.now()).pack)})
+    law, headers = await _law(ask)
+    return Answer({"policy": views.plain(_pack(law, ask.path("pack"), ask.house.now()).pack)}, headers=headers)
 
 
 def _pack(law: Law, name: str | None, now: datetime) -> Rules:
@@ -424,16 +431,17 @@ async def calendar(ask: Ask) -> Answer:
     said = ask.path("year")
     if not (said.isascii() and said.isdecimal() and len(said) == 4 and FIRST_YEAR < int(said) < LAST_YEAR):
         raise QueryUnfit(f"{FIRST_YEAR} < year < {LAST_YEAR}", field="year")
-    year, found = int(said), (await ask.city.law()).calendar(ask.instant("known_at"))
+    law, headers = await _law(ask)
+    year, found = int(said), law.calendar(ask.instant("known_at"))
     first, end = (date(y, 1, 1).toordinal() for y in (year, year + 1))
     reasons = ((day, found.reason(day)) for day in map(date.fromordinal, range(first, end)))
     days = [{"day": day, "kind": reason.kind, "working": reason.working} for day, reason in reasons]
-    return Answer(views.plain({"year": year, "published": found.published(year), "days": days}))
+    return Answer(views.plain({"year": year, "published": found.published(year), "days": days}), headers=headers)
 
 
 async def due(ask: Ask) -> Answer:
     """Return when a limit would end that begins at an instant, with every day counted; no order is needed."""
-    law, start = await ask.city.law(), ask.instant("at")
+    (law, headers), start = await _law(ask), ask.instant("at")
     if start is None or not FIRST_YEAR < start.year < LAST_YEAR:
         raise QueryUnfit("at", field="at")
     rules = _pack(law, ask.query("policy"), ask.house.now())
@@ -449,7 +457,7 @@ async def due(ask: Ask) -> Answer:
     else:
         end = law.calendar().due(start, limit, rules.kernel)
         clock = Clock(name, of_class.name, "", mark, limit, end.at, rule, rules, provisional=end.provisional)
-    return Answer({"clock": views.plain(explain(clock, law))})
+    return Answer({"clock": views.plain(explain(clock, law))}, headers=headers)
 
 
 def _class(rules: Rules, name: str | None) -> ClassRule:

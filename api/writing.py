@@ -348,7 +348,9 @@ async def batch(ask: Ask) -> Answer:
 
     # Tasks ask for their record's turn in the order in which they are made.
     told = await asyncio.gather(*(one(number, row) for number, row in enumerate(rows, 1)))
-    return Answer(msgspec.json.Encoder().encode_lines(told), media_type="application/x-ndjson")
+    last = max((row.pop("last") for row in told if "last" in row), default=0)
+    headers = {"Ledger-Position": str(last)} if last else {}
+    return Answer(msgspec.json.Encoder().encode_lines(told), headers=headers, media_type="application/x-ndjson")
 
 
 def _line(row: bytes) -> Line | Refusal:
@@ -376,6 +378,7 @@ async def _one(ask: Ask, number: int, line: Line, *, dry_run: bool) -> dict[str,
         "status": 201 if receipt.first_position else 200,
         **{name: told[name] for name in ("stream", "id", "version", "first_position", "numbers", "replayed")},
         "command_id": line.id,
+        "last": receipt.first_position + len(receipt.events) - 1 if receipt.first_position else 0,
     }
 
 

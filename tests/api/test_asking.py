@@ -123,6 +123,25 @@ def test_search_units_and_indicators_answer(served: Served):
     assert served.as_(Role.AGENT).get("/indicators", **{"from": "2026-01-01", "to": "2026-12-31"}).status == 403
 
 
+def test_every_answer_about_the_city_says_where_it_is_true(served: Served):
+    order = dispatched(served, "D")
+    caller = served.as_(Role.SUPERVISOR)
+    at = {"clock": "handle", "at": "2025-01-27 15:00", "class": "consult"}
+    paths = (
+        "",
+        "/orders",
+        f"/orders/{order}",
+        f"/orders/{order}/history",
+        f"/orders/{order}/clocks",
+        "/duties",
+        "/units",
+    )
+    paths += (f"/orders/{order}/duties", "/notices", "/policies", "/policies/S0-CHUANYU", "/calendars/2026", "/feed")
+    for path in paths:
+        assert int(caller.get(path).headers["Ledger-Position"]) > 0, path
+    assert int(caller.get("/due", **at).headers["Ledger-Position"]) > 0
+
+
 def test_the_law_is_read_and_counted_by(served: Served):
     agent = served.as_(Role.AGENT)
     packs = agent.get("/policies").body["policies"]

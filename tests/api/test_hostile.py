@@ -105,7 +105,9 @@ def test_an_address_or_method_that_is_not_there_is_a_problem_too(served: Served)
         "/orders/" + "x" * 3000,
     ):
         refused(agent.raw("GET", path), 400, 404)
-    assert refused(agent.raw("DELETE", "/orders"), 405)["code"] == "method-unfit"
+    deleted = agent.raw("DELETE", "/orders")
+    assert refused(deleted, 405)["code"] == "method-unfit"
+    assert {"GET", "POST"} <= set(deleted.headers["allow"].split(", "))
     assert refused(agent.raw("PUT", "/orders/x"), 405)
     assert refused(served.client.get("/"), 404)
     assert refused(agent.raw("POST", "/orders/x/no_such_command", b"{}", **JSON), 404)["code"] == "unknown-command"
