@@ -118,14 +118,15 @@ class House:
 
     async def ask(self, request: Request[Any, Any, Any], collection: str = "") -> Ask:
         """Return a request with its city and its caller. Raises what refuses them."""
-        claims = await self.verifier.claims(request.headers.get("authorization"))
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.scope["headers"]}
+        claims = await self.verifier.claims(headers.get("authorization"))
         name = str(request.path_params.get("city", ""))
         access.of_city(claims, name)
         city = self.cities.get(name)
         if city is None:
             raise UnknownCity
-        actor = access.actor_of(claims, request.headers.get("huiyin-role"))
-        return Ask(self, city, await city.viewer(actor, claims, self.now()), request, collection)
+        actor = access.actor_of(claims, headers.get("huiyin-role"))
+        return Ask(self, city, await city.viewer(actor, claims, self.now()), request, headers, collection)
 
 
 class Answer(NamedTuple):
@@ -144,6 +145,7 @@ class Ask(NamedTuple):
     city: City
     who: Viewer
     request: Request[Any, Any, Any]
+    headers: Mapping[str, str]  # by their names in small letters
     collection: str  # what the path calls the kind of record it is about; empty where it is about none
 
     # --- path, query, headers ---
@@ -154,7 +156,7 @@ class Ask(NamedTuple):
 
     def header(self, name: str) -> str:
         """Return a header, empty where it is not said. Raises HeaderUnfit for what nobody can print."""
-        said = self.request.headers.get(name) or ""
+        said = self.headers.get(name) or ""
         if not said.isprintable():
             raise HeaderUnfit(name, field=name)
         return said.strip()
@@ -235,7 +237,7 @@ class Ask(NamedTuple):
     def trace(self) -> str:
         """Return the trace that a request belongs to (`traceparent`, W3C Trace Context); what is no trace is left out."""
         found = re.fullmatch(
-            r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}", self.request.headers.get("traceparent") or ""
+            r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}", self.headers.get("traceparent") or ""
         )
         return found[1] if found else ""
 
@@ -243,10 +245,10 @@ class Ask(NamedTuple):
 
     async def bytes(self, *media: str, most: int = LONGEST_BODY) -> bytes:
         """Return the body. Raises MediaUnfit, BodyTooLarge and BodyCut."""
-        said = (self.request.headers.get("content-type") or "").partition(";")[0].strip().lower()
+        said = (self.headers.get("content-type") or "").partition(";")[0].strip().lower()
         if said not in media:
             raise MediaUnfit(", ".join(media))
-        length = self.request.headers.get("content-length") or ""
+        length = self.headers.get("content-length") or ""
         if length.isdecimal() and int(length) > most:
             raise BodyTooLarge(f"> {most}")
         parts: list[bytes] = []

@@ -55,7 +55,7 @@ async def order(ask: Ask) -> Answer:
     clocks = views.clock_views(case, look.law, look.now, seen)
     body = {"order": views.order_view(case, seen), "clocks": clocks, "seen_at": look.now.isoformat()}
     answer = _fresh(look, case.version, body)
-    if ask.request.headers.get("if-none-match") == answer.headers["ETag"] and not ask.request.query_params:
+    if ask.headers.get("if-none-match") == answer.headers["ETag"] and not ask.request.query_params:
         return Answer(b"", 304, answer.headers)
     return answer
 

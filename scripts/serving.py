@@ -9,9 +9,11 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from multiprocessing.process import BaseProcess
 
 import click
 from granian import Granian
@@ -53,13 +55,18 @@ async def house() -> AsyncIterator[House]:
         yield House(cities, Verifier(wiring.issuer(), wiring.process_now), wiring.process_now)
 
 
-def app() -> Litestar:
-    """Return the application of one worker, as Granian asks for it."""
+def _log_lines() -> None:
+    """Let the service's log be lines of JSON on stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Lines())
     LOG.handlers[:] = [handler]
     LOG.propagate = False
     LOG.setLevel(wiring.log_level())
+
+
+def app() -> Litestar:
+    """Return the application of one worker, as Granian asks for it."""
+    _log_lines()
     return application(house, fresh=wiring.fresh)
 
 
@@ -145,10 +152,45 @@ def _say(served: Sequence[str], host: str, port: int) -> None:
         click.echo(f'  curl -H "Authorization: Bearer $({example})" {where}/v1/{served[0]}/orders')
 
 
+class Following:
+    """The process that follows, started again whenever it ends before it should."""
+
+    def __init__(self, cities: Sequence[str]) -> None:
+        self._cities = cities
+        self._ending = threading.Event()
+        self._process = self._started()
+        self._watch = threading.Thread(target=self._watched, name="following", daemon=True)
+        self._watch.start()
+
+    def _started(self) -> BaseProcess:
+        process = multiprocessing.get_context("spawn").Process(target=follow, args=(self._cities, os.getpid()))
+        process.start()
+        return process
+
+    def _watched(self) -> None:
+        pause = 0.5
+        while not self._ending.is_set():
+            self._process.join(1)
+            if self._process.is_alive():
+                pause = 0.5
+            elif not self._ending.wait(pause):
+                LOG.error("following ended with %s and begins again", self._process.exitcode)
+                pause = min(pause * 2, 30.0)
+                self._process = self._started()
+
+    def end(self) -> None:
+        """End it, and wait until it has."""
+        self._ending.set()
+        self._watch.join(5)
+        if self._process.is_alive():
+            self._process.terminate()
+        self._process.join(30)
+
+
 def _run(served: Sequence[str], host: str, port: int, workers: int) -> None:
     os.environ[SERVED] = ",".join(served)
-    follower = multiprocessing.get_context("spawn").Process(target=follow, args=(served, os.getpid()), daemon=False)
-    follower.start()
+    _log_lines()
+    following = Following(served)
     try:
         server = Granian(
             "scripts.serving:app",
@@ -159,14 +201,14 @@ def _run(served: Sequence[str], host: str, port: int, workers: int) -> None:
             factory=True,
             backlog=2048,
             log_level=LogLevels.warning,
+            respawn_failed_workers=True,
+            respawn_interval=0.5,
             workers_kill_timeout=60,
             websockets=False,
         )
         server.serve()
     finally:
-        if follower.is_alive():
-            follower.terminate()
-        follower.join(30)
+        following.end()
 
 
 @click.command("token")

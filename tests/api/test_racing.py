@@ -9,7 +9,11 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -81,21 +85,61 @@ def test_numbers_on_paper_have_no_gap_when_many_register_at_once(served: Served)
         assert counts == list(range(counts[0], counts[0] + CLIENTS))
 
 
-def test_what_was_answered_is_there_after_the_service_was_told_to_end(served: Served):
-    """Told to end amid a hundred callers, it writes what it accepted; whoever was answered finds it."""
+def test_a_service_whose_processes_were_killed_goes_on(served: Served):
+    """Killed at once, the web worker and the one that follows are started again; what was answered is there."""
+    with beside(served, "killed.log") as (url, process):
+        agent = served.as_(Role.AGENT)
+        other = type(agent)(httpx.Client(base_url=url, timeout=30), agent.token, agent.city)
+        told = other.post("/orders", DEMAND)
+        assert told.status == 201
+        children = [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+        assert len(children) >= 2
+        for pid in children:
+            os.kill(pid, signal.SIGKILL)
+        until = time.monotonic() + 60
+        while True:
+            try:
+                again = other.post("/orders", DEMAND)
+                seen = other.get("/orders", min_position=again.headers["Ledger-Position"], limit=1)
+                if (again.status, seen.status) == (201, 200):
+                    break
+            except httpx.TransportError:
+                pass
+            assert time.monotonic() < until, "it does not come back"
+            time.sleep(0.1)
+        assert other.get(f"/orders/{told.body['id']}").status == 200
+        other.client.close()
+        while "following ended" not in (served.home / "killed.log").read_text():
+            assert time.monotonic() < until, "the one that follows is not started again"
+            time.sleep(0.1)
+
+
+@contextmanager
+def beside(served: Served, name: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Yield a second service over the same city, with its process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    log = served.home / "ending.log"
+    log = served.home / name
     words = ["-m", "scripts.huiyin", "serve", "--port", str(port), "--city", served.names["api"]]
     with log.open("wb") as out:
         environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "PYTHONSAFEPATH": "1"}
         process = subprocess.Popen([sys.executable, *words], env=environment, stdout=out, stderr=out, cwd=served.home)
     url = f"http://127.0.0.1:{port}"
-    with httpx.Client(base_url=url) as client:
-        _wait(client, process, log)
-    told = asyncio.run(_until_it_ends(url, served, process))
-    assert process.wait(60) == 0, log.read_text()[-2000:]
+    try:
+        with httpx.Client(base_url=url) as client:
+            _wait(client, process, log)
+        yield url, process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0, log.read_text()[-2000:]
+
+
+def test_what_was_answered_is_there_after_the_service_was_told_to_end(served: Served):
+    """Told to end amid a hundred callers, it writes what it accepted; whoever was answered finds it."""
+    with beside(served, "ending.log") as (url, process):
+        told = asyncio.run(_until_it_ends(url, served, process))
+        process.wait(60)
     assert told
     auditor = served.as_(Role.AUDITOR)
     assert {auditor.get(f"/orders/{order}").status for order in told} == {200}
