@@ -20,6 +20,24 @@ BY_NAME: dict[str, type[Act]] = {str(command.__struct_config__.tag): command for
 FACTS: dict[str, type[Fact]] = {str(event.__struct_config__.tag): event for kind in KINDS for event in kind.events}
 
 
+DEEP = 32
+"""Levels that JSON of ours may be nested; a decoder that goes on for ever ends in the middle of somebody's work."""
+
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+
+
+def too_deep(raw: bytes) -> bool:
+    """Tell whether JSON is nested deeper than any command is, before anything tries to read it."""
+    if raw.count(b"[") + raw.count(b"{") <= DEEP:
+        return False
+    depth = 0
+    for bracket in re.findall(rb"[\[{}\]]", _STRINGS.sub(b"", raw)):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > DEEP:
+            return True
+    return False
+
+
 def read_command(plain: dict[str, Any]) -> Act:
     """Return the command that JSON states. Raises ValidationError naming the field, and what would be right there."""
     name = plain.get("type")

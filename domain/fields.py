@@ -51,7 +51,7 @@ TERMS: Final[Mapping[str, str]] = {
     "body": "机关",
     "box": "密文",
     "bundle": "归档包",
-    "by": "经办",
+    "by": "期限",
     "by_the_clock": "连续计时",
     "by_unit": "提出单位",
     "calendar": "日历",
@@ -83,14 +83,14 @@ TERMS: Final[Mapping[str, str]] = {
     "contacted": "已联系",
     "content": "内容",
     "content_hash": "内容摘要",
-    "copies": "份数",
+    "copies": "抄送",
     "correction": "更正",
     "count": "数量",
     "cut_off": "截止位置",
     "dated": "日期",
     "day": "日",
     "days": "天数",
-    "decisions": "裁量",
+    "decisions": "议定事项",
     "demand": "诉求",
     "demand_type": "诉求类型",
     "derived": "推得字段",
@@ -189,7 +189,7 @@ TERMS: Final[Mapping[str, str]] = {
     "issuer": "签发人",
     "items": "事项",
     "journal": "编号簿",
-    "keep": "保留",
+    "keep": "归档方式",
     "key": "密钥",
     "kind": "种类",
     "knowledge_ref": "知识条目",
@@ -254,7 +254,7 @@ TERMS: Final[Mapping[str, str]] = {
     "outcome": "办理结果",
     "overlay": "叠加",
     "own_handling": "自办",
-    "owner": "责任单位",
+    "owner": "责任人",
     "pack": "政策",
     "pages": "页数",
     "parent": "上级",
@@ -263,7 +263,7 @@ TERMS: Final[Mapping[str, str]] = {
     "peak": "话务集中",
     "pending_call_backs": "待回电",
     "people": "人员",
-    "period": "周期",
+    "period": "保管期限",
     "period_from": "期初",
     "period_until": "期末",
     "person": "人员",
@@ -382,12 +382,12 @@ TERMS: Final[Mapping[str, str]] = {
     "traffic_ref": "话务编号",
     "turn_to": "转向",
     "unit": "单位",
-    "unit_consent": "上级同意",
+    "unit_consent": "承办单位同意",
     "unit_determinable": "可定单位",
     "units": "单位",
     "until": "止",
     "unused_checked_at_position": "核未使用位置",
-    "upheld": "维持",
+    "upheld": "申诉成立",
     "upto": "截至",
     "urgency": "紧急程度",
     "user": "工号",
@@ -407,6 +407,13 @@ TERMS: Final[Mapping[str, str]] = {
     "year": "年度",
 }
 """By the field's name, whatever record it stands in."""
+
+
+VALUES: Final[Mapping[str, Mapping[str, str]]] = {
+    "keep": {"dossier": "立卷", "register_line": "登记簿", "not_filed": "不归档"},
+    "period": {"Y": "永久", "D30": "30年", "D10": "10年"},
+}
+"""What short values stand for, by the field's name; every other code is a `terms.Word` and brings its own term."""
 
 
 def term(field: str) -> str:

@@ -341,6 +341,12 @@ class TextNotStorable(Refusal):
     """文本含有无法保存的字符（U+0000 或不成对的代理码）。The text holds a character that cannot be stored (U+0000 or half a surrogate pair)."""
 
 
+class TextNotPlain(Refusal):
+    """标题、类别、地点不得含控制字符或改变文字方向的字符。Title, category and place hold no control characters, nor any that turn the writing."""
+
+    basis = "DOMAIN 8.10"
+
+
 class IdUnfit(Refusal):
     """标识须为1至200个可见字符。An id is 1 to 200 printable characters."""
 

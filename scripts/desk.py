@@ -20,6 +20,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from api.commands import too_deep
 from domain.clocks import clocks
 from domain.explanation import explain
 from domain.journals import JOURNALS, is_journal
@@ -231,7 +232,7 @@ def history_command(stream: str, city: str | None, as_json: bool) -> None:
 @click.option("--unit", metavar="UNIT", help="主办单位 the unit that leads, or led last.")
 @click.option("--overdue", is_flag=True, help="只列超期 only those with a duty that is late.")
 @click.option("--by-due", is_flag=True, help="最先到期在前 those with a running duty, the next due first.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="最多 at most so many.")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="最多 at most so many.")
 @click.option("--at", "at", metavar="T", help="以此时刻计超期 the instant lateness is judged at; without: now.")
 @click.option("--as-of", "as_at", metavar="T", help="截至 as they were at T, as is known now; read from the events.")
 @click.option("--as-recorded", "recorded_by", metavar="T", help="当时所知 as the ledger knew them at T.")
@@ -405,6 +406,8 @@ def do_command(
 def _fields(command: str, fields: tuple[str, ...], json_fields: str | None) -> dict[str, Any]:
     """Return the command's JSON from what was written. Raises SettingError where it was written otherwise."""
     name = command.replace("-", "_")
+    if any(too_deep(text.encode("utf-8", "surrogateescape")) for text in (*fields, json_fields or "")):
+        raise SettingError("嵌套过深 nested too deeply: 命令没有这样的字段 no command has such a field")
     try:
         plain: Any = json.loads(json_fields) if json_fields else {}
     except ValueError as error:

@@ -29,11 +29,20 @@ from scripts.lawbook import answer
 from scripts.wiring import SettingError
 
 _AT = click.option("--at", "at", metavar="T", help="以此时刻计超期 the instant lateness is judged at; without: now.")
-_LIMIT = click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="最多 at most so many.")
+_LIMIT = click.option(
+    "--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="最多 at most so many."
+)
 
 
 def _now(at: str | None) -> datetime:
     return wiring.parse_instant(at) if at else wiring.process_now()
+
+
+def _day_after(until: str) -> datetime:
+    try:
+        return wiring.parse_instant(until) + timedelta(days=1)
+    except OverflowError as error:
+        raise SettingError(f"--to: 日期过远 too far away: {until}") from error
 
 
 # --- duties ------------------------------------------------------------------------------------------------------
@@ -238,7 +247,7 @@ def indicators_command(
         raise click.UsageError(
             f"没有此指标 no such indicator: {', '.join(unknown)}; 可用 there are: {', '.join(codes)}"
         )
-    first, last = wiring.parse_instant(since), wiring.parse_instant(until) + timedelta(days=1)
+    first, last = wiring.parse_instant(since), _day_after(until)
     if first >= last:
         raise click.UsageError("期末早于期初 the period ends before it begins")
 
@@ -331,7 +340,7 @@ def whatif_command(
         promised=promised,
     )
     first = wiring.parse_instant(since) if since else None
-    last = wiring.parse_instant(until) + timedelta(days=1) if until else None
+    last = _day_after(until) if until else None
     now = _now(at)
 
     async def work(_: Ledger, shown: Projections) -> None:

@@ -14,11 +14,12 @@ from typing import Any
 import click
 import msgspec
 from rich.cells import cell_len
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.markup import escape
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -157,7 +158,11 @@ def _name(field: str) -> str:
 
 def event_details(event: Fact) -> str:
     """Show an event's fields in one line, by their Chinese terms; sealed ones as ▒▒▒."""
-    return " · ".join(f"{fields.term(name)}: {_plain(value)}" for name, value in _said(event).items())
+    return " · ".join(f"{fields.term(name)}: {_value(name, value)}" for name, value in _said(event).items())
+
+
+def _value(field: str, value: Any) -> str:
+    return fields.VALUES[field].get(value, str(value)) if field in fields.VALUES else _plain(value)
 
 
 def timeline(entries: Sequence[Entry], *, corrections: dict[int, str] | None = None) -> RenderableType:
@@ -243,7 +248,7 @@ def day_steps(steps: Iterable[DayStep]) -> str:
 def _move_line(move: MoveExplained) -> str:
     return (
         f"{show_instant(move.at.at)} 位置 {move.at.position}: {move.why.zh} {move.why} {move.limit} → "
-        f"{show_instant(move.after)}\n  {day_steps(move.steps)}\n  {show_citation(move.basis)}"
+        f"{show_end(move.after)}\n  {day_steps(move.steps)}\n  {show_citation(move.basis)}"
     )
 
 
@@ -458,9 +463,24 @@ NARROW = 120
 """Columns below which a table's rows are written as two lines each."""
 
 
+class _Plain(Console):
+    """A terminal to which what was written elsewhere is only text: it repaints nothing and turns no writing."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render, with every character that a screen would obey shown as a box."""
+        for segment in super().render(renderable, options):
+            if segment.control or _OBEYED.search(segment.text) is None:
+                yield segment
+            else:
+                yield Segment(_OBEYED.sub("␦", segment.text), segment.style)
+
+
+_OBEYED = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
 def console(*, stderr: bool = False) -> Console:
     """Return the terminal; wide enough for tables when the output is a file or a pipe, unless COLUMNS says how wide."""
-    out = Console(stderr=stderr, highlight=False)
+    out = _Plain(stderr=stderr, highlight=False)
     if not out.is_terminal and not wiring.environment().get("COLUMNS", "").isdecimal():
-        out = Console(stderr=stderr, highlight=False, width=160)
+        out = _Plain(stderr=stderr, highlight=False, width=160)
     return out

@@ -189,6 +189,8 @@ GOOD = registered("Z", "2025-03-04 09:00")
     [
         (b'{"order": "A", "at"', "invalid", "not a line of a script: "),
         (b"[5]", "invalid", "not a line of a script: Expected `object`"),
+        (b"[" * 200_000, "invalid", "not a line of a script: 嵌套过深 nested too deeply"),
+        (b'{"order": "A", "x": ' + b"[" * 400 + b"]" * 400 + b"}", "invalid", "嵌套过深 nested too deeply"),
         (b'\xff\xfe{"order"', "invalid", "not a line of a script: "),
         (GOOD | {"order": "\ud800"}, "invalid", "not a line of a script: "),
         (GOOD | {"extra": 1}, "invalid", "unknown field `extra`"),

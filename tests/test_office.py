@@ -116,3 +116,15 @@ def test_a_candidate_calendar_is_read_from_a_file(office: Deployment):
     year = str(CHECKOUT / "domain" / "calendars" / "2025.toml")
     told = office.ok("whatif", "--calendar", year, "--city", "town", "--json").data
     assert [o["newly_late"] for o in told["tried"]["outcomes"]] == [0] * len(told["tried"]["outcomes"])
+
+
+def test_a_period_that_ends_beyond_all_time_is_refused(office: Deployment):
+    far = ("--from", "2025-01-01", "--to", "9999-12-31", "--city", "town")
+    assert "日期过远" in office.refused("indicators", *far)
+    office.refused("list", "--limit", "99999999999999999999", "--city", "town", code=2)
+
+
+def test_what_is_nested_too_deeply_is_refused_before_it_is_read(office: Deployment):
+    deep = '{"words": ' + "[" * 20_000 + "]" * 20_000 + "}"
+    said = office.refused("do", "new", "register", "--json-fields", deep, "--as", "a/agent@HOTLINE", "--city", "town")
+    assert "嵌套过深 nested too deeply" in said

@@ -9,6 +9,8 @@ from enum import StrEnum
 
 import msgspec
 import pytest
+from rich.panel import Panel
+from rich.text import Text
 
 from domain import fields
 from domain.kinds import KINDS
@@ -72,6 +74,19 @@ def test_no_code_of_an_event_is_without_a_term():
     used = [enum for kind in KINDS for event in kind.events for enum in enums(event)]
     assert len(used) > 30
     assert [enum.__name__ for enum in used if not issubclass(enum, Word)] == []
+
+
+def test_what_was_written_elsewhere_repaints_no_screen():
+    out = printing.console()
+    with out.capture() as captured:
+        out.print(Text("红\x1b[31m字\u202e反\x07"), Panel("\x1b[2J"))
+    assert "\x1b" not in captured.get()
+    assert "\u202e" not in captured.get()
+    assert "红␦[31m字␦反" in captured.get()
+
+
+def test_an_appeal_that_was_upheld_is_not_told_as_its_opposite():
+    assert fields.term("upheld") == "申诉成立"
 
 
 def test_an_event_is_told_in_terms_and_what_was_not_said_is_left_out():

@@ -39,7 +39,6 @@ from domain.terms import (
     Attachment,
     Citation,
     ClockName,
-    ClosureKind,
     Code,
     Confidentiality,
     Entry,
@@ -402,7 +401,9 @@ def _told_by(order: WorkOrder, command: InformApplicant, context: Context) -> No
             master = context.other(f"order:{command.master}")
         if master is None:
             raise refusals.UnknownOrder("主单 the master order must be named")
-        answered = master.filing.kind is ClosureKind.DIRECT or any(r.accepted is not False for r in master.replies)
+        # Any end of the master is a result to tell: answered, transferred, refused, withdrawn, told by its own master.
+        ended = master.filing.closed is not None or master.state is OrderState.NOT_ACCEPTED
+        answered = ended or any(r.accepted is not False for r in master.replies)
         if command.about is InformAbout.RESULT and not answered:
             raise refusals.MasterNotReplied(master.number)  # and if it never will be: unmerge
         parts = master.episodes[-1].assignments if master.episodes else ()

@@ -273,9 +273,17 @@ _PERSONAL = re.compile(
 )
 
 
+_UNPLAIN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
 def has_personal_data(title: str) -> bool:
     """Tell whether a title shows a pattern of personal data (8.10). Names as such are left to the reviewers."""
     return _PERSONAL.search(unicodedata.normalize("NFKC", title)) is not None
+
+
+def is_plain(text: str) -> bool:
+    """Tell whether a text that everybody is shown holds nothing that repaints a screen or turns what stands beside it."""
+    return _UNPLAIN.search(text) is None
 
 
 # --- deciding: registering ---------------------------------------------------------------------------------------
@@ -284,7 +292,7 @@ def has_personal_data(title: str) -> bool:
 def register(order: WorkOrder | None, command: Register, context: Context) -> list[Step]:
     """Register a demand: the law it is bound to, and whether it came in a peak, are of this instant."""
     _unborn(order)
-    _described(command.title, command.content)
+    _described(command.title, command.content, command.category, command.place, command.district)
     _reachable(command, context)
     if command.place_bound and not command.place and not guards.said(command.address):
         raise refusals.RegistrationIncomplete("地址 place", missing="place")
@@ -351,7 +359,9 @@ def _order_number(context: Context, count: int = 1) -> Number:
     return Number("order", context.law.city_code, Period.DAY, count)
 
 
-def _described(title: str, content: Private | None) -> None:
+def _described(title: str, content: Private | None, *others: str) -> None:
+    if not all(map(is_plain, (title, *others))):
+        raise refusals.TextNotPlain
     if has_personal_data(title):
         raise refusals.TitleHasPersonalData
     if not guards.said(content):

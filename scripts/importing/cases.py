@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from api.commands import own_stream, read_command
+from api.commands import own_stream, read_command, too_deep
 from domain import recorder
 from domain.ledger import Ledger, Receipt
 from domain.refusals import ChainNotVerified, CommandIdReused, Refusal, TimeGoesBack
@@ -252,6 +252,8 @@ def _lines(rows: Sequence[bytes], noted: Rejects) -> Iterator[tuple[int, bytes, 
         if not raw.strip() or raw.lstrip().startswith((b"#", b"//")):
             continue
         try:
+            if too_deep(raw):
+                raise msgspec.ValidationError("嵌套过深 nested too deeply")
             yield number, raw, _LINES.decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:  # a ValidationError is one
             noted.unreadable.append(number)
@@ -280,6 +282,8 @@ def _batches(lines: Iterable[tuple[int, bytes, Line]]) -> Iterator[list[list[tup
 
 
 def _readable(raw: bytes) -> Any:
+    if too_deep(raw):
+        return raw.decode("utf-8", "replace")
     try:
         content = json.loads(raw.decode("utf-8", "strict"))
         msgspec.json.encode(content)

@@ -17,7 +17,7 @@ import msgspec
 
 from api.commands import AT, FACTS, type_at, words_of
 from domain.law import Law
-from domain.steps.registration import has_personal_data
+from domain.steps.registration import has_personal_data, is_plain
 from domain.terms import SHANGHAI, Fact, Number, Period, PolicyRef, Step
 from scripts.importing.mapping import DISPATCHED, ORDINALS, REGISTERED, Event, Mapping, Source
 from scripts.importing.summary import BadSource, TimeDisorder
@@ -214,7 +214,7 @@ class Table:
 
     def _title(self, plain: dict[str, Any], subject: str) -> list[str]:
         """Put the title in: the subject line where it may be shown, else category and place, the subject sealed."""
-        if subject and len(subject) <= 30 and not has_personal_data(subject):
+        if subject and len(subject) <= 30 and is_plain(subject) and not has_personal_data(subject):
             plain["title"] = subject
             return []
         if subject:
@@ -230,7 +230,8 @@ class Table:
             month = self.instant(row.get(self.mapping.event[0].at, "")).isoformat()[:7]
         with suppress(msgspec.ValidationError):
             unit = str(self.value(self._lead, row) or "—") if self._lead is not None else "—"
-        return month, unit, row.get(self.mapping.state or "", "") or "—"
+        state = row.get(self.mapping.state, "") if self.mapping.state else ""  # cells beyond the columns have no name
+        return month, unit, state or "—"
 
 
 _GARBLED = re.compile("[\udc80-\udcff]")

@@ -27,6 +27,7 @@ from domain.steps.answering import (
 from domain.steps.evaluation import ReplyReviewed
 from domain.steps.extending import ExtensionRequested
 from domain.steps.handling import ApplicantContacted, AssignmentSigned, Contact
+from domain.steps.triage import Withdraw
 from domain.terms import (
     Actor,
     AssignmentState,
@@ -383,6 +384,13 @@ class TestTellingTheApplicant:
         self.merged(answered()).when(TOLD, by=AGENT).refused(refusals.UnknownOrder)
         self.merged(None).when(tell, by=AGENT).refused(refusals.UnknownOrder)
         self.merged(told()).when(tell, by=AGENT).refused(refusals.MasterNotReplied)
+
+    def test_every_end_of_the_master_is_a_result_to_tell(self):
+        tell = msgspec.structs.replace(TOLD, master=MASTER)
+        withdrawn = told().does(Withdraw(identity_checked=True), by=AGENT)
+        self.merged(withdrawn).when(tell, by=AGENT).then(ApplicantInformed)
+        refused = told().having(state=OrderState.NOT_ACCEPTED)
+        self.merged(refused).when(tell, by=AGENT).then(ApplicantInformed)
 
 
 class TestExplaining:

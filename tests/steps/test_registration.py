@@ -232,6 +232,12 @@ def test_a_title_about_the_matter_is_taken(title: str):
     assert not has_personal_data(title)
 
 
+@pytest.mark.parametrize("field", ["title", "category", "place", "district"])
+def test_what_everybody_is_shown_repaints_no_screen_and_turns_no_writing(field: str):
+    for trap in ("红\x1b[31m字", "响\x07", "反\u202e转", "换\n行"):
+        refused(said(CALL, **{field: trap}), refusals.TextNotPlain)
+
+
 def test_a_report_is_registered_only_with_its_informant_protected():
     report = said(CALL, attributes=Attributes(demand_type=DemandType.REPORT))
     refused(report, refusals.InformantUnprotected)
