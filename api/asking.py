@@ -17,6 +17,7 @@ from litestar import Request
 
 from api import access
 from api.access import Viewer
+from api.commands import DEEP, too_deep
 from api.problems import (
     Behind,
     BodyCut,
@@ -46,7 +47,6 @@ LAW_LASTS = 1.0
 
 LONGEST_BODY = 1 << 20
 LONGEST_BATCH = 16 << 20
-DEEPEST = 32
 LARGEST_PAGE = 200
 PATIENCE = 5.0
 """Seconds that a reader may wait for the tables to reach a position."""
@@ -286,27 +286,18 @@ class Ask(NamedTuple):
 
 
 def read_object(content: bytes) -> dict[str, Any]:
-    """Return JSON text as an object of at most `DEEPEST` levels."""
+    """Return JSON text as an object of at most `DEEP` levels."""
+    if too_deep(content):
+        raise BodyTooDeep(f"> {DEEP}")
     try:
         found = msgspec.json.decode(content or b"{}")
-    except RecursionError as error:
-        raise BodyTooDeep from error
     except msgspec.ValidationError as error:  # well-formed, but nothing that can be held
         raise BodyUnfit(str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BodyUnreadable(str(error)) from error
     if not isinstance(found, dict):
         raise BodyUnfit("须为一个 JSON 对象 one JSON object is wanted")
-    _shallow(found, DEEPEST)
     return found
-
-
-def _shallow(value: Any, levels: int) -> None:
-    if isinstance(value, dict | list):
-        if not levels:
-            raise BodyTooDeep(f"> {DEEPEST}")
-        for one in value.values() if isinstance(value, dict) else value:
-            _shallow(one, levels - 1)
 
 
 def read_instant(name: str, said: str | None) -> datetime | None:

@@ -13,7 +13,6 @@ import psycopg
 from api import views
 from api.access import IMPORTING, OF_UNITS, SENSITIVE, Sight, Viewer, may_read, sight
 from api.asking import (
-    DEEPEST,
     LONGEST_BATCH,
     Answer,
     Ask,
@@ -355,15 +354,12 @@ async def batch(ask: Ask) -> Answer:
 
 def _line(row: bytes) -> Line | Refusal:
     try:
-        line = _LINES.decode(row)
         read_object(row)
-        return line
+        return _LINES.decode(row)
     except msgspec.ValidationError as error:
         return BodyUnfit(str(error))
     except Refusal as refusal:
         return refusal
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return BodyUnfit(f"{error}; ≤ {DEEPEST}")
 
 
 async def _one(ask: Ask, number: int, line: Line, *, dry_run: bool) -> dict[str, Any]:
