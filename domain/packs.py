@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, TypeVar, cast, get_type_hints
 
 import msgspec
 
+from domain import refusals
 from domain.policy import (
     Acceptance,
     ClassRule,
@@ -46,6 +47,11 @@ from domain.terms import (
     Urgency,
 )
 from domain.terms import Complexity as ComplexityOf
+
+REFUSALS: Final = frozenset(
+    one.code() for one in vars(refusals).values() if isinstance(one, type) and issubclass(one, refusals.Refusal)
+)
+"""The codes of every way a command is refused: what a pack's guard may cite words for."""
 
 # --- which words go together -------------------------------------------------------------------------------------
 
@@ -472,6 +478,8 @@ def _check_rows(pack: Pack, where: str) -> None:
     for number, row in enumerate(pack.guards, 1):
         if re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", row.refusal) is None:
             raise PolicyError(_place(where, "guard", number, row.refusal, "refusal"), "a code in kebab-case is wanted")
+        if row.refusal not in REFUSALS:
+            raise PolicyError(_place(where, "guard", number, row.refusal, "refusal"), "no refusal has this code")
     for number, row in enumerate(pack.retention, 1):
         at = _place(where, "retention", number, row.keep)
         unknown = [kind for kind in row.closure if kind not in set(ClosureKind)]
