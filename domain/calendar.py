@@ -331,7 +331,9 @@ def _local(instant: datetime) -> datetime:
 def _index(day: date, end: int = _STARTS) -> int:
     index = day.toordinal() - _BASE
     if not 0 <= index < end:
-        raise InstantOutOfRange(f"{day:%Y-%m-%d} lies outside the years {FIRST_YEAR} to {LAST_YEAR}")
+        raise InstantOutOfRange(
+            f"{day.isoformat()} 超出{FIRST_YEAR}至{LAST_YEAR}年 lies outside the years {FIRST_YEAR} to {LAST_YEAR}"
+        )
     return index
 
 

@@ -48,7 +48,7 @@ def complete(child: Pack, *parents: Pack) -> Pack:
         if pack.overlay:
             raise PolicyError(pack.id, "an overlay applies beside other packs: it neither fills nor is filled")
     if child.base:
-        raise PolicyError(child.id, "a base pack only fills others")
+        raise PolicyError(child.id, "基础规则只补足其他规则 a base pack only fills others")
     found = child
     for parent in parents:
         found = _fill(found, parent)
