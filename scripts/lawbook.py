@@ -15,6 +15,7 @@ from domain.clocks import Clock
 from domain.explanation import explain, limit_words
 from domain.policy import LimitSource, Pack, PolicyError, Rules, digest, rules
 from domain.terms import SHANGHAI, ClockName, Mark
+from domain.units import day_of
 from scripts import printing, wiring
 from scripts.wiring import SettingError
 
@@ -89,6 +90,13 @@ def due_command(
         return
     out = printing.console()
     out.print(printing.explanation(explained, found, at))
+    day = day_of(at)
+    early = pack.effective_from is not None and day < pack.effective_from
+    if early or (pack.effective_until is not None and day > pack.effective_until):
+        held = f"{pack.effective_from or '…'} – {pack.effective_until or '…'}"
+        out.print(
+            f"[yellow]该日不在规则施行期内, 仅作推算 the rules do not hold on that day ({held}): a calculation only[/]"
+        )
     if found.due is None:
         why = {
             LimitSource.REQUIRED: "此件时限须由派单载明或由上位规则补足 the dispatch or a parent must bring the figure (--parent)",

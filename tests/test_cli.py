@@ -980,3 +980,10 @@ def test_the_demo_shows_real_messages_where_they_are_at_hand(nothing_yet: Deploy
     shown = nothing_yet.ok("demo", HUIYIN_TRIAL_DATA=str(real)).out
     assert "2000 行 lines" in shown
     assert "不符 0 处" in shown
+
+
+def test_a_deadline_under_rules_that_did_not_hold_that_day_says_so(nothing_yet: Deployment):
+    early = nothing_yet.ok("due", "--policy", "S4", "--clock", "sign", "--class", "general", "--at", "2022-03-04 10:00")
+    assert "不在规则施行期内" in early.out
+    later = nothing_yet.ok("due", "--policy", "S4", "--clock", "sign", "--class", "general", "--at", "2025-03-04 10:00")
+    assert "施行期" not in later.out
