@@ -110,7 +110,10 @@ def completed(name: str, parents: Iterable[str] = ()) -> Pack:
             raise SettingError(f"{pack.id}: 叠加规则不由上位规则补足 an overlay is not filled by a parent")
         return pack
     base = read_packs()[BASE.upper()]
-    filled = complete(pack, *(read_pack(parent) for parent in parents))
+    above = [read_pack(parent) for parent in parents]
+    if any(one.id == pack.id for one in above):
+        raise SettingError(f"{pack.id}: 规则不是自己的上位规则 a policy is no parent of itself")
+    filled = complete(pack, *above)
     return filled if filled.id == base.id else complete(filled, base)
 
 

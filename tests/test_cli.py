@@ -987,3 +987,8 @@ def test_a_deadline_under_rules_that_did_not_hold_that_day_says_so(nothing_yet: 
     assert "不在规则施行期内" in early.out
     later = nothing_yet.ok("due", "--policy", "S4", "--clock", "sign", "--class", "general", "--at", "2025-03-04 10:00")
     assert "施行期" not in later.out
+
+
+def test_a_policy_is_no_parent_of_itself(nothing_yet: Deployment):
+    same = ("--policy", "S0", "--parent", "S0")
+    assert "规则不是自己的上位规则" in nothing_yet.refused("init", "twice", *same)
