@@ -58,7 +58,9 @@ class Helpers:
             elif process.stdin is not None:
                 process.stdin.close()
         for process in self._all:
-            await process.communicate()  # an answer that nobody waits for any more has to be read, or its end is not heard
+            await (
+                process.communicate()
+            )  # an answer that nobody waits for any more has to be read, or its end is not heard
 
     async def decide(self, rows: Sequence[Row]) -> list[Decided]:
         """Have a page decided by whoever is idle. Raises Stopped where that cannot be done."""
