@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from functools import cache
@@ -29,6 +30,7 @@ from domain.refusals import (
     ReviewerHandled,
     RoleNotAllowed,
     SelfApproval,
+    TextNotPlain,
     UnitInactive,
     UnknownUnit,
     WrongState,
@@ -408,3 +410,18 @@ def units_known(units: Iterable[UnitId], context: Context) -> None:
     for unit in units:
         if context.law.unit(unit) is None:
             raise UnknownUnit(unit)
+
+
+UNPLAIN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""Characters that a screen obeys instead of showing them."""
+
+
+def is_plain(text: str) -> bool:
+    """Tell whether a text that everybody is shown holds nothing that repaints a screen or turns what stands beside it."""
+    return UNPLAIN.search(text) is None
+
+
+def plain(*texts: str) -> None:
+    """Refuse texts, shown to everybody, that hold what a screen obeys."""
+    if not all(map(is_plain, texts)):
+        raise TextNotPlain

@@ -119,12 +119,10 @@ def _made(
     task: Task, law: Law, codec: Codec, reading: psycopg.Connection[Any], first: str, last: str
 ) -> tuple[Done, dict[str, bytes]]:
     """Return the rows of a range, packed for each table, and what they come to."""
-    said = {"first": first, "last": last, "head": task.head}
-    statement = ClientCursor(reading).mogrify(task.statements["copy_range"].encode(), said)
     packed: dict[str, list[bytes]] = {name: [] for name in task.tables}
     counts = dict.fromkeys(task.tables, 0)
     events = count = 0
-    for own in batched(streams(codec, copied(reading, statement.encode())), TOGETHER):
+    for own in batched(histories(task, codec, reading, first, last), TOGETHER):
         events += sum(map(len, own))
         cases = [Case(state, entries[-1].position, law) for entries in own if (state := folded(entries)) is not None]
         count += len(cases)
@@ -142,7 +140,16 @@ def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield some
 
 
-def streams(codec: Codec, rows: Iterable[bytes]) -> Iterator[list[Entry]]:
+def histories(
+    task: Task, codec: Codec, reading: psycopg.Connection[Any], first: str, last: str
+) -> Iterator[list[Entry]]:
+    """Yield the entries of each case of a range, up to the task's head. Raises Poison and what the database answered."""
+    said = {"first": first, "last": last, "head": task.head}
+    statement = ClientCursor(reading).mogrify(task.statements["copy_range"].encode(), said)
+    return _streams(codec, copied(reading, statement.encode()))
+
+
+def _streams(codec: Codec, rows: Iterable[bytes]) -> Iterator[list[Entry]]:
     """Yield the entries of each stream: those of one stand together."""
     own: list[Entry] = []
     stream = ""

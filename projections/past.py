@@ -11,7 +11,6 @@ from contextlib import closing
 from datetime import datetime
 
 import msgspec
-from psycopg import ClientCursor
 
 from domain.calendar import CalendarYear
 from domain.clocks import WINDOWS, Clock, clocks
@@ -22,11 +21,11 @@ from domain.state import WorkOrder
 from domain.stored import Codec
 from domain.terms import ClockName, Entry
 from domain.units import BEGINNING
+from projections import filling
 from projections.case import Case
-from projections.filling import Ranges, Task, connect, streams
+from projections.filling import Ranges, Task, connect
 from projections.orders import OrderRow
 from projections.orders import derive as order_row
-from projections.reading import copied
 
 Progress = Callable[[int], None]
 """Told how many cases more have been read."""
@@ -36,10 +35,8 @@ def histories(task: Task, codec: Codec, told: Progress | None = None) -> Iterato
     """Yield the entries of every case up to the task's head, in the order of ids. Raises Poison, psycopg's errors."""
     with closing(Ranges(task)) as ranges, closing(connect(task.dsn)) as reading:
         for first, last in ranges:
-            said = {"first": first, "last": last, "head": task.head}
-            statement = ClientCursor(reading).mogrify(task.statements["copy_range"].encode(), said)
             seen = 0
-            for entries in streams(codec, copied(reading, statement.encode())):
+            for entries in filling.histories(task, codec, reading, first, last):
                 seen += 1
                 yield entries
             if told is not None:

@@ -21,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from api.commands import too_deep
+from api.views import sealed_fields
 from domain.clocks import clocks
 from domain.explanation import explain
 from domain.journals import JOURNALS, is_journal
@@ -540,18 +541,6 @@ def _consent(pair: str) -> Consent:
         return Consent(person, bytes.fromhex(Path(file).read_text(encoding="ascii").strip()))
     except (OSError, ValueError) as error:
         raise SettingError(f"{file}: {error}") from error
-
-
-def sealed_fields(value: object, path: str = "") -> Iterator[tuple[str, Sealed]]:
-    """Return the sealed fields of an event, by their paths."""
-    if isinstance(value, Sealed):
-        yield path, value
-    elif isinstance(value, msgspec.Struct):
-        for name in value.__struct_fields__:
-            yield from sealed_fields(getattr(value, name), f"{path}.{name}" if path else name)
-    elif isinstance(value, tuple | list):
-        for number, item in enumerate(value):
-            yield from sealed_fields(item, f"{path}.{number}")
 
 
 @click.command("commands")

@@ -27,6 +27,7 @@ from domain import fields
 from domain.calendar import DayKind, DayStep, show_due
 from domain.clocks import Clock, OverdueItem, Status, overdue_items
 from domain.explanation import STATUS_WORDS, Explanation, MoveExplained, cause_words, limit_words
+from domain.guards import UNPLAIN
 from domain.policy import LimitSource, Pack
 from domain.state import WorkOrder
 from domain.terms import SHANGHAI, Citation, ClosureKind, Entry, Fact, Limit, OrderState, Origin, Start, Stop, Word
@@ -469,13 +470,11 @@ class _Plain(Console):
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Render, with every character that a screen would obey shown as a box."""
         for segment in super().render(renderable, options):
-            if segment.control or _OBEYED.search(segment.text) is None:
+            if segment.control:
                 yield segment
             else:
-                yield Segment(_OBEYED.sub("␦", segment.text), segment.style)
-
-
-_OBEYED = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+                lines = segment.text.split("\n")
+                yield Segment("\n".join(UNPLAIN.sub("␦", line) for line in lines), segment.style)
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -169,6 +169,7 @@ def _protected(order: WorkOrder, command: Classify | Reclassify) -> list[Step]:
 def classify(order: WorkOrder, command: Classify, context: Context) -> list[Step]:
     """Say before dispatch what kind of demand it is; a lower class leaves running limits as they are (8.5)."""
     guards.in_state(order, *guards.UNDISPATCHED)
+    guards.plain(command.category)
     guards.units_known(command.accused, context)
     classified = OrderClassified(
         attributes=command.attributes,
@@ -188,6 +189,7 @@ def reclassify(order: WorkOrder, command: Reclassify, context: Context) -> list[
         raise refusals.NotHotlineManager
     if not guards.said(command.reason):
         raise refusals.ReasonMissing
+    guards.plain(command.category)
     guards.units_known(command.accused, context)
     said_anew = command.category or command.involved_units or command.accused
     if command.attributes == order.attributes and not said_anew:

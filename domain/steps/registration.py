@@ -273,17 +273,9 @@ _PERSONAL = re.compile(
 )
 
 
-_UNPLAIN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-
-
 def has_personal_data(title: str) -> bool:
     """Tell whether a title shows a pattern of personal data (8.10). Names as such are left to the reviewers."""
     return _PERSONAL.search(unicodedata.normalize("NFKC", title)) is not None
-
-
-def is_plain(text: str) -> bool:
-    """Tell whether a text that everybody is shown holds nothing that repaints a screen or turns what stands beside it."""
-    return _UNPLAIN.search(text) is None
 
 
 # --- deciding: registering ---------------------------------------------------------------------------------------
@@ -360,8 +352,7 @@ def _order_number(context: Context, count: int = 1) -> Number:
 
 
 def _described(title: str, content: Private | None, *others: str) -> None:
-    if not all(map(is_plain, (title, *others))):
-        raise refusals.TextNotPlain
+    guards.plain(title, *others)
     if has_personal_data(title):
         raise refusals.TitleHasPersonalData
     if not guards.said(content):
@@ -453,6 +444,7 @@ def supplement(order: WorkOrder, command: Supplement, context: Context) -> list[
         raise refusals.OrderSealed(order.number)
     if context.actor.role is Role.ORG_HANDLER:
         guards.holding(order, context)
+    guards.plain(command.place)
     given = (command.content, command.applicant, command.place, command.address, command.attachments)
     if not any(given):
         raise refusals.NothingChanged
@@ -485,7 +477,7 @@ def split(order: WorkOrder, command: Split, context: Context) -> list[Step]:
         raise refusals.InformantUnprotected  # the parts share the applicant: protect the whole first
     born: list[Step] = []
     for ordinal, (child, number) in enumerate(zip(command.children, ids, strict=True), 1):
-        _described(child.title, child.content)
+        _described(child.title, child.content, child.category, child.place)
         guards.units_known(child.accused, context)
         born.append(To(f"order:{number}", _child(order, child, ordinal)))
     parted = OrderSplit(children=ids, reason=command.reason, remaining=command.remaining)

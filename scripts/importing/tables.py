@@ -16,8 +16,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from api.commands import AT, FACTS, type_at, words_of
+from domain.guards import is_plain
 from domain.law import Law
-from domain.steps.registration import has_personal_data, is_plain
+from domain.steps.registration import has_personal_data
 from domain.terms import SHANGHAI, Fact, Number, Period, PolicyRef, Step
 from scripts.importing.mapping import DISPATCHED, ORDINALS, REGISTERED, Event, Mapping, Source
 from scripts.importing.summary import BadSource, TimeDisorder

@@ -238,6 +238,17 @@ def test_what_everybody_is_shown_repaints_no_screen_and_turns_no_writing(field: 
         refused(said(CALL, **{field: trap}), refusals.TextNotPlain)
 
 
+def test_nor_does_what_is_said_of_it_later():
+    case, trap, what = given(registered()), "市\x1b[2J政", Attributes(demand_type=DemandType.CONSULT)
+    case.when(Supplement(place=trap), by=AGENT).refused(refusals.TextNotPlain)
+    case.when(Classify(attributes=what, category=trap), by=AGENT).refused(refusals.TextNotPlain)
+    case.when(Reclassify(attributes=what, reason="实为咨询", category=trap), by=MANAGER).refused(refusals.TextNotPlain)
+    for field in ("title", "category", "place"):
+        whole = SplitChild(title="噪声", category="环境", attributes=what, content="夜间施工")
+        part = msgspec.structs.replace(whole, **{field: trap})
+        case.when(Split(children=(part,), reason="两事"), by=DISPATCHER).refused(refusals.TextNotPlain)
+
+
 def test_a_report_is_registered_only_with_its_informant_protected():
     report = said(CALL, attributes=Attributes(demand_type=DemandType.REPORT))
     refused(report, refusals.InformantUnprotected)
