@@ -11,12 +11,16 @@ from typing import Any, Union
 
 import msgspec
 
+from domain.institution import Found
 from domain.kinds import COMMANDS, KINDS
 from domain.matters import calls, publications
 from domain.terms import Act, Fact, Sealed
 
 AnyCommand = Union[COMMANDS]  # noqa: UP007  a union made from a tuple
 BY_NAME: dict[str, type[Act]] = {str(command.__struct_config__.tag): command for command in COMMANDS}
+SERVED: tuple[type[Act], ...] = tuple(command for command in COMMANDS if command is not Found)
+"""Every command that may come over HTTP: a city that is served was founded before, at the command line."""
+
 FACTS: dict[str, type[Fact]] = {str(event.__struct_config__.tag): event for kind in KINDS for event in kind.events}
 
 

@@ -12,10 +12,10 @@ import msgspec
 
 from api import problems
 from api.access import SENSITIVE
+from api.commands import SERVED
 from api.operations import OPERATIONS, Operation, Query, Tag
 from api.reading import Opening
 from api.writing import Line
-from domain.kinds import COMMANDS
 
 VERSION = "1.0.0"
 _SPOKEN = Path(__file__).with_name("commands.json")
@@ -40,8 +40,8 @@ def spoken() -> dict[str, Spoken]:
 
 def _schemas() -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Return where the schema of each command's body is, in their order, and all schemas."""
-    said, components = msgspec.json.schema_components([*COMMANDS, Opening, Line], ref_template=_REF)
-    tagged = {str(command.__struct_config__.tag) for command in COMMANDS}
+    said, components = msgspec.json.schema_components([*SERVED, Opening, Line], ref_template=_REF)
+    tagged = {str(command.__struct_config__.tag) for command in SERVED}
     for schema in components.values():
         kind = schema.get("properties", {}).get("type", {})
         if kind.get("const") in tagged or set(kind.get("enum", ())) & tagged:
@@ -146,7 +146,25 @@ def _parameter(query: Query) -> dict[str, Any]:
         schema["enum"] = list(query.words)
     if query.many:
         schema = {"type": "array", "items": schema}
-    return {"name": query.name, "in": "query", "required": query.needed, "description": query.says, "schema": schema}
+    found = {"name": query.name, "in": "query", "required": query.needed, "description": query.says, "schema": schema}
+    return found if query.example is None else {**found, "example": query.example}
+
+
+_PLACES = {
+    "record": (
+        "工单编号、旧编号或标识 an order's number, old number or id; of other records the id",
+        "HY20261121-000001",
+    ),
+    "pack": ("规则 a pack's id, or its digest", "S0-CHUANYU"),
+    "year": ("年", "2026"),
+    "day": ("日 YYYY-MM-DD", "2026-11-21"),
+}
+"""What the parts of a path are, each with an example."""
+
+
+def _place(name: str) -> dict[str, Any]:
+    says, example = _PLACES[name]
+    return {"name": name, "in": "path", "required": True, "description": says, "schema": _TEXT, "example": example}
 
 
 def _answers(operation: Operation) -> dict[str, Any]:
@@ -178,7 +196,7 @@ def _answers(operation: Operation) -> dict[str, Any]:
 def _operation(operation: Operation, schema: dict[str, Any] | None) -> dict[str, Any]:
     names = re.findall(r"\{(\w+)\}", operation.path)
     parameters: list[dict[str, Any]] = [{"$ref": "#/components/parameters/City"}]
-    parameters += [{"name": name, "in": "path", "required": True, "schema": _TEXT} for name in names]
+    parameters += [_place(name) for name in names]
     parameters += [_parameter(query) for query in operation.queries]
     parameters.append({"$ref": "#/components/parameters/Role"})
     found: dict[str, Any] = {
@@ -195,12 +213,11 @@ def _operation(operation: Operation, schema: dict[str, Any] | None) -> dict[str,
         found["x-roles"] = sorted(operation.command.roles)
         found["x-refusals"] = list(said.refusals)
         found["x-needs-reason"] = operation.name in SENSITIVE
-        content: dict[str, Any] = {"schema": schema}
-        if said.example is not None:
-            content["example"] = said.example
+        content = {"schema": schema, "example": said.example}
         found["requestBody"] = {"required": True, "content": {"application/json": content}}
     elif operation.body is not None:
-        found["requestBody"] = {"required": True, "content": {operation.media: {"schema": schema}}}
+        content = {"schema": schema, "example": operation.example}
+        found["requestBody"] = {"required": True, "content": {operation.media: content}}
     return found
 
 
@@ -208,7 +225,7 @@ def _operation(operation: Operation, schema: dict[str, Any] | None) -> dict[str,
 def document() -> dict[str, Any]:
     """Return the OpenAPI document."""
     said, components = _schemas()
-    of_body = dict(zip([*COMMANDS, Opening, Line], said, strict=True))
+    of_body = dict(zip([*SERVED, Opening, Line], said, strict=True))
     paths: dict[str, Any] = {}
     for operation in OPERATIONS:
         schema = of_body.get(operation.command or operation.body)  # type: ignore[arg-type]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from enum import StrEnum
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from api import feeding, reading, writing
 from api.asking import LARGEST_PAGE, Answer, Ask
+from api.commands import SERVED
 from api.reading import Opening
 from api.writing import COLLECTIONS, NEW
 from domain.duties import title_of
@@ -30,7 +31,10 @@ class Tag(StrEnum):
 
 
 class Query(NamedTuple):
-    """A query parameter: its name, what it is, the words it may be, whether it may be said several times."""
+    """A query parameter: its name, what it is, the words it may be, whether it may be said several times.
+
+    `example` is taken together with those of the operation's other parameters.
+    """
 
     name: str
     says: str
@@ -38,6 +42,7 @@ class Query(NamedTuple):
     kind: Literal["string", "integer", "boolean"] = "string"
     many: bool = False
     needed: bool = False
+    example: Any = None
 
 
 class Operation(NamedTuple):
@@ -54,14 +59,18 @@ class Operation(NamedTuple):
     kind: str = ""
     body: type | None = None
     media: str = "application/json"
+    example: Any = None  # of a body that is no command's: theirs come from the case scripts
 
 
 CURSOR = Query("cursor", "从上一页的 next 取得 from `next` of the page before")
-LIMIT = Query("limit", f"1 … {LARGEST_PAGE}", kind="integer")
-WAIT = Query("min_position", "等到查询表跟上此位置 wait until the tables have reached it", kind="integer")
-AS_AT = Query("as_at", "截至此时已发生的 what had happened by then, as is known now")
-RECORDED = Query("recorded_by", "当时所知 what the ledger knew then")
-UNIT = Query("unit", "单位代码 a unit's code; a unit's own people: theirs, or one below")
+"""What a page before gave: nobody makes one up, so there is no example of it."""
+LIMIT = Query("limit", f"1 … {LARGEST_PAGE}", kind="integer", example=50)
+WAIT = Query("min_position", "等到查询表跟上此位置 wait until the tables have reached it", kind="integer", example=1)
+AS_AT = Query(
+    "as_at", "截至此时已发生的 what had happened by then, as is known now", example="2026-11-21T09:30:00+08:00"
+)
+RECORDED = Query("recorded_by", "当时所知 what the ledger knew then", example="2026-11-21T09:30:00+08:00")
+UNIT = Query("unit", "单位代码 a unit's code; a unit's own people: theirs, or one below", example="D")
 PAGED = (LIMIT, CURSOR)
 _EVERYBODY = (Tag.DESK, Tag.ORGANIZERS, Tag.SUPERVISION)
 
@@ -84,10 +93,10 @@ QUESTIONS: tuple[Operation, ...] = (
         "工单列表 orders by registration, or by what is due next",
         reading.orders,
         _EVERYBODY,
-        Query("state", "状态 states", _words(OrderState), many=True),
+        Query("state", "状态 states", _words(OrderState), many=True, example=("registered", "dispatched")),
         UNIT,
-        Query("overdue", "只列超期 only those with a duty that is late", kind="boolean"),
-        Query("sort", "排序", ("registered", "due")),
+        Query("overdue", "只列超期 only those with a duty that is late", kind="boolean", example=False),
+        Query("sort", "排序", ("registered", "due"), example="registered"),
         *PAGED,
         WAIT,
     ),
@@ -129,8 +138,8 @@ QUESTIONS: tuple[Operation, ...] = (
         reading.duty_list,
         _EVERYBODY,
         UNIT,
-        Query("mine", "只列本人可办 only what you may do yourself", kind="boolean"),
-        Query("role", "角色 roles", _words(Role), many=True),
+        Query("mine", "只列本人可办 only what you may do yourself", kind="boolean", example=False),
+        Query("role", "角色 roles", _words(Role), many=True, example=("org_handler",)),
         *PAGED,
         WAIT,
     ),
@@ -140,7 +149,7 @@ QUESTIONS: tuple[Operation, ...] = (
         "检索 orders whose title, category, place or number has every word; a page may be shorter than asked for",
         reading.search,
         _EVERYBODY,
-        Query("q", "词 words", needed=True),
+        Query("q", "词 words", needed=True, example="路灯"),
         *PAGED,
         WAIT,
     ),
@@ -151,8 +160,8 @@ QUESTIONS: tuple[Operation, ...] = (
         reading.notices,
         _EVERYBODY,
         UNIT,
-        Query("state", "状态 states", _words(NoticeState), many=True),
-        Query("open", "只列未结 only those still open", kind="boolean"),
+        Query("state", "状态 states", _words(NoticeState), many=True, example=("issued",)),
+        Query("open", "只列未结 only those still open", kind="boolean", example=True),
         *PAGED,
         WAIT,
     ),
@@ -163,12 +172,12 @@ QUESTIONS: tuple[Operation, ...] = (
         "指标 the indicators of a period, each with what stands above and below its line",
         reading.indicators,
         (Tag.DESK, Tag.ORGANIZERS, Tag.SUPERVISION, Tag.OVERSIGHT),
-        Query("from", "期初 its first day", needed=True),
-        Query("to", "期末 its last day, included", needed=True),
-        Query("by", "分组", ("unit", "type", "area")),
+        Query("from", "期初 its first day", needed=True, example="2026-11-01"),
+        Query("to", "期末 its last day, included", needed=True, example="2026-11-30"),
+        Query("by", "分组", ("unit", "type", "area"), example="unit"),
         UNIT,
-        Query("type", "诉求类型", _words(DemandType)),
-        Query("area", "区县"),
+        Query("type", "诉求类型", _words(DemandType), example="help"),
+        Query("area", "区县", example="东区"),
         WAIT,
     ),
     _ask("/policies", "policies", "政策 the policies published here", reading.policies, (Tag.LAW,)),
@@ -179,7 +188,7 @@ QUESTIONS: tuple[Operation, ...] = (
         "日历 a year day by day",
         reading.calendar,
         (Tag.LAW,),
-        Query("known_at", "当时所知 as it was known then"),
+        Query("known_at", "当时所知 as it was known then", example="2026-01-01T00:00:00+08:00"),
     ),
     _ask(
         "/due",
@@ -187,11 +196,11 @@ QUESTIONS: tuple[Operation, ...] = (
         "计算时限 when a limit would end, every day counted; without a case",
         reading.due,
         (Tag.LAW,),
-        Query("policy", "政策; without: the one in force"),
-        Query("clock", "时限", _words(ClockName), needed=True),
-        Query("class", "类别; without: the only one"),
-        Query("at", "起算时刻 the starting instant", needed=True),
-        Query("peak", "话务集中 registered in a peak", kind="boolean"),
+        Query("policy", "政策; without: the one in force", example="S0-CHUANYU"),
+        Query("clock", "时限", _words(ClockName), needed=True, example="handle"),
+        Query("class", "类别; without: the only one", example="consult"),
+        Query("at", "起算时刻 the starting instant", needed=True, example="2025-01-27T15:00:00+08:00"),
+        Query("peak", "话务集中 registered in a peak", kind="boolean", example=False),
     ),
     _ask(
         "/institution/history",
@@ -215,9 +224,9 @@ QUESTIONS: tuple[Operation, ...] = (
         "事件流 what happened after a position, as CloudEvents without personal data",
         feeding.feed,
         (Tag.MACHINES,),
-        Query("after", "位置 the last position you have", kind="integer"),
-        Query("limit", "1 … 1000", kind="integer"),
-        Query("wait", "seconds to wait for something new, at most 20", kind="integer"),
+        Query("after", "位置 the last position you have", kind="integer", example=0),
+        Query("limit", "1 … 1000", kind="integer", example=100),
+        Query("wait", "等待秒数 seconds to wait for something new, at most 20", kind="integer", example=0),
     ),
 )
 
@@ -246,11 +255,19 @@ def _of_records() -> Iterator[Operation]:
         says = "开启密封字段 open sealed fields of one entry; who looked and why is recorded first"
         tags = _EVERYBODY if kind == "order" else (Tag.SUPERVISION,)
         yield Operation(
-            "POST", f"{path}/open", f"open_{kind}", says, reading.open_sealed, tags, kind=kind, body=Opening
+            "POST",
+            f"{path}/open",
+            f"open_{kind}",
+            says,
+            reading.open_sealed,
+            tags,
+            kind=kind,
+            body=Opening,
+            example={"version": 1, "purpose": "handling"},
         )
 
 
-VALIDATE = Query("validate", "只试不写 decide, write nothing", kind="boolean")
+VALIDATE = Query("validate", "只试不写 decide, write nothing", kind="boolean", example=True)
 
 BATCH = Operation(
     "POST",
@@ -262,6 +279,11 @@ BATCH = Operation(
     (VALIDATE,),
     body=writing.Line,
     media="application/x-ndjson",
+    example={
+        "id": "2026-11-21/0001",
+        "command": {"type": "inquire", "words": "何时办结"},
+        "record": "HY20261121-000001",
+    },
 )
 
 
@@ -270,6 +292,8 @@ def _of_commands() -> Iterator[Operation]:
     collection_of = {kind: collection for collection, kind in COLLECTIONS.items()}
     for kind in KINDS:
         for command in kind.commands:
+            if command not in SERVED:
+                continue
             name = str(command.__struct_config__.tag)
             begins = getattr(command, "creates", None) is not None
             path = f"/{collection_of[kind.name]}/{NEW if begins else '{record}'}/{name}"

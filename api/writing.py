@@ -21,7 +21,7 @@ from api.asking import (
     read_instant,
     read_object,
 )
-from api.commands import BY_NAME, own_stream, read_command
+from api.commands import BY_NAME, SERVED, own_stream, read_command
 from api.problems import (
     BodyUnfit,
     HeaderUnfit,
@@ -53,7 +53,8 @@ COLLECTIONS: Mapping[str, str] = {
 """What the path calls each kind of stream."""
 
 OF_KIND: Mapping[str, frozenset[str]] = {
-    kind.name: frozenset(str(command.__struct_config__.tag) for command in kind.commands) for kind in KINDS
+    kind.name: frozenset(str(command.__struct_config__.tag) for command in kind.commands if command in SERVED)
+    for kind in KINDS
 }
 
 KIND_OF: Mapping[str, str] = {name: kind for kind, names in OF_KIND.items() for name in names}
@@ -380,7 +381,7 @@ async def _one(ask: Ask, number: int, line: Line, *, dry_run: bool) -> dict[str,
 
 def _given(ask: Ask, line: Line, *, dry_run: bool) -> Given:
     name = line.command.get("type")
-    if not isinstance(name, str) or name not in BY_NAME:
+    if not isinstance(name, str) or name not in KIND_OF:
         raise UnknownCommand(str(name)[:60])
     kind = KIND_OF[name]
     command_type(kind, name, ask.who)

@@ -13,13 +13,14 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, NamedTuple, get_type_hints
 
 import msgspec
 
 from api import access, openapi, problems
+from api.commands import SERVED
 from api.operations import Tag
-from domain import guards, refusals, terms
+from domain import guards, institution, refusals, terms
 from domain.kinds import KINDS
 from domain.refusals import Refusal
 from domain.terms import Act, Fact
@@ -93,6 +94,9 @@ def _rules() -> dict[type[Act], Callable[..., object]]:
     for module in list(sys.modules.values()):
         if module.__name__.startswith("domain."):
             found |= getattr(module, "DECIDES", {})
+    for kind in KINDS:  # beside the orders, tables lie in what was made of them
+        told = inspect.getclosurevars(kind.decide).nonlocals
+        found |= {**told.get("opens", {}), **told.get("decides", {})}
     return found
 
 
@@ -172,10 +176,14 @@ def glossary_page() -> str:
 
 
 class Faults:
-    """The refusals that a rule may give, read from its source and from all that it asks."""
+    """The refusals that a rule may give, read from its source and from all that it asks.
 
-    def __init__(self, rule: Callable[..., object]) -> None:
+    Of a rule that decides several commands, only the case of the one asked about counts.
+    """
+
+    def __init__(self, act: type[Act], rule: Callable[..., object]) -> None:
         self.codes: set[str] = set()
+        self._act = act
         self._seen: set[object] = set()
         self._follow(rule)
 
@@ -184,7 +192,8 @@ class Faults:
             return
         self._seen.add(function)
         names = inspect.getmodule(function).__dict__
-        for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(function)))):
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+        for node in ast.walk(_for_only(tree, self._act, names)):
             if not isinstance(node, ast.Name | ast.Attribute):
                 continue
             found = _resolve(node, names)
@@ -194,29 +203,61 @@ class Faults:
                 self._follow(found)
 
 
-def spoken_page() -> str:
-    """Return api/commands.json: of every command a body that a case script carries out, and its refusals."""
-    examples: dict[str, Any] = {}
-    for path in sorted((DOCS.parent / "scripts" / "cases").glob("s?.jsonl")):
-        for row in path.read_bytes().splitlines():
+def _for_only(tree: ast.AST, act: type[Act], names: Mapping[str, Any]) -> ast.AST:
+    """Return a tree of which, where it tells commands apart, the case of one of them is left."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Call) and len(node.test.args) == 2:
+            kind = _resolve(node.test.args[1], names)
+            if isinstance(kind, type) and issubclass(kind, Act) and kind is not act:
+                node.body = [ast.Pass()]
+        if not isinstance(node, ast.Match):
+            continue
+        of = [
+            {_resolve(p.cls, names) for p in ast.walk(one.pattern) if isinstance(p, ast.MatchClass)}
+            for one in node.cases
+        ]
+        if any(isinstance(kind, type) and issubclass(kind, Act) for kinds in of for kind in kinds):
+            node.cases = [one for one, kinds in zip(node.cases, of, strict=True) if act in kinds] or node.cases[-1:]
+    return tree
+
+
+def examples() -> dict[str, Example]:
+    """Return of every command the first body that a case script carries out: the texts first, then what they leave."""
+    found: dict[str, Example] = {}
+    for name in ("s0", "s1", "s2", "s3", "s4", "rest"):
+        content = (DOCS.parent / "scripts" / "cases" / f"{name}.jsonl").read_bytes()
+        for number, row in enumerate(content.splitlines(), 1):
             if row.strip() and not row.startswith(b"//"):
                 command = msgspec.json.decode(row)["command"]
-                body = {name: _exemplary(value) for name, value in command.items() if name != "type"}
-                examples.setdefault(command["type"], body)
-    rules, told = _rules(), {}
-    for act in sorted((command for kind in KINDS for command in kind.commands), key=_tag):
-        codes = sorted(Faults(rules[act]).codes) if act in rules else []
-        told[_tag(act)] = {"example": examples.get(_tag(act)), "refusals": codes}
+                body = {name: exemplary(value) for name, value in command.items() if name != "type"}
+                found.setdefault(command["type"], Example(name, number, body))
+    return found
+
+
+class Example(NamedTuple):
+    """A command's body, and which line of which case script carries it out."""
+
+    script: str
+    line: int
+    body: dict[str, Any]
+
+
+def spoken_page() -> str:
+    """Return api/commands.json: of every command a body that a case script carries out, and its refusals."""
+    rules, told, said = _rules(), {}, examples()
+    for act in sorted(SERVED, key=_tag):
+        rule = rules.get(act, institution.decide)
+        told[_tag(act)] = {"example": said[_tag(act)].body, "refusals": sorted(Faults(act, rule).codes)}
     return msgspec.json.format(msgspec.json.encode(told), indent=1).decode() + "\n"
 
 
-def _exemplary(value: Any) -> Any:
+def exemplary(value: Any) -> Any:
     """Return a value as anybody may send it: a script's labels stand for ids that it made itself."""
     if isinstance(value, str) and value.startswith("@"):
         return 1 if value == "@head" else "00000000-0000-7000-8000-000000000000"
     if isinstance(value, dict):
-        return {name: _exemplary(one) for name, one in value.items()}
-    return [_exemplary(one) for one in value] if isinstance(value, list) else value
+        return {name: exemplary(one) for name, one in value.items()}
+    return [exemplary(one) for one in value] if isinstance(value, list) else value
 
 
 def api_page() -> str:

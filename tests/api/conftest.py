@@ -25,6 +25,8 @@ from scripts import embedded, wiring
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 TEXTS = ("s0", "s1", "s2", "s3", "s4")
+REST = "rest"
+"""What no text walks."""
 
 UNITS = (
     RegisterUnit(unit="D", name="东区", level=UnitLevel.FIRST, kind=UnitKind.DISTRICT_GOVERNMENT, parent="HOTLINE"),
@@ -124,16 +126,16 @@ def _found(database: embedded.Database, city: str, policy: str, *, people: bool)
 
 @pytest.fixture(scope="session")
 def served(postgres: embedded.Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """The service, with a city `api`, another one, and one for each case script."""
+    """The service, with a city `api`, another one, and one for each case script that is walked."""
     home = tmp_path_factory.mktemp("served")
     with pytest.MonkeyPatch.context() as patched, socket.socket() as free:
         patched.setenv("HUIYIN_HOME", str(home))
         patched.setenv("HUIYIN_DATABASE_URL", postgres.superuser)
         database = wiring.database()
         suffix = secrets.token_hex(3)
-        names = {name: f"{name}_{suffix}" for name in (*TEXTS, "api", "other")}
+        names = {name: f"{name}_{suffix}" for name in (*TEXTS, REST, "api", "other")}
         for name, city in names.items():
-            _found(database, city, name.upper() if name in TEXTS else "S0", people=name not in TEXTS)
+            _found(database, city, name.upper() if name in TEXTS else "S0", people=name in ("api", "other"))
             for person in ("keeper-1", "keeper-2"):
                 wiring.appoint(city, person, home / f"{city}-{person}.key")
         free.bind(("127.0.0.1", 0))

@@ -11,6 +11,7 @@ import msgspec
 
 from api import openapi
 from api.commands import read_command
+from api.operations import OPERATIONS
 from domain.terms import Role
 from tests.api.conftest import DEMAND, Served, dispatched, registered
 
@@ -265,7 +266,64 @@ def _references(value):
             yield from _references(one)
 
 
-def test_the_examples_of_the_document_have_their_form():
+def test_every_command_shows_an_example_of_its_form():
     for name, said in openapi.spoken().items():
-        if said.example is not None:
-            read_command({**said.example, "type": name})
+        assert said.example is not None
+        read_command({**said.example, "type": name})
+
+
+def test_the_examples_of_every_question_are_taken(served: Served):
+    """As the document shows them, all at once; only the record is one that is there."""
+    order = dispatched(served, "D")
+    made = {"order": order, **of_each_kind(served)}
+    caller = served.as_(Role.SUPERVISOR)
+    for operation in OPERATIONS:
+        if operation.command is not None or operation.name == "batch":
+            continue
+        where = f"/v1/{{city}}{operation.path}"
+        said = openapi.document()["paths"][where][operation.method.lower()]
+        parts = {p["name"]: p["example"] for p in said["parameters"] if p.get("in") == "path"}
+        query = {p["name"]: p.get("example") for p in said["parameters"] if p.get("in") == "query"}
+        assert [name for name, value in query.items() if value is None] in ([], ["cursor"]), operation.name
+        if "record" in parts:
+            parts["record"] = made[operation.kind or "order"]
+        past = {name: query.pop(name) for name in ("as_at", "recorded_by") if name in query}
+        query.pop("cursor", None)
+        path = operation.path.format(**parts)
+        if operation.method == "GET":
+            reply = caller.get(path, **query)
+            for name, value in past.items():  # nothing here is as old as the example
+                assert caller.get(path, **{name: value}).status in (200, 404), (operation.name, name)
+        else:
+            body = said["requestBody"]["content"]["application/json"]["example"] if "requestBody" in said else {}
+            reply = caller.post(path, body)
+        assert reply.status == 200, (operation.name, query, reply)
+
+
+def of_each_kind(served: Served) -> dict[str, str]:
+    """Return a record of each kind that is no order, with something sealed in its first entry."""
+    bodies = {name: said.example or {} for name, said in openapi.spoken().items()}
+    call = secrets.token_hex(6)
+    subject = f"00000000-0000-7000-8000-{call}"
+    given = (
+        ("matter", Role.AGENT, "/matters/new/hand_over_shift", {**bodies["hand_over_shift"], "pending_call_backs": []}),
+        ("call", Role.AGENT, "/calls/new/log_call", {**bodies["log_call"], "call_id": call, "disposition": "inquiry"}),
+        ("inquiry", Role.OVERSEER_NPC, "/inquiries/new/file_inquiry", bodies["file_inquiry"]),
+        ("publication", Role.AUDITOR, "/publications/new/record_verification", bodies["record_verification"]),
+        ("subject", Role.SUPERVISOR, f"/subjects/{subject}/restrict_subject", bodies["restrict_subject"]),
+    )
+    made: dict[str, str] = {}
+    for kind, role, path, body in given:
+        known = {name: value for name, value in body.items() if name != "order"}
+        reply = served.as_(role).post(path, known, Huiyin_Reason="trial")
+        assert reply.status == 201, (kind, reply)
+        made[kind] = reply.body["id"]
+    return made
+
+
+def test_the_example_of_a_batch_is_taken(served: Served):
+    order = dispatched(served, "D")
+    line = next(operation.example for operation in OPERATIONS if operation.name == "batch")
+    content = json.dumps({**line, "record": order}).encode()
+    answer = served.as_(Role.AGENT).raw("POST", "/batch?validate=true", content, Content_Type="application/x-ndjson")
+    assert [json.loads(row)["status"] for row in answer.content.splitlines()] == [200]

@@ -7,10 +7,11 @@ from uuid import uuid4
 
 import pytest
 
-from api.commands import BY_NAME
+from api.commands import BY_NAME, SERVED
 from api.openapi import spoken
 from api.operations import OPERATIONS
 from api.problems import as_problem, known, sentences, status_of
+from domain.institution import Found
 from domain.terms import Role
 from tests.api.conftest import DEMAND, Served, dispatched, registered
 
@@ -18,7 +19,8 @@ COMMANDS = [operation for operation in OPERATIONS if operation.command is not No
 
 
 def test_every_command_of_the_domain_is_an_operation():
-    assert {operation.name for operation in COMMANDS} == set(BY_NAME)
+    assert {operation.command for operation in COMMANDS} == set(SERVED)
+    assert set(BY_NAME.values()) - set(SERVED) == {Found}, "a city that is served was founded before"
     taken = {operation.path.rpartition("/")[2] for operation in OPERATIONS if operation.command is None}
     assert not taken & set(BY_NAME), "a question would hide a command of its name"
 

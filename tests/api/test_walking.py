@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from api import openapi
+from api.asking import is_uuid
 from api.operations import OPERATIONS
 from domain.clocks import clocks
 from domain.kinds import KINDS
@@ -16,8 +18,8 @@ from domain.law import Law
 from domain.ledger import Ledger
 from domain.state import WorkOrder
 from domain.terms import Role
-from scripts import importing, wiring
-from tests.api.conftest import Caller, Reply, Served
+from scripts import docs, importing, wiring
+from tests.api.conftest import REST, Caller, Reply, Served
 from tests.test_cases import TEXTS, expected, lines, row
 
 PATHS = {operation.name: operation.path for operation in OPERATIONS if operation.command is not None}
@@ -33,6 +35,8 @@ class Walk:
         self.labels: dict[str, str] = {}  # label -> stream
         self.head = 0
         self.tokens: dict[Any, Caller] = {}
+        self.examples = {(one.script, one.line): name for name, one in docs.examples().items()}
+        self.tried: set[str] = set()
 
     def caller(self, line: importing.Line) -> Caller:
         """Return whoever gives a line's command; an import vouches for those who acted then."""
@@ -64,19 +68,30 @@ class Walk:
         path = PATHS[name]
         if "{record}" in path:
             stream = self.labels.get(label, "")
-            own = not stream and line.stream is not None
-            path = path.replace("{record}", "new" if own else stream.partition(":")[2])
-        reply = self.caller(line).post(
-            path,
-            command,
-            key=f"walk:{number}",
-            Huiyin_Reason=line.reason or "script",
-            Huiyin_Occurred_At=wiring.parse_instant(line.at).isoformat(),
-            Huiyin_Origin="import",
-        )
+            named = (line.stream or "").partition(":")[2]
+            if not stream and line.stream is not None and not is_uuid(named):
+                named = "new"
+            path = path.replace("{record}", stream.partition(":")[2] or named)
+        said = {
+            "Huiyin_Reason": line.reason or "script",
+            "Huiyin_Occurred_At": wiring.parse_instant(line.at).isoformat(),
+            "Huiyin_Origin": "import",
+        }
+        if (self.text, number) in self.examples:
+            self.try_out(self.examples[self.text, number], line, path, command, said)
+        reply = self.caller(line).post(path, command, key=f"walk:{number}", **said)
         if reply.status in (200, 201):
             self.learn(line, label, reply.body)
         return reply
+
+    def try_out(self, name: str, line: importing.Line, path: str, command: Any, said: dict[str, str]) -> None:
+        """Try what the document shows as an example of a command; it is this line's, but for the ids."""
+        shown = openapi.document()["paths"][f"/v1/{{city}}{PATHS[name]}"]["post"]["requestBody"]["content"]
+        plain = {field: value for field, value in line.command.items() if field != "type"}
+        assert shown["application/json"]["example"] == docs.exemplary(plain)
+        tried = self.caller(line).post(path, command, query={"validate": "true"}, **said)
+        assert (tried.status, tried.body.get("dry_run")) == (200, True), (name, tried)
+        self.tried.add(name)
 
     def learn(self, line: importing.Line, label: str, body: dict[str, Any]) -> None:
         if label and label not in self.labels and ":" in body["stream"]:
@@ -89,6 +104,27 @@ class Walk:
             self.labels[f"{line.order}/{count}"] = stream
         if body["events"]:
             self.head = max(event["position"] for event in body["events"])
+
+
+@pytest.mark.parametrize("text", [*TEXTS, REST])
+def test_every_example_of_a_command_is_a_line_of_a_walk(text: str):
+    """Walked below, each is first tried: what the document shows was taken, by the role and in the state it needs."""
+    of_text = {name: one for name, one in docs.examples().items() if one.script == text}
+    given = lines(text)
+    assert of_text
+    assert {given[one.line].command["type"] for one in of_text.values()} == of_text.keys()
+
+
+def test_every_command_has_an_example():
+    assert {name for name, one in docs.examples().items() if one.script in (*TEXTS, REST)} == PATHS.keys()
+
+
+def test_what_no_text_walks_is_walked_over_http(served: Served):
+    walk = Walk(served, REST)
+    for number, line in lines(REST).items():
+        reply = walk.give(number, line)
+        assert reply.status in (200, 201), (number, line.command["type"], reply.status, reply.body)
+    assert walk.tried == {name for name, one in docs.examples().items() if one.script == REST}
 
 
 async def _folded(walk: Walk) -> tuple[dict[str, WorkOrder], Law]:
@@ -109,6 +145,7 @@ def test_a_text_walked_over_http_ends_as_it_does_at_the_command_line(served: Ser
     for number, line in lines(text).items():
         reply = walk.give(number, line)
         assert reply.status in (200, 201), (number, line.command["type"], reply.status, reply.body)
+    assert walk.tried == {name for name, one in docs.examples().items() if one.script == text}
     found, law = asyncio.run(_folded(walk))
     assert found.keys() == wanted.orders.keys()
     supervisor = Caller(
