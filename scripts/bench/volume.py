@@ -5,12 +5,16 @@ extensions, reclassifying, urging, notices with their replies, redo), each comma
 and written by the real writer, over two years. A copy is a case of its own: its own id, numbers, salts and leaves, some minutes
 later than its model; commits of all copies are mixed by time, as a city writes them, and every leaf holds. What a copy
 does not have is keys: its sealed texts are those of its model and nobody can open them; nothing derived needs to.
+Where more towns than one are asked for, a copy lies in one of them: units and a road of that town stand in the place of
+its model's, so that a city has hundreds of units and words that few of its cases have.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import random
+import re
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -40,12 +44,26 @@ DAYS = 640
 PIECE = 20_000
 """Events that are written at once."""
 
+SYLLABLES = "文昌平安和兴广福永宁新华春光长江泰康金星东风青云翠竹明珠凤凰玉泉石桥柳林梅园荷塘松涛桂枝"
+_UNIT = re.compile(rb'"(%s)(?=["-])' % "|".join((*simulate.DISTRICTS, *simulate.DEPARTMENTS)).encode())
+_ROAD = "号路".encode()
+
+
+def in_town(text: bytes, town: int) -> bytes:
+    """Return a text with the units of another town in the place of its own; 0: as it is."""
+    return _UNIT.sub(rb'"\g<1>%d' % town, text) if town else text
+
 
 # --- lives -------------------------------------------------------------------------------------------------------
 
 
-def life(number: int, chance: random.Random) -> list[simulate.Line]:
-    """Return one case's lines: the plain simulated life, with what befalls one in so many woven in."""
+def life(number: int, chance: random.Random, until: datetime | None = None) -> list[simulate.Line]:
+    """Return one case's lines: the plain simulated life, with what befalls one in so many woven in; none after `until`."""
+    lines = _life(number, chance)
+    return lines if until is None else [line for line in lines if datetime.fromisoformat(line["at"]) < until]
+
+
+def _life(number: int, chance: random.Random) -> list[simulate.Line]:
     day = BEGIN + timedelta(days=chance.randrange(DAYS))
     at = day + timedelta(hours=min(23.0, max(0.0, chance.gauss(13, 4))), seconds=chance.randrange(3600))
     plain = simulate.case(number, at.replace(microsecond=0), at + timedelta(days=90), chance)
@@ -125,11 +143,17 @@ def _done_again(reply: simulate.Line, chance: random.Random) -> list[simulate.Li
     ]
 
 
-async def founded(database: embedded.Database, policy: str = "S0", parents: Sequence[str] = ()) -> City:
+async def founded(
+    database: embedded.Database, policy: str = "S0", parents: Sequence[str] = (), *, towns: int = 1
+) -> City:
     """Create a city's ledger whose law, units and persons are there from the beginning."""
     city = await trial.bare_city(database)
     packs = [wiring.completed(policy, parents), *(wiring.read_pack(overlay) for overlay in wiring.OVERLAYS)]
-    said = [trial.spoken(line["by"], line["command"])[1] for line in simulate.founding(BEGIN)]
+    told = [json.dumps(line, ensure_ascii=False).encode() for line in simulate.founding(BEGIN)]
+    lines = [json.loads(in_town(line, town)) for town in range(towns) for line in told]
+    said = [trial.spoken(line["by"], line["command"])[1] for line in lines]
+    if towns > 1:  # nobody acts in the other towns: their units are enough
+        said = [act for n, act in enumerate(said) if n < len(told) or isinstance(act, RegisterUnit)]
     act = wiring.founding_act(
         uuid4(),
         city_code="HY",
@@ -143,10 +167,10 @@ async def founded(database: embedded.Database, policy: str = "S0", parents: Sequ
     return city
 
 
-async def lead(ledger: Ledger, seed: int, cases: int) -> Counter[str]:
+async def lead(ledger: Ledger, seed: int, cases: int, until: datetime | None = None) -> Counter[str]:
     """Lead cases through the door, many side by side; return how often each command was refused, and why."""
     chance = random.Random(seed)  # noqa: S311  a simulation, not a secret
-    lives = iter([life(number, chance) for number in range(1, cases + 1)])
+    lives = iter([life(number, chance, until) for number in range(1, cases + 1)])
     refused: Counter[str] = Counter()
 
     async def caller() -> None:
@@ -204,27 +228,48 @@ async def models(connection: psycopg.AsyncConnection[Any], city: str) -> list[Mo
     return [Model(stream, commits[0][0].occurred_at or BEGIN, tuple(commits)) for stream, commits in cases.items()]
 
 
+def _id_of(at: datetime, chance: random.Random) -> UUID:
+    born = int(at.timestamp() * 1000)
+    return UUID(int=born << 80 | 7 << 76 | chance.getrandbits(12) << 64 | 2 << 62 | chance.getrandbits(62))
+
+
+def drawn_id(chance: random.Random) -> UUID:
+    """Return an id that a case of some day could have."""
+    return _id_of(BEGIN + timedelta(days=chance.random() * DAYS), chance)
+
+
 class _Copy:
     """One copy of a case on its way into the ledger: who it is, and the last leaf of its stream."""
 
-    __slots__ = ("id", "later", "leaf", "model", "stream", "written")
+    __slots__ = ("id", "later", "leaf", "model", "road", "stream", "town", "written")
 
-    def __init__(self, model: Model, later: timedelta, chance: random.Random) -> None:
-        born = int((model.born_at + later).timestamp() * 1000)
-        self.id = UUID(int=born << 80 | 7 << 76 | chance.getrandbits(12) << 64 | 2 << 62 | chance.getrandbits(62))
+    def __init__(self, model: Model, later: timedelta, chance: random.Random, towns: int) -> None:
+        self.id = _id_of(model.born_at + later, chance)
         self.stream = f"order:{self.id}"
         self.model = model
         self.later = later
         self.leaf = leaves.NOTHING
         self.written = 0
+        self.town = chance.randrange(towns) if towns > 1 else 0
+        self.road = b"" if towns == 1 else "".join(chance.choices(SYLLABLES, k=2)).encode()
+
+    def told(self, state: bytes) -> bytes:
+        """Return what an event of the model says, said of the copy."""
+        said = state.replace(self.model.stream[6:].encode(), str(self.id).encode())
+        if self.road and _ROAD in said:
+            said = said.replace(_ROAD, "号".encode() + self.road + "路".encode())
+        return in_town(said, self.town)
 
 
 class Copying:
     """Copies of cases, written behind what a ledger has: every position, number and leaf as the writer gives them."""
 
-    def __init__(self, imprint: Imprint, position: int, recorded_at: datetime, chance: random.Random) -> None:
+    def __init__(
+        self, imprint: Imprint, position: int, recorded_at: datetime, chance: random.Random, towns: int
+    ) -> None:
         self.position = position
         self.recorded_at = recorded_at
+        self._towns = towns
         self._imprint = imprint
         self._chance = chance
         self._journals: dict[str, tuple[int, bytes]] = {}  # its last number and leaf
@@ -244,11 +289,11 @@ class Copying:
         left = events
         while left > 0:
             for model in found:
-                made = _Copy(model, timedelta(seconds=self._chance.randrange(3600)), self._chance)
+                made = _Copy(model, timedelta(seconds=self._chance.randrange(3600)), self._chance, self._towns)
                 for commit, own in model.commits:
                     planned.append(((commit.occurred_at or BEGIN) + made.later, len(planned), made))
                     left -= len(own)
-        planned.sort(key=lambda one: one[:2])
+        planned.sort()  # no two have the same number
         return planned
 
     def write(self, copy: _Copy) -> tuple[CommitRow, list[EventRow]]:
@@ -268,6 +313,7 @@ class Copying:
             recorded_at=self.recorded_at,
             occurred_at=(commit.occurred_at or BEGIN) + copy.later,
             numbers=numbers,
+            actor=in_town(commit.actor.encode(), copy.town).decode(),
             salt=self._chance.randbytes(16),
         )
         record = leaves.salted_record(self._imprint, made)
@@ -281,7 +327,7 @@ class Copying:
             position=self.position,
             stream=copy.stream if own else event.stream,
             version=version + 1,
-            state=event.state.replace(copy.model.stream[6:].encode(), str(copy.id).encode()),
+            state=copy.told(event.state),
             salt=self._chance.randbytes(16),
             commit=commit.first_position,
             recorded_at=commit.recorded_at,
@@ -296,7 +342,14 @@ class Copying:
 
 
 async def multiply(
-    dsn: str, city: str, imprint: Imprint, events: int, *, seed: int = 1, progress: Callable[[int], None] | None = None
+    dsn: str,
+    city: str,
+    imprint: Imprint,
+    events: int,
+    *,
+    seed: int = 1,
+    towns: int = 1,
+    progress: Callable[[int], None] | None = None,
 ) -> int:
     """Copy a city's cases until its ledger has about so many events more; return the last position.
 
@@ -307,7 +360,7 @@ async def multiply(
         found = await models(connection, city)
         async with connection.transaction():
             position, recorded_at = (await (await connection.execute(named["lock"])).fetchall())[0]
-            copying = Copying(imprint, position, recorded_at, random.Random(seed))  # noqa: S311  a simulation
+            copying = Copying(imprint, position, recorded_at, random.Random(seed), towns)  # noqa: S311  a simulation
             copying.know(found)
             planned = copying.plan(found, events)
             for start in range(0, len(planned), PIECE):
