@@ -47,6 +47,9 @@ DELETE FROM projections.clocks_N AS c
 USING unnest($1::uuid[], $2::bigint[]) AS w(order_id, no)
 WHERE c.order_id = w.order_id AND c.no = w.no
 
+-- name: of_orders
+SELECT * FROM projections.clocks_N WHERE order_id = ANY ($1::uuid[])
+
 -- name: copy
 COPY projections.clocks_N FROM STDIN (FORMAT BINARY)
 

@@ -30,7 +30,6 @@ class DutyRow(Row, frozen=True):
     provisional: bool
     of_class: str
     urgency: str
-    position: int
 
 
 def derive(case: Case) -> tuple[DutyRow, ...]:
@@ -59,10 +58,9 @@ def derive(case: Case) -> tuple[DutyRow, ...]:
             provisional=duty.provisional,
             of_class="" if of_class is None else of_class.name,
             urgency=order.attributes.urgency,
-            position=case.position,
         )
         for no, duty in enumerate(found, 1)
     )
 
 
-PROJECTION = Projection("duties", 1, DutyRow, derive, Path(__file__).with_suffix(".sql"))
+PROJECTION = Projection("duties", 2, DutyRow, derive, Path(__file__).with_suffix(".sql"))

@@ -18,8 +18,7 @@ CREATE TABLE projections.duties_N (
     late_after timestamptz,
     provisional boolean NOT NULL,
     of_class text COLLATE "C" NOT NULL,
-    urgency text COLLATE "C" NOT NULL,
-    position bigint NOT NULL
+    urgency text COLLATE "C" NOT NULL
 )
 
 -- name: index
@@ -32,6 +31,14 @@ DROP TABLE IF EXISTS projections.duties_N
 
 -- name: delete
 DELETE FROM projections.duties_N WHERE order_id = ANY ($1::uuid[])
+
+-- name: delete_rows
+DELETE FROM projections.duties_N AS r
+USING unnest($1::uuid[], $2::bigint[]) AS w(order_id, no)
+WHERE r.order_id = w.order_id AND r.no = w.no
+
+-- name: of_orders
+SELECT * FROM projections.duties_N WHERE order_id = ANY ($1::uuid[])
 
 -- name: copy
 COPY projections.duties_N FROM STDIN (FORMAT BINARY)

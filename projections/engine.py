@@ -160,6 +160,10 @@ class _Change(NamedTuple):
     packed: bytes
 
 
+_Told = tuple[Kept | None, Sequence[Entry]]
+"""A case before its fresh entries, where it is at hand, and those entries."""
+
+
 @lru_cache(maxsize=256)
 def named(path: Path, city: str, version: int = 0, other: int = 0, table: str = "") -> Mapping[str, bytes]:
     """Return the statements of a `.sql` file for a city and for one version of its table (`_M`: another one)."""
@@ -581,43 +585,69 @@ class Engine:
         unread = [stream for stream, at_hand in told.items() if at_hand is None]
         found = await rows(reading, self._sql["read_cases"], unread, upto) if unread else []
         new = {stream for stream, own in fresh.items() if own[0].version == 1}
+        written = [await self._written(reading, lease, told, new) for lease in leases]
 
         def made() -> list[_Change]:
-            cases = dict[str, tuple[Case, Kept | None]]()
+            cases = dict[str, Case]()
             read = [(None, own) for own in self._by_stream(found)]
             for before, own in (*(one for one in told.values() if one is not None), *read):
                 state = folded(own) if before is None else folded_on(before.state, own)
                 if state is not None:
-                    cases[own[0].stream] = Case(state, own[-1].position, law), before
+                    cases[own[0].stream] = Case(state, own[-1].position, law)
                     if may_go_on(own):
                         kept[own[0].stream] = Kept(state, own[-1].version, {})
-            return [self._change(lease, kept, cases, new) for lease in leases]
+            return [self._change(*one, kept, cases, new) for one in zip(leases, written, strict=True)]
 
         return await asyncio.to_thread(made)
 
-    def _told(self, own: Sequence[Entry]) -> tuple[Kept | None, Sequence[Entry]] | None:
+    async def _written(
+        self, reading: Connection, lease: _Lease, told: Mapping[str, _Told | None], new: AbstractSet[str]
+    ) -> dict[str, Sequence[Any]] | None:
+        """Return the rows that a table has of some streams; None where they say which entry their case is at."""
+        projection, sql = self.projections[lease.name], self.sql_of(lease.name, lease.version)
+        if "of_orders" not in sql:
+            return None
+        had: dict[str, Sequence[Any]] = {}
+        for stream, at_hand in told.items():
+            before = None if at_hand is None else at_hand[0]
+            if stream in new:
+                had[stream] = ()
+            elif before is not None and lease.written in before.rows:
+                had[stream] = before.rows[lease.written]
+        asked = [UUID(stream.removeprefix(CASES)) for stream in told if stream not in had]
+        if asked:
+            read: dict[str, list[Any]] = {f"{CASES}{case}": [] for case in asked}
+            for row in await rows(reading, sql["of_orders"], asked):
+                read[f"{CASES}{row[0]}"].append(projection.row(*row))
+            had.update(read)
+        return had
+
+    def _told(self, own: Sequence[Entry]) -> _Told | None:
         """Return what a case is before its fresh entries, with them; None where its stream has to be read."""
         before = self._keeping.before(own[0].stream, own[0]) if own and goes_on(own) else None
         return (before, own) if before is not None or (own and own[0].version == 1) else None
 
     def _change(
-        self, lease: _Lease, kept: dict[str, Kept], cases: Mapping[str, tuple[Case, Kept | None]], new: AbstractSet[str]
+        self,
+        lease: _Lease,
+        written: Mapping[str, Sequence[Any]] | None,
+        kept: dict[str, Kept],
+        cases: Mapping[str, Case],
+        new: AbstractSet[str],
     ) -> _Change:
-        """Return what some cases change in one table; where this process wrote its rows, only those that differ."""
-        projection, sql = self.projections[lease.name], self.sql_of(lease.name, lease.version)
-        by_row = "delete_rows" in sql
-        change, coming = _Change(sql, [], [], [], b""), list[Any]()
-        for stream, (case, before) in cases.items():
+        """Return what some cases change in one table: only the rows that differ from what is written."""
+        projection = self.projections[lease.name]
+        change = _Change(self.sql_of(lease.name, lease.version), [], [], [], b"")
+        coming = list[Any]()
+        for stream, case in cases.items():
             made: Sequence[Any] = derived(projection, case)
-            had: Sequence[Any] | None = before.rows.get(lease.written) if before is not None else None
-            if by_row and stream in kept:
-                kept[stream] = kept[stream]._replace(rows={**kept[stream].rows, lease.written: made})
-            if had is None:
-                if stream not in new:
-                    change.cases.append(case.order.id)
+            if written is None:
+                change.cases.extend(() if stream in new else (case.order.id,))
                 coming += made
                 continue
-            there, wanted = {row.no: row for row in had}, {row.no: row for row in made}
+            if stream in kept:
+                kept[stream] = kept[stream]._replace(rows={**kept[stream].rows, lease.written: made})
+            there, wanted = _by_no(written[stream]), _by_no(made)
             gone = [no for no, row in there.items() if wanted.get(no) != row]
             change.numbers.extend(gone)
             change.ids.extend([case.order.id] * len(gone))
@@ -884,6 +914,11 @@ async def _nothing() -> None:
 
 def _sentence(version: Version) -> str:
     return f"{version.name}: blocked at position {version.blocked_at}: {version.error}"
+
+
+def _by_no(rows: Iterable[Any]) -> dict[int, Any]:
+    """Return a case's rows by their number; a table of one row a case has none."""
+    return {getattr(row, "no", 1): row for row in rows}
 
 
 def _batches(streams: Sequence[str]) -> Iterable[Sequence[str]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from itertools import count
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -68,8 +67,15 @@ _TIMED: Final[Mapping[ClockName, str]] = {
 }
 
 
+_BEFORE: Final[Mapping[str, int]] = {kind: n << 20 for n, kind in enumerate(FACTS)}
+"""What a case's facts of each kind are numbered from: one more fact leaves the numbers of other kinds as they are."""
+
+
 class FactRow(Row, frozen=True):
-    """指标事实. `exempt` facts leave the rates of satisfaction and of doing again, and stay in those of time."""
+    """指标事实. `no` counts the case's facts of a kind, behind the kind's own number.
+
+    `exempt` facts leave the rates of satisfaction and of doing again, and stay in those of time.
+    """
 
     order_id: UUID
     no: int
@@ -84,7 +90,6 @@ class FactRow(Row, frozen=True):
     demand_type: str
     category: str
     district: str
-    position: int
 
 
 class Fact:
@@ -120,27 +125,28 @@ def derive(case: Case) -> tuple[FactRow, ...]:
     quality, attributes = order.quality, order.attributes
     options = case.law.rules(order.policy).options
     exempt = bool(quality.exempt)
-    no = count(1)
-    return tuple(
-        FactRow(
-            order.id,
-            next(no),
-            fact.kind,
-            fact.at,
-            fact.unit,
-            fact.hit,
-            fact.also,
-            fact.seconds,
-            exempt,
-            fact.provisional,
-            attributes.demand_type,
-            order.demand.category,
-            order.demand.district,
-            case.position,
-        )
-        for part in (_desk(order), _episodes(order), _timed(case, options), _answers(order), _ends(order))
-        for fact in part
-    )
+    last = dict(_BEFORE)
+    rows: list[FactRow] = []
+    for part in (_desk(order), _episodes(order), _timed(case, options), _answers(order), _ends(order)):
+        for fact in part:
+            last[fact.kind] += 1
+            row = FactRow(
+                order.id,
+                last[fact.kind],
+                fact.kind,
+                fact.at,
+                fact.unit,
+                fact.hit,
+                fact.also,
+                fact.seconds,
+                exempt,
+                fact.provisional,
+                attributes.demand_type,
+                order.demand.category,
+                order.demand.district,
+            )
+            rows.append(row)
+    return tuple(rows)
 
 
 def _desk(order: WorkOrder) -> Iterator[Fact]:
@@ -264,4 +270,4 @@ def _lead_before(order: WorkOrder, mark: Mark) -> str:
     return led[-1] if led else ""
 
 
-PROJECTION = Projection("indicators", 1, FactRow, derive, Path(__file__).with_suffix(".sql"))
+PROJECTION = Projection("indicators", 2, FactRow, derive, Path(__file__).with_suffix(".sql"))

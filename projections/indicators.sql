@@ -14,8 +14,7 @@ CREATE TABLE projections.indicators_N (
     provisional boolean NOT NULL,
     demand_type text COLLATE "C" NOT NULL,
     category text NOT NULL,
-    district text NOT NULL,
-    position bigint NOT NULL
+    district text NOT NULL
 )
 
 -- name: index
@@ -29,6 +28,14 @@ DROP TABLE IF EXISTS projections.indicators_N
 
 -- name: delete
 DELETE FROM projections.indicators_N WHERE order_id = ANY ($1::uuid[])
+
+-- name: delete_rows
+DELETE FROM projections.indicators_N AS r
+USING unnest($1::uuid[], $2::bigint[]) AS w(order_id, no)
+WHERE r.order_id = w.order_id AND r.no = w.no
+
+-- name: of_orders
+SELECT * FROM projections.indicators_N WHERE order_id = ANY ($1::uuid[])
 
 -- name: copy
 COPY projections.indicators_N FROM STDIN (FORMAT BINARY)

@@ -25,7 +25,6 @@ class SearchRow(Row, frozen=True):
     registered_at: datetime
     text: str  # what a hit is checked against: pairs of one word may stand apart in another
     grams: list[str]
-    position: int
 
 
 def words(text: str) -> list[str]:
@@ -51,7 +50,7 @@ def derive(case: Case) -> tuple[SearchRow]:
     demand, order = case.order.demand, case.order
     said = (demand.title, demand.category, demand.place, demand.district, order.number, demand.old_number)
     text = " ".join(unicodedata.normalize("NFKC", part).lower() for part in said if part)
-    return (SearchRow(order.id, order.registered.at, text, sorted(grams(text)), case.position),)
+    return (SearchRow(order.id, order.registered.at, text, sorted(grams(text))),)
 
 
-PROJECTION = Projection("search", 1, SearchRow, derive, Path(__file__).with_suffix(".sql"))
+PROJECTION = Projection("search", 2, SearchRow, derive, Path(__file__).with_suffix(".sql"))

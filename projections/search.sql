@@ -5,8 +5,7 @@ CREATE TABLE projections.search_N (
     order_id uuid NOT NULL,
     registered_at timestamptz NOT NULL,
     text text NOT NULL,
-    grams text[] NOT NULL,
-    position bigint NOT NULL
+    grams text[] NOT NULL
 )
 
 -- name: index
@@ -18,6 +17,14 @@ DROP TABLE IF EXISTS projections.search_N
 
 -- name: delete
 DELETE FROM projections.search_N WHERE order_id = ANY ($1::uuid[])
+
+-- name: delete_rows
+DELETE FROM projections.search_N AS r
+USING unnest($1::uuid[], $2::bigint[]) AS w(order_id, no)
+WHERE r.order_id = w.order_id
+
+-- name: of_orders
+SELECT * FROM projections.search_N WHERE order_id = ANY ($1::uuid[])
 
 -- name: copy
 COPY projections.search_N FROM STDIN (FORMAT BINARY)

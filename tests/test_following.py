@@ -30,6 +30,7 @@ from tests.conftest import City, new_city
 from tests.test_projections import (
     LATER_KINDS,
     OVERLAY,
+    REPLIED,
     SIGNED,
     TABLES,
     Strange,
@@ -88,15 +89,24 @@ async def test_a_stream_that_grows_is_not_read_again_from_its_first_event(city: 
         assert await tables(p) == await from_scratch(here, p)
 
 
-async def test_an_entry_changes_only_the_rows_it_changes(city: City):
-    async with world(city) as here, here.projections() as p:
+@pytest.mark.parametrize("table", ["clocks", "duties", "indicators", "search"])
+@pytest.mark.parametrize("anew", [False, True], ids=["the cases at hand", "a worker that starts anew"])
+async def test_an_entry_changes_only_the_rows_it_changes(city: City, table: str, anew: bool):
+    written = f"SELECT r::text, r.xmin::text FROM p.{table}_1 AS r"
+    async with world(city) as here, here.projections() as first, here.projections() as second:
         await one_case(here, 1, dispatched(), SIGNED, notice())
-        await p.follow_until()
-        before = dict(await here.sql("SELECT no, xmin::text FROM p.clocks_1"))
+        await first.follow_until()
+        before = dict(await here.sql(written))
         await here.record(stream(1), "2025-06-17 09:00", ApplicantUrged())
-        await p.follow_until()
-        assert dict(await here.sql("SELECT no, xmin::text FROM p.clocks_1")) == before
-        assert await tables(p) == await from_scratch(here, p)
+        follower = second if anew else first
+        await follower.follow_until()
+        assert dict(await here.sql(written)) == before
+        await here.record(stream(1), "2025-06-17 10:00", REPLIED)
+        await follower.follow_until()
+        after = dict(await here.sql(written))
+        assert (set(before) == set(after)) is (table == "search")
+        assert all(after[row] == before[row] for row in set(before) & set(after))
+        assert await tables(follower) == await from_scratch(here, follower)
 
 
 @pytest.mark.parametrize("seed", range(4))
