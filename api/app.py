@@ -70,11 +70,13 @@ class _Served:
             raise NotReady
         return self.held[0]
 
-    async def operation(self, request: Request[Any, Any, Any], run: Run, name: str, collection: str) -> Response[bytes]:
+    async def operation(
+        self, request: Request[Any, Any, Any], run: Run, name: str, collection: str, *, by_code: bool
+    ) -> Response[bytes]:
         """Answer one request of an operation."""
         begun, role, code = time.perf_counter(), "", ""
         try:
-            ask = await self.house().ask(request, collection)
+            ask = self.house().visit(request) if by_code else await self.house().ask(request, collection)
             role = str(ask.who.role)
             answer = await run(ask)
         except Exception as error:  # noqa: BLE001  whatever it is, the caller reads a problem, never a trace
@@ -96,8 +98,8 @@ class _Served:
                 operating.note_error(error, instance)
         status = problems.status_of(refusal)
         headers = {}
-        if status in problems.RETRY_AFTER:
-            headers["Retry-After"] = problems.RETRY_AFTER[status]
+        if wait := problems.retry_after(refusal):
+            headers["Retry-After"] = wait
         if isinstance(refusal, TokenMissing | TokenUnfit):
             fault = ', error="invalid_token"' if isinstance(refusal, TokenUnfit) else ""
             headers["WWW-Authenticate"] = f'Bearer realm="huiyin"{fault}'
@@ -142,7 +144,13 @@ def _routes(served: _Served) -> Iterable[HTTPRouteHandler]:
     for operation in OPERATIONS:
         if operation.command is None:
             yield _route(
-                served, operation.method, operation.path, operation.run, operation.name, _collection(operation)
+                served,
+                operation.method,
+                operation.path,
+                operation.run,
+                operation.name,
+                _collection(operation),
+                by_code=operation.by_code,
             )
     register = next(operation for operation in OPERATIONS if operation.name == "register")
     yield _route(served, "POST", "/orders", register.run, "register", "orders")
@@ -158,9 +166,11 @@ def _collection(operation: Operation) -> str:
     return first if first in COLLECTIONS else ""
 
 
-def _route(served: _Served, method: str, path: str, run: Run, name: str, collection: str) -> HTTPRouteHandler:
+def _route(
+    served: _Served, method: str, path: str, run: Run, name: str, collection: str, *, by_code: bool = False
+) -> HTTPRouteHandler:
     async def handle(request: Request[Any, Any, Any]) -> Response[bytes]:
-        return await served.operation(request, run, name, collection)
+        return await served.operation(request, run, name, collection, by_code=by_code)
 
     full = "/v1/{city:str}" + re.sub(r"\{(\w+)\}", r"{\1:str}", path)
     return HTTPRouteHandler(full, http_method=method, name=f"{method} {full}", status_code=200)(handle)  # type: ignore[arg-type]

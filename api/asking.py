@@ -18,6 +18,7 @@ from litestar import Request
 from api import access
 from api.access import Viewer
 from api.commands import DEEP, too_deep
+from api.gate import Gate, Networks, address_of
 from api.problems import (
     Behind,
     BodyCut,
@@ -37,7 +38,7 @@ from api.tokens import Claims, Verifier
 from domain.law import Law
 from domain.ledger import Ledger
 from domain.refusals import NotFounded
-from domain.terms import SHANGHAI, Actor
+from domain.terms import SHANGHAI, Actor, Role
 from projections.answers import Projections
 
 T = TypeVar("T")
@@ -110,15 +111,31 @@ class Pace:
 class House:
     """Everything that is served: cities by name, whose tokens are taken, the process's clock, fresh words."""
 
-    def __init__(self, cities: Mapping[str, City], verifier: Verifier, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        cities: Mapping[str, City],
+        verifier: Verifier,
+        now: Callable[[], datetime],
+        *,
+        proxies: Networks = (),
+    ) -> None:
         self.cities = cities
         self.verifier = verifier
         self.now = now
+        self.proxies = proxies
         self.openings = Pace(60, now)
+        self.gate = Gate(now)
+
+    def visit(self, request: Request[Any, Any, Any]) -> Ask:
+        """Return a request that comes without a token: an applicant's, who shows a query code. Raises UnknownCity."""
+        city = self.cities.get(str(request.path_params.get("city", "")))
+        if city is None:
+            raise UnknownCity
+        return Ask(self, city, APPLICANT, request, _headers(request), "")
 
     async def ask(self, request: Request[Any, Any, Any], collection: str = "") -> Ask:
         """Return a request with its city and its caller. Raises what refuses them."""
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.scope["headers"]}
+        headers = _headers(request)
         claims = await self.verifier.claims(headers.get("authorization"))
         name = str(request.path_params.get("city", ""))
         access.of_city(claims, name)
@@ -127,6 +144,14 @@ class House:
             raise UnknownCity
         actor = access.actor_of(claims, headers.get("huiyin-role"))
         return Ask(self, city, await city.viewer(actor, claims, self.now()), request, headers, collection)
+
+
+APPLICANT = Viewer(Actor(user="citizen", role=Role.CITIZEN), Claims(sub="citizen", exp=0))
+"""Who comes without a token, until a query code says whose order is theirs."""
+
+
+def _headers(request: Request[Any, Any, Any]) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in request.scope["headers"]}
 
 
 class Answer(NamedTuple):
@@ -233,6 +258,12 @@ class Ask(NamedTuple):
         if found is None:
             raise MatchUnfit
         return int(found[1])
+
+    def address(self) -> str:
+        """Return from where the request comes, as far as our own proxies say so."""
+        client = self.request.client
+        forwarded = self.headers.get("x-forwarded-for") or ""
+        return address_of(client.host if client is not None else "", forwarded, self.house.proxies)
 
     def trace(self) -> str:
         """Return the trace that a request belongs to (`traceparent`, W3C Trace Context); what is no trace is left out."""

@@ -14,8 +14,6 @@ from api import problems
 from api.access import SENSITIVE
 from api.commands import SERVED
 from api.operations import OPERATIONS, Operation, Query, Tag
-from api.reading import Opening
-from api.writing import Line
 
 VERSION = "1.0.0"
 _SPOKEN = Path(__file__).with_name("commands.json")
@@ -38,9 +36,13 @@ def spoken() -> dict[str, Spoken]:
 # --- schemas -----------------------------------------------------------------------------------------------------
 
 
+_BODIES: tuple[type, ...] = (*SERVED, *dict.fromkeys(o.body for o in OPERATIONS if o.body is not None))
+"""Everything that is said in a body: each command, and what questions by POST ask with."""
+
+
 def _schemas() -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Return where the schema of each command's body is, in their order, and all schemas."""
-    said, components = msgspec.json.schema_components([*SERVED, Opening, Line], ref_template=_REF)
+    said, components = msgspec.json.schema_components(_BODIES, ref_template=_REF)
     tagged = {str(command.__struct_config__.tag) for command in SERVED}
     for schema in components.values():
         kind = schema.get("properties", {}).get("type", {})
@@ -188,6 +190,10 @@ def _answers(operation: Operation) -> dict[str, Any]:
         statuses += [412, 413, 415]
     if operation.name.startswith("open_"):
         statuses += [410, 429]
+    if operation.by_code or operation.name in ("callers", "query_code"):
+        statuses.append(429)
+    if operation.name in ("applicant_urge", "applicant_evaluate"):
+        answers["201"] = {"description": "已记录 recorded", "content": {media: {"schema": body}}}
     for status in statuses:
         answers[str(status)] = {"$ref": f"#/components/responses/{status}"}
     return dict(sorted(answers.items()))
@@ -198,7 +204,8 @@ def _operation(operation: Operation, schema: dict[str, Any] | None) -> dict[str,
     parameters: list[dict[str, Any]] = [{"$ref": "#/components/parameters/City"}]
     parameters += [_place(name) for name in names]
     parameters += [_parameter(query) for query in operation.queries]
-    parameters.append({"$ref": "#/components/parameters/Role"})
+    if not operation.by_code:
+        parameters.append({"$ref": "#/components/parameters/Role"})
     found: dict[str, Any] = {
         "operationId": operation.name if operation.command is None else f"{operation.kind}.{operation.name}",
         "summary": operation.says,
@@ -206,6 +213,8 @@ def _operation(operation: Operation, schema: dict[str, Any] | None) -> dict[str,
         "parameters": parameters,
         "responses": _answers(operation),
     }
+    if operation.by_code:
+        found["security"] = []
     if operation.command is not None:
         said = spoken().get(operation.name, Spoken())
         parameters += [{"$ref": f"#/components/parameters/{name}"} for name in _WRITING]
@@ -225,7 +234,7 @@ def _operation(operation: Operation, schema: dict[str, Any] | None) -> dict[str,
 def document() -> dict[str, Any]:
     """Return the OpenAPI document."""
     said, components = _schemas()
-    of_body = dict(zip([*SERVED, Opening, Line], said, strict=True))
+    of_body = dict(zip(_BODIES, said, strict=True))
     paths: dict[str, Any] = {}
     for operation in OPERATIONS:
         schema = of_body.get(operation.command or operation.body)  # type: ignore[arg-type]

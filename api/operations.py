@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
-from api import feeding, reading, writing
+from api import applicant, callers, feeding, reading, writing
 from api.asking import LARGEST_PAGE, Answer, Ask
 from api.commands import SERVED
 from api.reading import Opening
@@ -60,6 +60,7 @@ class Operation(NamedTuple):
     body: type | None = None
     media: str = "application/json"
     example: Any = None  # of a body that is no command's: theirs come from the case scripts
+    by_code: bool = False  # without a token: number and query code are shown in the body
 
 
 CURSOR = Query("cursor", "从上一页的 next 取得 from `next` of the page before")
@@ -287,6 +288,64 @@ BATCH = Operation(
 )
 
 
+_KNOCK = {"number": "HY20261121-000001", "code": "0000-0000-0000"}
+_WHY = {"purpose": "caller-on-the-line", "words": "来电询问进度"}
+
+
+def _by_code(name: str, says: str, run: Run, body: type, **more: Any) -> Operation:
+    return Operation(
+        "POST",
+        f"/applicant/{name}",
+        f"applicant_{name}",
+        says,
+        run,
+        (Tag.CITIZENS,),
+        body=body,
+        example={**_KNOCK, **more},
+        by_code=True,
+    )
+
+
+APPLICANTS: tuple[Operation, ...] = (
+    _by_code("view", "查询 how an order stands; by number and query code", applicant.view, applicant.Knock),
+    _by_code(
+        "answer", "查看答复 the words of the reply; that they were read is recorded", applicant.answer, applicant.Knock
+    ),
+    _by_code("urge", "催单 urge, once a day", applicant.urge, applicant.Urging, words="还没有人来"),
+    _by_code(
+        "evaluate",
+        "评价 evaluate the newest reply",
+        applicant.evaluate,
+        applicant.Evaluating,
+        ratings={"result": "satisfied"},
+        words="谢谢",
+    ),
+)
+
+DESK: tuple[Operation, ...] = (
+    Operation(
+        "POST",
+        "/callers",
+        "callers",
+        "来电人的工单 a caller's orders, by telephone number; who asked and why is recorded first",
+        callers.callers,
+        (Tag.DESK,),
+        body=callers.Caller,
+        example={"phone": "13800001111", **_WHY, "limit": 20},
+    ),
+    Operation(
+        "POST",
+        "/orders/{record}/query_code",
+        "query_code",
+        "重发查询码 the query code again, for an applicant known to you; recorded first",
+        callers.query_code,
+        (Tag.DESK,),
+        body=callers.Purpose,
+        example=_WHY,
+    ),
+)
+
+
 def _of_commands() -> Iterator[Operation]:
     """Yield an operation for each command."""
     collection_of = {kind: collection for collection, kind in COLLECTIONS.items()}
@@ -339,5 +398,5 @@ def audiences(command: type[Act]) -> tuple[Tag, ...]:
     return tuple(tag for tag, roles in found if roles & command.roles)
 
 
-OPERATIONS: tuple[Operation, ...] = (*QUESTIONS, *_of_records(), BATCH, *_of_commands())
+OPERATIONS: tuple[Operation, ...] = (*QUESTIONS, *_of_records(), *APPLICANTS, *DESK, BATCH, *_of_commands())
 """All of them."""

@@ -139,6 +139,21 @@ class TooMany(Refusal):
     """请求过于频繁。Too many requests: wait, then go on."""
 
 
+class NumberAndCodeUnfit(Refusal):
+    """工单号与查询码不相符，请核对；查询码可凭身份向热线重新索取。The number and the query code do not belong together: check
+    both; the hotline gives the code again to whom it knows."""
+
+    field = "code"
+
+
+class UrgedToday(Refusal):
+    """今日已催单，承办单位已收到。You have urged today already, and the unit has been told: urge again tomorrow."""
+
+
+class NotAnsweredYet(Refusal):
+    """答复尚未向诉求人公布。There is no reply yet that the applicant has been told."""
+
+
 class Behind(Refusal):
     """查询表尚未跟上所要的位置。The tables have not reached that position yet."""
 
@@ -205,6 +220,8 @@ _SAID: dict[int, tuple[type[Refusal], ...]] = {
         UnknownCommand,
         UnknownEntry,
         UnknownPage,
+        NumberAndCodeUnfit,
+        NotAnsweredYet,
         refusals.UnknownOrder,
         refusals.UnknownStream,
         refusals.NotInitialised,
@@ -253,8 +270,13 @@ _SAID: dict[int, tuple[type[Refusal], ...]] = {
     ),
 }
 _STATUS: dict[type[Refusal], int] = {kind: status for status, kinds in _SAID.items() for kind in kinds}
-RETRY_AFTER = {429: "5", 503: "1"}
-"""Seconds that a caller should wait, by status."""
+_RETRY_AFTER = {429: "5", 503: "1"}
+
+
+def retry_after(refusal: Refusal) -> str:
+    """Return the seconds that a caller should wait; empty where waiting does not help."""
+    said = refusal.facts.get("retry_after")
+    return str(said) if said is not None else _RETRY_AFTER.get(status_of(refusal), "")
 
 
 def status_of(refusal: Refusal | type[Refusal]) -> int:

@@ -38,6 +38,7 @@ from domain.ledger import Receipt
 from domain.matters.calls import call_stream
 from domain.refusals import NotForThisStream, Refusal, RoleNotAllowed, Unavailable, UnknownOrder, UnknownStream
 from domain.state import WorkOrder
+from domain.steps.registration import Register
 from domain.terms import Act, Entry, Origin, Role
 from projections.answers import NumberAmbiguous
 
@@ -190,7 +191,10 @@ async def carry_out(ask: Ask, given: Given) -> tuple[Receipt, dict[str, Any]]:
     )
     if receipt.stream == "institution" and receipt.first_position:
         await ask.city.law(fresh=True)
-    return receipt, {**_told(receipt, given), **({} if given.brief else await _state(ask, receipt, before))}
+    told = _told(receipt, given)
+    if isinstance(given.act, Register) and not given.dry_run:
+        told["query_code"] = ask.city.ledger.query_code(receipt.stream)  # for the applicant, who is told it now
+    return receipt, {**told, **({} if given.brief else await _state(ask, receipt, before))}
 
 
 async def _looked(ask: Ask, stream: str) -> list[Entry] | None:
@@ -363,6 +367,9 @@ def _line(row: bytes) -> Line | Refusal:
         return refusal
 
 
+_OF_A_LINE = ("stream", "id", "version", "first_position", "numbers", "replayed", "query_code")
+
+
 async def _one(ask: Ask, number: int, line: Line, *, dry_run: bool) -> dict[str, Any]:
     try:
         receipt, told = await carry_out(ask, _given(ask, line, dry_run=dry_run))
@@ -373,7 +380,7 @@ async def _one(ask: Ask, number: int, line: Line, *, dry_run: bool) -> dict[str,
     return {
         "line": number,
         "status": 201 if receipt.first_position else 200,
-        **{name: told[name] for name in ("stream", "id", "version", "first_position", "numbers", "replayed")},
+        **{name: told[name] for name in _OF_A_LINE if name in told},
         "command_id": line.id,
         "last": receipt.first_position + len(receipt.events) - 1 if receipt.first_position else 0,
     }

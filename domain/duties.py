@@ -37,6 +37,7 @@ from domain.terms import (
     Act,
     AssignmentState,
     ClockName,
+    Fact,
     Mark,
     NoticeState,
     OrderState,
@@ -74,9 +75,9 @@ class Duty(msgspec.Struct, frozen=True):
         return title_of(self.command)
 
 
-def title_of(command: type[Act]) -> str:
-    """Return the field's term for what a command does."""
-    return (command.__doc__ or command.__name__).split(".")[0].split("。")[0].strip()
+def title_of(kind: type[Act | Fact]) -> str:
+    """Return the field's term for what a command does, or for what happened."""
+    return (kind.__doc__ or kind.__name__).split(".")[0].split("。")[0].strip()
 
 
 # --- duties with a clock -----------------------------------------------------------------------------------------

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hmac
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 from uuid import UUID
 
@@ -35,10 +37,26 @@ from domain.refusals import (
     Unavailable,
     VersionMoved,
 )
-from domain.sealing import Consent, Entropy, Keyring, KeyRow, Survey, opened, sealed_path, unwrap, wrap_for_master
+from domain.sealing import (
+    Consent,
+    Entropy,
+    Keyring,
+    KeyRow,
+    Survey,
+    mac_of,
+    opened,
+    plain_code,
+    plain_number,
+    query_code,
+    sealed_path,
+    unwrap,
+    wrap_for_master,
+)
 from domain.stored import StoredEntry
 from domain.terms import Act, Actor, Entry, Origin, Sealed, Step
 from domain.writer import Before, Draft, Insistence, Late, Moved, Outcome, Proposal, Writer, Written
+
+SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 
 ATTEMPTS = 5
 """How often a command is decided at most; the last time under the lock, where nobody can be faster."""
@@ -94,6 +112,7 @@ class Ledger:
         writer: Writer,
         pages: Pages,
         keyring: Keyring,
+        secrets: Mapping[str, bytes],
         patience: float,
     ) -> None:
         self.city = city
@@ -106,6 +125,7 @@ class Ledger:
         self._writer = writer
         self._pages = pages
         self._keyring = keyring
+        self._secrets = secrets
         self._patience = patience
         self._turns: dict[str, _Turn] = {}
 
@@ -121,7 +141,7 @@ class Ledger:
         patience: float = 30.0,
     ) -> Self:
         """Open a city's ledger as the application. Raises NotInitialised, Unavailable, and WrongKey for the master key."""
-        named = recorder.statements(recorder.SQL, city)
+        named = recorder.statements(recorder.SQL, city) | recorder.statements(SQL, city)
         pages = Pages(dsn, named, patience=patience / 2)
         try:
             imprint = await pages.imprint()
@@ -135,6 +155,7 @@ class Ledger:
             imprint=imprint,
             proposer=Proposer(kinds, keyring=keyring, secrets=secrets, entropy=entropy),
             keyring=keyring,
+            secrets=secrets,
             reader=Reader(dsn, named, patience=patience / 2),
             bulk_reader=Reader(dsn, named, patience=patience / 2, most=2048),
             writer=Writer(dsn, named, imprint, entropy, patience=patience / 2),
@@ -411,13 +432,9 @@ class Ledger:
         another record, and CodeExpected; then there is nothing to log.
         """
         ids = tuple(dict.fromkeys(sealed.key for sealed in fields.values()))
-        naming.readable(stream)
-        if not purpose:
-            raise CodeExpected("purpose", name="purpose")
-        naming.codes(purpose=purpose)
+        _purposeful(stream, purpose)
         if any(row.stream != stream for row in (await self._keys(ids)).values()):
             raise SealedElsewhere(stream)
-        now = await self.now()
         logged = AccessLogged(
             stream=stream,
             fields=tuple(dict.fromkeys(sealed_path(sealed) for sealed in fields.values())),
@@ -426,15 +443,7 @@ class Ledger:
             together=tuple(consent.person for consent in consents),
             words=words,
         )
-        request = Request(
-            command_id=command_id,
-            stream=access_of(now),
-            actor=viewer,
-            steps=(logged,),
-            times=(None,),
-            survey=Survey(logged),
-        )
-        await self._carry_out(request, dry_run=False)
+        await self._note(logged, viewer, command_id)
         rows = await self._keys(ids)  # again: what was erased since is not opened
         keys = {row.id: unwrap(row, self._keyring, consents) for row in rows.values()}
         return {
@@ -442,9 +451,59 @@ class Ledger:
             for name, sealed in fields.items()
         }
 
+    async def note_access(
+        self,
+        what: Sequence[str],
+        *,
+        stream: str,
+        viewer: Actor,
+        purpose: str,
+        command_id: str,
+        keys: Sequence[str] = (),
+        words: str | None = None,
+    ) -> Receipt:
+        """Say in the access journal that somebody looks at what is no sealed field, before they do.
+
+        `purpose` is a code. Raises UnknownStream and CodeExpected; then there is nothing to log.
+        """
+        _purposeful(stream, purpose)
+        logged = AccessLogged(stream=stream, fields=tuple(what), keys=tuple(keys), purpose=purpose, words=words)
+        return await self._note(logged, viewer, command_id)
+
+    async def _note(self, logged: AccessLogged, viewer: Actor, command_id: str) -> Receipt:
+        request = Request(
+            command_id=command_id,
+            stream=access_of(await self.now()),
+            actor=viewer,
+            steps=(logged,),
+            times=(None,),
+            survey=Survey(logged),
+        )
+        return await self._carry_out(request, dry_run=False)
+
     async def _keys(self, ids: Sequence[str]) -> dict[str, KeyRow]:
         rows = await self._pages.rows("read_keys_by_id", recorder.texts(ids))
         return {row[0]: KeyRow(*row) for row in rows}
+
+    # --- whose order it is ---------------------------------------------------------------------------------------
+
+    def query_code(self, stream: str) -> str:
+        """Return the code by which the applicant of an order asks after it; it is stored nowhere."""
+        return query_code(self._secrets["requests"], stream)
+
+    def opens(self, stream: str, said: str) -> bool:
+        """Tell whether what somebody said is the code of an order, in a time that tells nothing of how near it came."""
+        return hmac.compare_digest(plain_code(self.query_code(stream)).encode(), plain_code(said).encode())
+
+    async def subject_of(self, number: str) -> UUID | None:
+        """Return the subject that a telephone number finds; None where it finds nobody, or nobody any more."""
+        mac = mac_of(self._secrets["subjects"], plain_number(number))
+        rows = await self._pages.rows("subjects_there", recorder.byteas([mac]))
+        return rows[0][1] if rows else None
+
+    async def orders_of_subject(self, subject: UUID, limit: int, before: str = "") -> list[str]:
+        """Return the orders in which a subject's identity lies, the newest first; none whose keys were destroyed."""
+        return [row[0] for row in await self._pages.rows("orders_of_subject", str(subject), before, limit)]
 
     # --- reading -------------------------------------------------------------------------------------------------
 
@@ -536,6 +595,13 @@ class Ledger:
             since = rows[-1].event.recorded_at if rows else since
         behind = await self.rows("beyond_head")  # seen together with the head, so that no writer comes between
         return findings + [Finding(position, stream, "it lies beyond the head") for position, stream in behind]
+
+
+def _purposeful(stream: str, purpose: str) -> None:
+    naming.readable(stream)
+    if not purpose:
+        raise CodeExpected("purpose", name="purpose")
+    naming.codes(purpose=purpose)
 
 
 class _Turn:

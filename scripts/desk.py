@@ -31,6 +31,7 @@ from domain.matters.calls import call_stream
 from domain.order import fold, history
 from domain.refusals import UnknownOrder, UnknownStream
 from domain.sealing import Consent
+from domain.steps.registration import Register
 from domain.terms import SHANGHAI, Act, Actor, ClockName, Entry, OrderState, Origin, Role, Sealed
 from projections.answers import Projections
 from projections.orders import OrderRow
@@ -399,7 +400,8 @@ def do_command(
             on_behalf_of=on_behalf_of,
             dry_run=dry_run,
         )
-        print_receipt(receipt, dry_run=dry_run, as_json=as_json)
+        code = ledger.query_code(receipt.stream) if isinstance(act, Register) and not dry_run else ""
+        print_receipt(receipt, dry_run=dry_run, as_json=as_json, query_code=code)
 
     with_city(city, work)
 
@@ -448,8 +450,8 @@ def _value(text: str, kind: Any) -> Any:
     return text
 
 
-def print_receipt(receipt: Receipt, *, dry_run: bool, as_json: bool) -> None:
-    """Show what a command came to."""
+def print_receipt(receipt: Receipt, *, dry_run: bool, as_json: bool, query_code: str = "") -> None:
+    """Show what a command came to; `query_code`: what the applicant of a new order is told."""
     if as_json:
         answer(
             {
@@ -461,6 +463,7 @@ def print_receipt(receipt: Receipt, *, dry_run: bool, as_json: bool) -> None:
                 "replayed": receipt.replayed,
                 "dry_run": dry_run,
                 "events": [as_data(entry) for entry in receipt.events],
+                **({"query_code": query_code} if query_code else {}),
             }
         )
         return
@@ -468,6 +471,8 @@ def print_receipt(receipt: Receipt, *, dry_run: bool, as_json: bool) -> None:
     if receipt.replayed:
         word = "此命令先前已执行 carried out before"
     click.echo(f"✓ {word}: {receipt.stream} v{receipt.version}")
+    if query_code:
+        click.echo(f"  查询码 query code: {query_code} (请告知诉求人 tell the applicant)")
     printing.console().print(printing.timeline([entry for entry in receipt.events if not is_journal(entry.stream)]))
 
 

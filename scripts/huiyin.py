@@ -34,6 +34,7 @@ from domain.refusals import Refusal
 from domain.terms import Act, Actor, Fact
 from projections.answers import DueChange, Projections
 from scripts import (
+    calling,
     carrying,
     demo,
     desk,
@@ -406,6 +407,7 @@ for command in (
     desk.open_command,
     desk.commands_command,
     *office.COMMANDS,
+    *calling.COMMANDS,
     *serving.COMMANDS,
 ):
     huiyin.add_command(command)

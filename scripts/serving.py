@@ -52,7 +52,8 @@ async def house() -> AsyncIterator[House]:
         gc.collect()
         gc.freeze()  # what is there by now stays: looking through it again and again finds nothing
         gc.set_threshold(20_000, 20, 50)
-        yield House(cities, Verifier(wiring.issuer(), wiring.process_now), wiring.process_now)
+        verifier = Verifier(wiring.issuer(), wiring.process_now)
+        yield House(cities, verifier, wiring.process_now, proxies=wiring.proxies())
 
 
 def _log_lines() -> None:
@@ -127,6 +128,7 @@ def serve_command(cities: tuple[str, ...], host: str, port: int, workers: int, w
             raise SettingError(f"没有此城市 no such city: {name}; 已有 there are: {', '.join(there)}")
         wiring.read_keyring(name)  # said here, where somebody reads it, and not in a worker
     wiring.issuer()
+    wiring.proxies()
     if host not in LOCAL:
         click.echo(
             f"注意 note: {host} 未加密 is not encrypted; 请置于 TLS 代理之后 put it behind a proxy with TLS", err=True

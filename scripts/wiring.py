@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
+from ipaddress import ip_network
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -19,6 +20,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from api.gate import Networks
 from api.tokens import AUDIENCE, Issuer, public_keys
 from domain import institution, recorder
 from domain.calendar import CalendarYear, load_calendar
@@ -431,6 +433,18 @@ def _key_set(where: str) -> dict[str, object]:
         return json.loads(read_text(Path(where)))
     with urllib.request.urlopen(where, timeout=10) as answer:  # noqa: S310  https, and of the operator's own choosing
         return json.loads(answer.read(1 << 20))
+
+
+def proxies() -> Networks:
+    """Return our own proxies (HUIYIN_PROXIES, networks with commas): what they say of where a request comes from counts.
+
+    Without the setting the peer's own address counts. Raises SettingError.
+    """
+    said = os.environ.get("HUIYIN_PROXIES") or ""
+    try:
+        return tuple(ip_network(one.strip()) for one in said.split(",") if one.strip())
+    except ValueError as error:
+        raise SettingError(f"HUIYIN_PROXIES: 10.0.0.0/8,127.0.0.1: {error}") from error
 
 
 def fresh() -> str:

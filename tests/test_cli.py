@@ -992,3 +992,35 @@ def test_a_deadline_under_rules_that_did_not_hold_that_day_says_so(nothing_yet: 
 def test_a_policy_is_no_parent_of_itself(nothing_yet: Deployment):
     same = ("--policy", "S0", "--parent", "S0")
     assert "规则不是自己的上位规则" in nothing_yet.refused("init", "twice", *same)
+
+
+def test_the_desk_finds_a_callers_orders_and_gives_their_code_again(
+    nothing_yet: Deployment, monkeypatch: pytest.MonkeyPatch
+):
+    city = ("--city", "lines")
+    nothing_yet.ok("init", "lines", "--policy", "S0")
+    script = write_script(nothing_yet.home / "town.jsonl", *town_lines())
+    nothing_yet.ok("import", str(script), *city)
+    fields = {
+        "title": "路灯不亮",
+        "category": "市政/路灯",
+        "channel": "phone",
+        "attributes": {"demand_type": "help"},
+        "content": "三天不亮",
+        "applicant": {"kind": "person", "name": "甲某", "phone": "13900002222"},
+        "duplicates_seen": [],
+    }
+    words = ("do", "new", "register", "--json-fields", json.dumps(fields), *AS_AGENT, *city)
+    told = nothing_yet.ok(*words, "--json").data
+    assert re.fullmatch(r"\d{4}-\d{4}-\d{4}", told["query_code"])
+    assert "查询码" in nothing_yet.ok(*words).out
+    again = nothing_yet.ok("code", told["stream"].partition(":")[2], "--purpose", "lost", *AS_AGENT, *city, "--json")
+    assert again.data["query_code"] == told["query_code"]
+    ask = ("callers", "--purpose", "on-the-line", *city)
+    for line, found in (("+86 139-0000-2222\n", 2), ("13900003333\n", 0)):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(line))
+        assert len(nothing_yet.ok(*ask, *AS_AGENT, "--json").data["orders"]) == found
+    monkeypatch.setattr(sys, "stdin", io.StringIO("13900002222\n"))
+    assert "路灯不亮" in nothing_yet.ok(*ask, *AS_AGENT).out
+    monkeypatch.setattr(sys, "stdin", io.StringIO("13900002222\n"))
+    assert "not-for-this-role" in nothing_yet.refused(*ask, *AS_DISPATCHER)

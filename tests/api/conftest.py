@@ -143,7 +143,7 @@ def served(postgres: embedded.Database, tmp_path_factory: pytest.TempPathFactory
         free.close()
         log = home / "log"
         words = ["-m", "scripts.huiyin", "serve", "--port", str(port), *(f"--city={city}" for city in names.values())]
-        environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "PYTHONSAFEPATH": "1"}
+        environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "PYTHONSAFEPATH": "1", "HUIYIN_PROXIES": "127.0.0.1"}
         with log.open("wb") as out:
             process = subprocess.Popen([sys.executable, *words], env=environment, stdout=out, stderr=out, cwd=home)
         url = f"http://127.0.0.1:{port}"
@@ -196,3 +196,11 @@ def dispatched(served: Served, unit: str = "D", **more: Any) -> str:
     reply = served.as_(Role.DISPATCHER).post(f"/orders/{order}/dispatch", body)
     assert reply.status == 201, reply
     return order
+
+
+def erased(served: Served, order: str) -> Reply:
+    """Refuse an order as what may be a state secret: its keys are destroyed in that commit."""
+    body = {"reason": "state_secret", "medium": "phone", "informed_at": wiring.process_now().isoformat()}
+    asked = served.as_(Role.AGENT).post(f"/orders/{order}/propose_refusal", {"reason": "state_secret"})
+    assert asked.status == 201, asked
+    return served.as_(Role.QC_REVIEWER).post(f"/orders/{order}/refuse", body)

@@ -278,7 +278,7 @@ def test_the_examples_of_every_question_are_taken(served: Served):
     made = {"order": order, **of_each_kind(served)}
     caller = served.as_(Role.SUPERVISOR)
     for operation in OPERATIONS:
-        if operation.command is not None or operation.name == "batch":
+        if operation.command is not None or operation.by_code or operation.name == "batch":
             continue
         where = f"/v1/{{city}}{operation.path}"
         said = openapi.document()["paths"][where][operation.method.lower()]
@@ -296,7 +296,8 @@ def test_the_examples_of_every_question_are_taken(served: Served):
                 assert caller.get(path, **{name: value}).status in (200, 404), (operation.name, name)
         else:
             body = said["requestBody"]["content"]["application/json"]["example"] if "requestBody" in said else {}
-            reply = caller.post(path, body)
+            giver = served.as_(Role.AGENT) if operation.name == "query_code" else caller
+            reply = giver.post(path, body)
         assert reply.status == 200, (operation.name, query, reply)
 
 
