@@ -904,6 +904,7 @@ _MADE_MEANWHILE = (
     psycopg.errors.DuplicateObject,
     psycopg.errors.InternalError_,  # a row of the catalogue was changed at the same time
     psycopg.errors.DeadlockDetected,
+    psycopg.errors.LockNotAvailable,  # the one who makes it takes long
 )
 _OF_FILLING = ("copy_range", "range_end", "lock_to_build", "read_institution")
 

@@ -22,6 +22,7 @@ from domain.refusals import Unavailable
 from domain.steps.linking import ApplicantUrged
 from domain.stored import Codec
 from projections import case, engine
+from projections.answers import Projections
 from projections.engine import ProjectionBlocked, RebuildBroken
 from scripts import embedded
 from scripts.bench import trial
@@ -57,6 +58,22 @@ async def main(dsn, city, name):
     async with Projections(dsn, city, page=3) as p:
         print("following", flush=True)
         await p.keep_following(name, idle=0.01)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+OPENER = """
+import asyncio, sys
+from projections.answers import Projections
+
+async def main(dsn, *cities):
+    for city in cities:
+        print("ready", flush=True)
+        sys.stdin.readline()
+        async with Projections(dsn, city) as p:
+            await p.follow_once()
+    print("done", flush=True)
 
 asyncio.run(main(*sys.argv[1:]))
 """
@@ -432,3 +449,33 @@ async def test_many_who_open_a_new_city_at_once_make_its_tables_once(city: City)
             assert {(s.version, s.state, s.active) for s in await opened[0].status()} == {(1, "following", True)}
         finally:
             await asyncio.gather(*(p.close() for p in opened))
+
+
+def test_workers_of_several_processes_that_begin_with_nothing_at_the_same_instant_all_work(
+    postgres: embedded.Database,
+):
+    cities = [new_city(postgres) for _ in range(3)]
+    words = [sys.executable, "-c", OPENER, postgres.app, *(city.name for city in cities)]
+    settings: dict[str, Any] = {"text": True, "env": {**os.environ, "PYTHONPATH": str(CHECKOUT)}, "cwd": CHECKOUT}
+    with contextlib.ExitStack() as stack:
+        workers = [
+            stack.enter_context(subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **settings))
+            for _ in range(5)
+        ]
+        for worker in workers:
+            stack.callback(worker.kill)
+        for _ in cities:
+            assert [worker.stdout.readline() for worker in workers if worker.stdout] == ["ready\n"] * 5
+            for worker in workers:
+                assert worker.stdin is not None
+                worker.stdin.write("go\n")
+                worker.stdin.flush()
+        assert [worker.stdout.readline() for worker in workers if worker.stdout] == ["done\n"] * 5
+        assert [worker.wait(60) for worker in workers] == [0] * 5
+    for city in cities:
+        assert asyncio.run(_standing(city)) == {(name, 1, "following", True) for name in TABLES}
+
+
+async def _standing(city: City) -> set[tuple[str, int, str, bool]]:
+    async with Projections(city.database.app, city.name) as p:
+        return {(s.name, s.version, s.state, s.active) for s in await p.status()}
