@@ -19,6 +19,7 @@ from api import openapi, operating, problems
 from api.asking import Answer, House
 from api.operating import Gauges
 from api.operations import OPERATIONS, Operation, Run
+from api.page import page
 from api.problems import Broken, MethodUnfit, NotReady, TokenMissing, TokenUnfit, UnknownPage, as_problem
 from api.writing import COLLECTIONS, command, institutional
 from domain.refusals import Refusal, Unavailable
@@ -181,7 +182,7 @@ def _route(
 
 def _public(served: _Served) -> Iterable[HTTPRouteHandler]:
     document = msgspec.json.encode(openapi.document())
-    page = openapi.page().encode()
+    shown = page().encode()
 
     async def live() -> Answer:
         return Answer({"live": True})
@@ -198,7 +199,7 @@ def _public(served: _Served) -> Iterable[HTTPRouteHandler]:
         return Answer(document)
 
     async def docs() -> Answer:
-        return Answer(page, media_type="text/html; charset=utf-8")
+        return Answer(shown, media_type="text/html; charset=utf-8")
 
     for path, run in (
         ("/health/live", live),

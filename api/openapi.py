@@ -1,9 +1,9 @@
-"""The OpenAPI document (3.1), made from the table of operations, and the page that shows it."""
+"""The OpenAPI document (3.1), made from the table of operations."""
 
 from __future__ import annotations
 
-import html
 import re
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -135,9 +135,9 @@ _HEADERS = {
     "Reason": _header("Huiyin-Reason", "理由代码 a code, kept with the commit"),
     "Behalf": _header("Huiyin-On-Behalf-Of", "代何人 for whom, as a code"),
     "Occurred": _header("Huiyin-Occurred-At", "补录时刻 backfilled: when it happened"),
-    "Origin": _header("Huiyin-Origin", "backfill, or import by a token with that scope"),
-    "Trace": _header("traceparent", "W3C Trace Context; its trace is kept with the commit"),
-    "Prefer": _header("Prefer", "return=minimal: the receipt without the record as it is afterwards"),
+    "Origin": _header("Huiyin-Origin", "来源 backfill, or import by a token with that scope"),
+    "Trace": _header("traceparent", "链路 W3C Trace Context; its trace is kept with the commit"),
+    "Prefer": _header("Prefer", "简复 return=minimal: the receipt without the record as it is afterwards"),
 }
 _WRITING = ("Key", "Match", "Reason", "Behalf", "Occurred", "Origin", "Trace", "Prefer")
 
@@ -199,6 +199,13 @@ def _answers(operation: Operation) -> dict[str, Any]:
     return dict(sorted(answers.items()))
 
 
+def _chapter(operation: Operation) -> str:
+    """Return what a reader looks under: of a command the step or record whose file says what it is about."""
+    if operation.command is None:
+        return "规则" if Tag.LAW in operation.tags else "系统" if Tag.MACHINES in operation.tags else "查询"
+    return (sys.modules[operation.command.__module__].__doc__ or "").partition(".")[0]
+
+
 def _operation(operation: Operation, schema: dict[str, Any] | None) -> dict[str, Any]:
     names = re.findall(r"\{(\w+)\}", operation.path)
     parameters: list[dict[str, Any]] = [{"$ref": "#/components/parameters/City"}]
@@ -210,6 +217,7 @@ def _operation(operation: Operation, schema: dict[str, Any] | None) -> dict[str,
         "operationId": operation.name if operation.command is None else f"{operation.kind}.{operation.name}",
         "summary": operation.says,
         "tags": [str(tag) for tag in operation.tags],
+        "x-chapter": _chapter(operation),
         "parameters": parameters,
         "responses": _answers(operation),
     }
@@ -267,29 +275,6 @@ def document() -> dict[str, Any]:
     }
 
 
-# --- the page ----------------------------------------------------------------------------------------------------
-
-_STYLE = """
-body{font:16px/1.5 system-ui,"Noto Sans CJK SC",sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}
-h2{border-bottom:1px solid #ccc;margin-top:3rem}details{border:1px solid #ddd;border-radius:4px;margin:.4rem 0;padding:.3rem .6rem}
-summary{cursor:pointer}code,pre{font:13px/1.4 ui-monospace,monospace}pre{background:#f6f6f6;padding:.6rem;overflow:auto}
-.m{display:inline-block;width:3.2rem;font-weight:600}.r{color:#666}
-"""
-
-
-def page() -> str:
-    """Return the document as a page that needs nothing from anywhere else."""
-    parts = [
-        "<!doctype html><html lang=zh><meta charset=utf-8><meta name=viewport content='width=device-width'>",
-        f"<title>Huiyin 回音 API</title><style>{_STYLE}</style><h1>Huiyin 回音 API {VERSION}</h1>",
-        f"<p>{html.escape(document()['info']['description'])}</p><p><a href=/openapi.json>openapi.json</a></p>",
-    ]
-    for tag in Tag:
-        parts.append(f"<h2>{html.escape(tag)}</h2>")
-        parts += [_shown(path, method, one) for path, method, one in listed(tag)]
-    return "\n".join(parts) + "\n</html>\n"
-
-
 def listed(tag: Tag) -> list[tuple[str, str, dict[str, Any]]]:
     """Return the operations that are first of all for some audience: path, method, operation."""
     return [
@@ -298,26 +283,3 @@ def listed(tag: Tag) -> list[tuple[str, str, dict[str, Any]]]:
         for method, operation in methods.items()
         if operation["tags"][:1] == [str(tag)]
     ]
-
-
-def _shown(path: str, method: str, operation: dict[str, Any]) -> str:
-    head = f"<span class=m>{method.upper()}</span> <code>{html.escape(path)}</code> {html.escape(operation['summary'])}"
-    parts = [f"<details><summary>{head}</summary><p>{html.escape(operation.get('description', ''))}</p>"]
-    if roles := operation.get("x-roles"):
-        parts.append(f"<p class=r>角色 roles: {html.escape(', '.join(roles))}</p>")
-    queries = [p for p in operation["parameters"] if p.get("in") == "query"]
-    for query in queries:
-        words = ", ".join(query["schema"].get("enum", ()) or query["schema"].get("items", {}).get("enum", ()))
-        parts.append(f"<p><code>{query['name']}</code> {html.escape(query['description'])} {html.escape(words)}</p>")
-    for media, content in operation.get("requestBody", {}).get("content", {}).items():
-        shown = content.get("example") or _resolved(content["schema"])
-        text = msgspec.json.format(msgspec.json.encode(shown), indent=1).decode()
-        parts.append(f"<p>{media}</p><pre>{html.escape(text)}</pre>")
-    if refusals := operation.get("x-refusals"):
-        parts.append(f"<p class=r>可能的拒绝 refusals: {html.escape(', '.join(refusals))}</p>")
-    return "".join(parts) + "</details>"
-
-
-def _resolved(schema: dict[str, Any]) -> Any:
-    name = str(schema.get("$ref", "")).rpartition("/")[2]
-    return document()["components"]["schemas"].get(name, schema)

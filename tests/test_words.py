@@ -34,10 +34,10 @@ def parts(kind: object, seen: set[object]) -> Iterator[type[msgspec.Struct]]:
 
 def records() -> list[type[msgspec.Struct]]:
     seen: set[object] = set()
-    return [part for kind in KINDS for event in kind.events for part in parts(event, seen)]
+    return [part for kind in KINDS for said in (*kind.events, *kind.commands) for part in parts(said, seen)]
 
 
-def test_every_field_of_every_event_has_its_term():
+def test_every_field_of_every_event_and_command_has_its_term():
     names = {name for record in records() for name in record.__struct_fields__}
     assert names - set(fields.TERMS) == set()
     assert all(re.search("[\u4e00-\u9fff]", term) for term in fields.TERMS.values())
