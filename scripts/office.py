@@ -355,12 +355,13 @@ def whatif_command(
         if as_json:
             answer({"tried": tried, "seen_at": now, "seconds": round(took, 3)})
             return
-        _print_tried(tried, by, limit, took)
+        print_tried(tried, by, limit, took)
 
     with_city(city, work, follow=False)
 
 
-def _print_tried(tried: Tried, by: str, limit: int, took: float) -> None:
+def print_tried(tried: Tried, by: str, limit: int, took: float) -> None:
+    """Print what a candidate came to, a line a clock, class or unit, the largest changes first."""
     if not tried.cases:
         click.echo(f"该期间没有工单 no cases in that period, 截至位置 true at position {tried.position}")
         return
