@@ -167,7 +167,7 @@ private_identity  +  o  -   -  -  -  -   c  c  -  -  -  -  -   -  -  c  -  -
 informant         +  o  -   -  -  -  -   c  c  c  -  -  -  -   -  -  c  -  -
 address           +  +  +   +  +  +  -   +  +  +  +  +  +  -   +  +  +  -  -
 content           +  +  +   +  +  +  -   +  +  +  +  +  +  -   +  +  +  -  -
-recordings        o  o  -   -  -  -  -   +  +  -  -  -  -  -   -  +  c  -  -
+recordings        o  o  -   o  -  -  -   +  +  -  -  -  -  -   -  +  c  -  -
 timeline          o  +  +   o  o  +  -   +  +  +  +  +  +  m   +  +  +  -  +
 opinions          -  -  -   o  o  o  -   +  +  +  -  +  +  -   +  +  +  -  -
 reply             +  +  +   +  +  +  -   +  +  +  +  +  +  -   +  +  +  -  -
@@ -377,10 +377,37 @@ def may_open(order: WorkOrder, entry: Entry, path: str, seen: Sight) -> None:
         raise NotForThisRole(f"{data}: {path}")
 
 
+def may_open_file(order: WorkOrder, entry: Entry, path: str, seen: Sight) -> None:
+    """Refuse to open a file to whom the matrix does not give it. Raises NotForThisRole, ApprovalNeeded.
+
+    What the applicant gave tells who they are: of an informant's case it is opened as their identity is. The unit that
+    handles a case sees what it needs of it: what the applicant attached, unless it is under 工单保密, and its own.
+    """
+    first = path.partition(".")[0]
+    given = first in ("attachments", "recording")
+    found = seen.grade(Data.RECORDINGS)
+    if given and order.confidentiality is Confidentiality.INFORMANT:
+        found = seen.grade(Data.INFORMANT)
+    if found is Grade.OWN:
+        own = entry.actor.user == seen.who.actor.user
+        if seen.who.role is Role.CITIZEN:
+            own = given
+        elif seen.who.of_unit:
+            needed = first == "attachments" and order.confidentiality is Confidentiality.NORMAL
+            own = needed or entry.actor.unit in seen.who.below
+        found = Grade.FULL if own else Grade.NONE
+    if found is Grade.APPROVED:
+        raise ApprovalNeeded(f"{Data.RECORDINGS}: {path}")
+    if found is not Grade.FULL:
+        raise NotForThisRole(f"{Data.RECORDINGS}: {path}")
+
+
 def _theirs(data: Data, entry: Entry, seen: Sight) -> bool:
     """Tell whether an entry is somebody's own: written by them or their unit; of a case of theirs, for an applicant."""
     if seen.who.role is Role.CITIZEN:
         return True
+    if data is Data.RECORDINGS and seen.who.of_unit:
+        return entry.actor.unit in seen.who.below
     if data in (Data.PRIVATE_IDENTITY, Data.INFORMANT, Data.RECORDINGS):
         return entry.actor.user == seen.who.actor.user
     if seen.who.of_unit:

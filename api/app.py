@@ -14,9 +14,10 @@ import psycopg
 from litestar import Litestar, Request, Response
 from litestar.exceptions import ClientException, HTTPException
 from litestar.handlers import HTTPRouteHandler
+from litestar.response import Stream
 
 from api import openapi, operating, problems
-from api.asking import Answer, House
+from api.asking import Answer, House, drained
 from api.operating import Gauges
 from api.operations import OPERATIONS, Operation, Run
 from api.page import page
@@ -73,7 +74,7 @@ class _Served:
 
     async def operation(
         self, request: Request[Any, Any, Any], run: Run, name: str, collection: str, *, by_code: bool
-    ) -> Response[bytes]:
+    ) -> Response[Any]:
         """Answer one request of an operation."""
         begun, role, code = time.perf_counter(), "", ""
         try:
@@ -82,6 +83,7 @@ class _Served:
             answer = await run(ask)
         except Exception as error:  # noqa: BLE001  whatever it is, the caller reads a problem, never a trace
             answer, code = self.refused(error)
+            await drained(request)
         return self.respond(request, answer, name, begun, role=role, code=code)
 
     def refused(self, error: Exception) -> tuple[Answer, str]:
@@ -109,7 +111,7 @@ class _Served:
 
     def respond(
         self, request: Request[Any, Any, Any], answer: Answer, name: str, begun: float, *, role: str, code: str
-    ) -> Response[bytes]:
+    ) -> Response[Any]:
         """Return an answer as it goes over the wire, counted and noted."""
         took = time.perf_counter() - begun
         self.gauges.count(name, answer.status, took, code)
@@ -117,11 +119,14 @@ class _Served:
         trace = trace if re.fullmatch("[0-9a-f]{32}", trace) else ""
         if operating.LOG.isEnabledFor(logging.INFO):
             operating.note(name, request.method, answer, took, trace=trace, role=role, code=code)
-        content = answer.body if isinstance(answer.body, bytes) else msgspec.json.encode(answer.body)
         headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", **answer.headers}
+        if isinstance(answer.body, AsyncIterator):
+            said = {"status_code": answer.status, "media_type": answer.media_type, "headers": headers}
+            return Stream(answer.body, **said)
+        content = answer.body if isinstance(answer.body, bytes) else msgspec.json.encode(answer.body)
         return Response(content, status_code=answer.status, media_type=answer.media_type, headers=headers)
 
-    def elsewhere(self, request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    def elsewhere(self, request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
         """Answer what met no operation."""
         refusal: Exception = error
         status = error.status_code if isinstance(error, HTTPException) else 500
@@ -170,7 +175,7 @@ def _collection(operation: Operation) -> str:
 def _route(
     served: _Served, method: str, path: str, run: Run, name: str, collection: str, *, by_code: bool = False
 ) -> HTTPRouteHandler:
-    async def handle(request: Request[Any, Any, Any]) -> Response[bytes]:
+    async def handle(request: Request[Any, Any, Any]) -> Response[Any]:
         return await served.operation(request, run, name, collection, by_code=by_code)
 
     full = "/v1/{city:str}" + re.sub(r"\{(\w+)\}", r"{\1:str}", path)
@@ -212,7 +217,7 @@ def _public(served: _Served) -> Iterable[HTTPRouteHandler]:
 
 
 def _open_route(served: _Served, path: str, run: Callable[[], Awaitable[Answer]]) -> HTTPRouteHandler:
-    async def handle(request: Request[Any, Any, Any]) -> Response[bytes]:
+    async def handle(request: Request[Any, Any, Any]) -> Response[Any]:
         begun, code = time.perf_counter(), ""
         try:
             answer = await run()

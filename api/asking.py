@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import re
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Request
+from litestar.exceptions import HTTPException
 
 from api import access
 from api.access import Viewer
@@ -35,10 +37,11 @@ from api.problems import (
     UnknownCity,
 )
 from api.tokens import Claims, Verifier
+from domain.attachments import Files, Opened
 from domain.law import Law
 from domain.ledger import Ledger
-from domain.refusals import NotFounded
-from domain.terms import SHANGHAI, Actor, Role
+from domain.refusals import Erased, NotFounded, Refusal
+from domain.terms import SHANGHAI, Actor, Attachment, Role
 from projections.answers import Projections
 
 T = TypeVar("T")
@@ -46,9 +49,13 @@ T = TypeVar("T")
 LAW_LASTS = 1.0
 """Seconds for which the registry is taken as it was last read, where it says yes; a no is asked again at once."""
 
+SMALL_BODY = 1 << 14
 LONGEST_BODY = 1 << 20
 LONGEST_BATCH = 16 << 20
 LARGEST_PAGE = 200
+UPLOADS = 8
+"""Files that one worker takes in at once."""
+
 PATIENCE = 5.0
 """Seconds that a reader may wait for the tables to reach a position."""
 
@@ -56,10 +63,11 @@ PATIENCE = 5.0
 class City:
     """One city that is served: its ledger, its tables, and the law as it was read last."""
 
-    def __init__(self, ledger: Ledger, shown: Projections) -> None:
+    def __init__(self, ledger: Ledger, shown: Projections, files: Files) -> None:
         self.name = ledger.city
         self.ledger = ledger
         self.shown = shown
+        self.files = files
         self._law: Law | None = None
         self._read_at = 0.0
         self._viewers: dict[tuple[Actor, Claims], Viewer] = {}
@@ -87,6 +95,24 @@ class City:
             found = access.viewer(actor, claims, await self.law(fresh=True), now)  # granted a moment ago, perhaps
         self._viewers[actor, claims] = found
         return found
+
+    async def file(self, stream: str, digest: str) -> Opened:
+        """Open a file of a case. Raises UnknownFile, FileChanged, and Erased where its key was destroyed."""
+        key = await asyncio.to_thread(self.files.key_of, stream, digest)
+        left = await self.ledger.keys_left([key])
+        found = await asyncio.to_thread(self.files.open, stream, digest, left.get)
+        if found is None:
+            raise Erased(digest)
+        return found
+
+    async def keeps(self, stream: str, named: Attachment) -> bool:
+        """Tell whether a file is kept for a case as a command names it: of that size and type."""
+        try:
+            found = await self.file(stream, named.digest)
+        except Refusal:
+            return False
+        found.close()
+        return (found.size, found.media_type) == (named.size, named.media_type)
 
 
 class Pace:
@@ -125,6 +151,7 @@ class House:
         self.proxies = proxies
         self.openings = Pace(60, now)
         self.gate = Gate(now)
+        self.uploads = asyncio.Semaphore(UPLOADS)
 
     def visit(self, request: Request[Any, Any, Any]) -> Ask:
         """Return a request that comes without a token: an applicant's, who shows a query code. Raises UnknownCity."""
@@ -314,6 +341,23 @@ class Ask(NamedTuple):
             if loop.time() > until:
                 raise Behind(f"{reached} < {wanted}")
             await asyncio.sleep(0.02)
+
+
+async def drained(request: Request[Any, Any, Any]) -> None:
+    """Read on what was refused while it was still coming, so far as it is not endless.
+
+    Who is cut off in the middle of sending hears of a broken line, not of the refusal.
+    """
+    length = request.headers.get("content-length", "0")
+    left = LONGEST_BODY * 4
+    if length.isdecimal() and int(length) <= SMALL_BODY:
+        return
+    with contextlib.suppress(HTTPException, TimeoutError):
+        async with asyncio.timeout(PATIENCE):
+            async for part in request.stream():
+                left -= len(part)
+                if left < 0:
+                    return
 
 
 def read_object(content: bytes) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from api import problems
 from api.access import SENSITIVE
 from api.commands import SERVED
 from api.operations import OPERATIONS, Operation, Query, Tag
+from domain.attachments import TYPES
 
 VERSION = "1.0.0"
 _SPOKEN = Path(__file__).with_name("commands.json")
@@ -70,6 +71,7 @@ def _said_plainly(schema: Any) -> Any:
 
 _TEXT = {"type": "string"}
 _WHOLE = {"type": "integer"}
+_BYTES = {"type": "string", "format": "binary"}
 _PROBLEM = {
     "type": "object",
     "description": "RFC 9457. `type` is stable; `code` names the refusal, `article` what it rests on.",
@@ -160,6 +162,7 @@ _PLACES = {
     "pack": ("规则 a pack's id, or its digest", "S0-CHUANYU"),
     "year": ("年", "2026"),
     "day": ("日 YYYY-MM-DD", "2026-11-21"),
+    "digest": ("附件摘要 a file's digest", "sha256:" + "0" * 64),
 }
 """What the parts of a path are, each with an example."""
 
@@ -178,6 +181,8 @@ def _answers(operation: Operation) -> dict[str, Any]:
         media, body = "application/x-ndjson", _TEXT
     elif operation.name == "feed":
         media, body = "application/cloudevents-batch+json", {"type": "array", "items": {"type": "object"}}
+    elif operation.name == "open_attachment":
+        media, body = "*/*", _BYTES
     fine = {"description": "OK", "content": {media: {"schema": body}}}
     answers: dict[str, Any] = {"200": fine}
     if operation.command is not None:
@@ -192,7 +197,9 @@ def _answers(operation: Operation) -> dict[str, Any]:
         statuses += [410, 429]
     if operation.by_code or operation.name in ("callers", "query_code"):
         statuses.append(429)
-    if operation.name in ("applicant_urge", "applicant_evaluate"):
+    if operation.name == "upload_attachment":
+        statuses.append(410)
+    if operation.name in ("applicant_urge", "applicant_evaluate", "upload_attachment"):
         answers["201"] = {"description": "已记录 recorded", "content": {media: {"schema": body}}}
     for status in statuses:
         answers[str(status)] = {"$ref": f"#/components/responses/{status}"}
@@ -232,6 +239,8 @@ def _operation(operation: Operation, schema: dict[str, Any] | None) -> dict[str,
         found["x-needs-reason"] = operation.name in SENSITIVE
         content = {"schema": schema, "example": said.example}
         found["requestBody"] = {"required": True, "content": {"application/json": content}}
+    elif operation.name == "upload_attachment":
+        found["requestBody"] = {"required": True, "content": {media: {"schema": _BYTES} for media in sorted(TYPES)}}
     elif operation.body is not None:
         content = {"schema": schema, "example": operation.example}
         found["requestBody"] = {"required": True, "content": {operation.media: content}}

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
-from api import applicant, callers, feeding, reading, writing
+from api import applicant, callers, feeding, files, reading, writing
 from api.asking import LARGEST_PAGE, Answer, Ask
 from api.commands import SERVED
 from api.reading import Opening
@@ -346,6 +346,36 @@ DESK: tuple[Operation, ...] = (
 )
 
 
+FILES: tuple[Operation, ...] = (
+    _ask(
+        "/orders/{record}/attachments",
+        "attachments",
+        "附件 the files that an order's entries name",
+        files.listed,
+        _EVERYBODY,
+    ),
+    Operation(
+        "POST",
+        "/orders/{record}/attachments",
+        "upload_attachment",
+        "上传附件 keep a file of an order, sealed; a command then names it by what is answered",
+        files.upload,
+        (*_EVERYBODY, Tag.CITIZENS),
+        media="*/*",
+    ),
+    Operation(
+        "POST",
+        "/orders/{record}/attachments/{digest}/open",
+        "open_attachment",
+        "开启附件 what a file holds; who opened it and why is recorded first",
+        files.opened,
+        _EVERYBODY,
+        body=callers.Purpose,
+        example=_WHY,
+    ),
+)
+
+
 def _of_commands() -> Iterator[Operation]:
     """Yield an operation for each command."""
     collection_of = {kind: collection for collection, kind in COLLECTIONS.items()}
@@ -398,5 +428,5 @@ def audiences(command: type[Act]) -> tuple[Tag, ...]:
     return tuple(tag for tag, roles in found if roles & command.roles)
 
 
-OPERATIONS: tuple[Operation, ...] = (*QUESTIONS, *_of_records(), *APPLICANTS, *DESK, BATCH, *_of_commands())
+OPERATIONS: tuple[Operation, ...] = (*QUESTIONS, *_of_records(), *APPLICANTS, *DESK, *FILES, BATCH, *_of_commands())
 """All of them."""

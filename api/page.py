@@ -160,7 +160,13 @@ def _needed(needed: bool) -> str:
 
 def _body(one: dict[str, Any]) -> Iterator[str]:
     """Yield the fields of a body, those that must be said first."""
-    for media, content in one.get("requestBody", {}).get("content", {}).items():
+    taken = one.get("requestBody", {}).get("content", {})
+    files = [media for media, content in taken.items() if content["schema"].get("format") == "binary"]
+    if files:
+        types = " ".join(f"<code>{_e(media)}</code>" for media in files)
+        yield f"<h3>内容 body</h3><p>文件本身，须为以下类型之一 the file itself, of one of these types: {types}</p>"
+        return
+    for media, content in taken.items():
         schema = _resolved(content["schema"])
         must = schema.get("required", ())
         known = sorted(schema.get("properties", {}).items(), key=lambda item: item[0] not in must)
@@ -225,7 +231,7 @@ def _curl(path: str, method: str, one: dict[str, Any]) -> str:
     must = [p["name"] for p in one["parameters"] if p.get("in") == "query" and p["required"]]
     query = "&".join(f"{name}={told[name]}" for name in must)
     where = path.replace("{city}", "$CITY") + (f"?{query}" if query else "")
-    said = [f'curl "$HUIYIN{where}" -H "Authorization: Bearer $TOKEN"']
+    said = [f'curl "$HUIYIN{where}"' + ("" if one.get("security") == [] else ' -H "Authorization: Bearer $TOKEN"')]
     if method == "post":
         said[0] += " -X POST"
     if "x-roles" in one:
@@ -233,6 +239,9 @@ def _curl(path: str, method: str, one: dict[str, Any]) -> str:
     if one.get("x-needs-reason"):
         said.append('  -H "Huiyin-Reason: request"')
     for media, content in one.get("requestBody", {}).get("content", {}).items():
+        if "example" not in content:  # a file, of whichever of the types
+            said += [f'  -H "Content-Type: {media}"', "  --data-binary @FILE"]
+            break
         body = json.dumps(content["example"], ensure_ascii=False, indent=None if "ndjson" in media else 1)
         said += [f'  -H "Content-Type: {media}"', f"  --data-binary '{body}'"]
     return " \\\n".join(said)

@@ -154,6 +154,11 @@ class NotAnsweredYet(Refusal):
     """答复尚未向诉求人公布。There is no reply yet that the applicant has been told."""
 
 
+class FileNotKept(Refusal):
+    """命令所列附件未在本工单上传，或大小、类型不符；请先上传再引用。The command names a file that is not kept for this case, or of
+    another size or type: upload it first, then name it."""
+
+
 class Behind(Refusal):
     """查询表尚未跟上所要的位置。The tables have not reached that position yet."""
 
@@ -222,6 +227,7 @@ _SAID: dict[int, tuple[type[Refusal], ...]] = {
         UnknownPage,
         NumberAndCodeUnfit,
         NotAnsweredYet,
+        refusals.UnknownFile,
         refusals.UnknownOrder,
         refusals.UnknownStream,
         refusals.NotInitialised,
@@ -230,10 +236,11 @@ _SAID: dict[int, tuple[type[Refusal], ...]] = {
     409: (answers.NumberAmbiguous,),
     410: (refusals.Erased,),
     412: (refusals.VersionMoved,),
-    413: (BodyTooLarge, refusals.CommandTooLarge),
-    415: (MediaUnfit,),
+    413: (BodyTooLarge, refusals.CommandTooLarge, refusals.FileTooLarge),
+    415: (MediaUnfit, refusals.FileTypeUnfit),
     422: (
         BodyUnfit,
+        FileNotKept,
         refusals.CommandIdReused,
         refusals.TextNotStorable,
         refusals.NumberTooLarge,
@@ -254,7 +261,14 @@ _SAID: dict[int, tuple[type[Refusal], ...]] = {
         refusals.UnitNamedTwice,
     ),
     429: (TooMany,),
-    500: (Broken, refusals.StorageRefused, refusals.UnknownTopic, refusals.WrongKey, engine.RebuildBroken),
+    500: (
+        Broken,
+        refusals.FileChanged,
+        refusals.StorageRefused,
+        refusals.UnknownTopic,
+        refusals.WrongKey,
+        engine.RebuildBroken,
+    ),
     503: (
         Behind,
         NotReady,

@@ -24,6 +24,7 @@ from api.asking import (
 from api.commands import BY_NAME, SERVED, own_stream, read_command
 from api.problems import (
     BodyUnfit,
+    FileNotKept,
     HeaderUnfit,
     KeyMissing,
     ReasonNeeded,
@@ -33,10 +34,18 @@ from api.problems import (
     status_of,
     unfit,
 )
+from domain.attachments import named_by
 from domain.kinds import KINDS
 from domain.ledger import Receipt
 from domain.matters.calls import call_stream
-from domain.refusals import NotForThisStream, Refusal, RoleNotAllowed, Unavailable, UnknownOrder, UnknownStream
+from domain.refusals import (
+    NotForThisStream,
+    Refusal,
+    RoleNotAllowed,
+    Unavailable,
+    UnknownOrder,
+    UnknownStream,
+)
 from domain.state import WorkOrder
 from domain.steps.registration import Register
 from domain.terms import Act, Entry, Origin, Role
@@ -175,6 +184,7 @@ async def carry_out(ask: Ask, given: Given) -> tuple[Receipt, dict[str, Any]]:
     """Carry out a command once; return what it came to, and what its caller is told. Raises what refuses it."""
     stream = await _stream(ask, given)
     before = await _looked(ask, stream) if stream is not None and stream.startswith("order:") else None
+    await _files_kept(ask, given, stream)
     receipt = await ask.city.ledger.execute(
         given.act,
         stream=stream,
@@ -195,6 +205,18 @@ async def carry_out(ask: Ask, given: Given) -> tuple[Receipt, dict[str, Any]]:
     if isinstance(given.act, Register) and not given.dry_run:
         told["query_code"] = ask.city.ledger.query_code(receipt.stream)  # for the applicant, who is told it now
     return receipt, {**told, **({} if given.brief else await _state(ask, receipt, before))}
+
+
+async def _files_kept(ask: Ask, given: Given, stream: str | None) -> None:
+    """Refuse what names files of a case that are not there: evidence that nobody can open is none. Raises FileNotKept.
+
+    What other systems tell of, past or present, lies with them.
+    """
+    if given.kind != "order" or given.origin is not Origin.LIVE or ask.who.role is Role.SYSTEM:
+        return
+    for path, one in named_by(given.act):
+        if stream is None or not await ask.city.keeps(stream, one):
+            raise FileNotKept(one.digest, field=path)
 
 
 async def _looked(ask: Ask, stream: str) -> list[Entry] | None:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 from domain import leaves, naming, recorder
+from domain.attachments import FileKey
 from domain.bulk import Bulk, Foreseen, Recording, milliseconds
 from domain.context import StreamKind
 from domain.exchange import Parameter, Rows
@@ -25,6 +26,7 @@ from domain.proposing import INSTITUTION, Proposer, Request, View
 from domain.recorder import Found, Known, Pages, Reader, Want
 from domain.refusals import (
     Busy,
+    CaseWithoutKey,
     ClosedDoor,
     CodeExpected,
     CommandIdReused,
@@ -43,6 +45,7 @@ from domain.sealing import (
     Keyring,
     KeyRow,
     Survey,
+    is_identity,
     mac_of,
     opened,
     plain_code,
@@ -484,6 +487,21 @@ class Ledger:
     async def _keys(self, ids: Sequence[str]) -> dict[str, KeyRow]:
         rows = await self._pages.rows("read_keys_by_id", recorder.texts(ids))
         return {row[0]: KeyRow(*row) for row in rows}
+
+    # --- the keys of its files -----------------------------------------------------------------------------------
+
+    async def file_key(self, stream: str) -> FileKey:
+        """Return the key that files of a case are sealed with: that of its texts. Raises CaseWithoutKey."""
+        rows = await self._pages.rows("read_keys", recorder.texts([naming.readable(stream)]))
+        found = [KeyRow(*row) for row in rows if not is_identity(row[2])]
+        if not found:
+            raise CaseWithoutKey(stream)
+        row = max(found, key=lambda one: bool(one.holder))  # the applicant's texts, before those of nobody
+        return FileKey(row.id, unwrap(row, self._keyring))
+
+    async def keys_left(self, ids: Sequence[str]) -> dict[str, bytes]:
+        """Return keys of files by their ids; those that were destroyed are not among them."""
+        return {name: unwrap(row, self._keyring) for name, row in (await self._keys(ids)).items()}
 
     # --- whose order it is ---------------------------------------------------------------------------------------
 

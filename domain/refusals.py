@@ -420,6 +420,34 @@ class Erased(Refusal):
     basis = "DOMAIN 4.4"
 
 
+class UnknownFile(Refusal):
+    """没有此附件。There is no such file of this case here."""
+
+
+class FileTypeUnfit(Refusal):
+    """附件类型不受支持，或内容与所称类型不符。This type of file is not taken, or the file is not what it is said to be."""
+
+    field = "Content-Type"
+    basis = "S4-5"
+
+
+class FileTooLarge(Refusal):
+    """附件过大。The file is too large for its type."""
+
+
+class TooManyFiles(Refusal):
+    """该工单附件已达上限。This case has as many files as it may have."""
+
+
+class FileChanged(Refusal):
+    """附件的存储内容已被改动或损坏，请从备份恢复。What is stored of the file was changed or damaged: restore it from a backup."""
+
+
+class CaseWithoutKey(Refusal):
+    """该工单没有可用于封存附件的密钥。The case has no key to seal files with: nothing was written down in it, or it was
+    erased."""
+
+
 class TwoPersonsNeeded(Refusal):
     """举报人信息须两名指定人员共同开启。An informant's identity is opened by the two appointed persons together."""
 

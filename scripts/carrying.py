@@ -288,6 +288,14 @@ def export_command(file: Path, city: str | None, as_json: bool) -> None:
     click.echo(
         f"  主密钥不在其中, 请分开保管 the master key is not in it, keep it apart: {wiring.keyring_file(done.city)}"
     )
+    _say_files(done.ledger_id)
+
+
+def _say_files(ledger_id: str) -> None:
+    """Say that the files of cases travel apart, and how to see whether they are all there."""
+    where = wiring.files_root() / ledger_id
+    click.echo(f"  附件不在其中, 请一并复制 files of cases are not in it, copy them too: {where}")
+    click.echo("  复制后 afterwards: huiyin verify --files")
 
 
 @click.command("restore")
@@ -334,6 +342,7 @@ def restore_command(file: Path, city: str, erasures: Path | None, as_json: bool)
         f"holds; 密钥 keys {done.keys}, 主体 subjects {done.subjects}"
     )
     click.echo(f"  摘要 digest sha256: {done.digest}")
+    _say_files(done.ledger_id)
     if done.dropped_keys or done.erased_again:
         click.echo(
             f"  销毁的仍为销毁 what was erased stays erased: 密钥 keys {done.dropped_keys}, "

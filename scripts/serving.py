@@ -16,6 +16,7 @@ from datetime import timedelta
 from multiprocessing.process import BaseProcess
 
 import click
+import psycopg
 from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
@@ -25,13 +26,17 @@ from api.app import application
 from api.asking import City, House
 from api.operating import LOG, Lines
 from api.tokens import Verifier, mint
+from domain.refusals import Refusal
 from projections.answers import Projections
-from scripts import demo, desk, embedded, wiring
+from scripts import demo, desk, embedded, files, wiring
 from scripts.desk import city_option
 from scripts.wiring import SettingError
 
 SERVED = "HUIYIN_SERVED"
 """How the workers are told which cities they serve: by name, with commas. Set by `huiyin serve`, not by anybody else."""
+
+SWEEPING = 900.0
+"""Seconds between two looks for files whose keys were destroyed."""
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
 
@@ -48,7 +53,7 @@ async def house() -> AsyncIterator[House]:
         for name in wiring.environment()[SERVED].split(","):
             ledger = await opened.enter_async_context(await wiring.open_city(database, name))
             shown = await opened.enter_async_context(Projections(database.app, name))
-            cities[name] = City(ledger, shown)
+            cities[name] = City(ledger, shown, wiring.files_of(ledger))
         gc.collect()
         gc.freeze()  # what is there by now stays: looking through it again and again finds nothing
         gc.set_threshold(20_000, 20, 50)
@@ -89,6 +94,7 @@ async def _follow(cities: Sequence[str], parent: int) -> None:
         shown = [await opened.enter_async_context(Projections(database.app, name)) for name in cities]
         holder = f"serve:{os.getpid()}:{wiring.fresh()}"
         tasks = [asyncio.create_task(tables.keep_following(holder, idle=0.05)) for tables in shown]
+        tasks += [asyncio.create_task(_keep_swept(database, name)) for name in cities]
         while not end.is_set() and os.getppid() == parent and not any(task.done() for task in tasks):
             try:
                 await asyncio.wait_for(end.wait(), 0.5)
@@ -99,6 +105,17 @@ async def _follow(cities: Sequence[str], parent: int) -> None:
         for outcome in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(outcome, Exception):
                 raise outcome
+
+
+async def _keep_swept(database: embedded.Database, name: str) -> None:
+    """Remove the files of cases that were erased, every quarter of an hour."""
+    while True:
+        try:
+            async with await wiring.open_city(database, name) as ledger:
+                await files.sweep(ledger, wiring.files_of(ledger), wiring.process_now().timestamp())
+        except (Refusal, psycopg.Error, OSError) as error:  # the next time, perhaps
+            LOG.warning("files of %s: %s", name, type(error).__name__)
+        await asyncio.sleep(SWEEPING)
 
 
 # --- commands ----------------------------------------------------------------------------------------------------

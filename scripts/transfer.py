@@ -159,6 +159,7 @@ class Carried(msgspec.Struct):
     keys: int = 0
     subjects: int = 0
     digest: str = ""
+    ledger_id: str = ""  # below which the files of its cases lie; they travel apart
     dropped_keys: int = 0  # of what had been erased, and was in the file all the same
     erased_again: int = 0  # erasures made after the export
 
@@ -181,7 +182,7 @@ async def export_city(dsn: str, city: str, path: Path, progress: Progress | None
         if not rows:
             raise NotInitialised(city)
         imprint, position = rows[0][:3], rows[0][3]
-        done = Carried(city=city, file=str(path), position=position)
+        done = Carried(city=city, file=str(path), position=position, ledger_id=imprint[0])
         with _made_whole(path) as file:
             out = _Out(file)
             out.line(
@@ -316,7 +317,7 @@ async def restore_city(
         foreign = [one for one in erasures if one.ledger_id != head.ledger_id]
         if foreign:
             raise BadExport(f"销毁清单属于另一账本 the list of erasures is another ledger's: {foreign[0].ledger_id}")
-        done = Carried(city=city, file=str(path), position=head.position)
+        done = Carried(city=city, file=str(path), position=head.position, ledger_id=head.ledger_id)
         try:
             async with await recorder.connect(dsn) as connection, connection.transaction():
                 await connection.execute(named["patient"])

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from api.gate import Networks
 from api.tokens import AUDIENCE, Issuer, public_keys
 from domain import institution, recorder
+from domain.attachments import Files
 from domain.calendar import CalendarYear, load_calendar
 from domain.completion import complete
 from domain.institution import Found, HashAlgorithm
@@ -349,6 +350,17 @@ async def cities(database: embedded.Database) -> list[str]:
 async def open_city(database: embedded.Database, city: str, keyring: Keyring | None = None) -> Ledger:
     """Open a city's ledger as the application; close it after use."""
     return await Ledger.open(database.app, city, kinds=KINDS, keyring=keyring or read_keyring(city), entropy=os.urandom)
+
+
+def files_root() -> Path:
+    """Return where the cities' files lie: HUIYIN_FILES, else below the data root."""
+    said = os.environ.get("HUIYIN_FILES")
+    return Path(said) if said else embedded.home(os.environ) / "files"
+
+
+def files_of(ledger: Ledger) -> Files:
+    """Return the files of a ledger."""
+    return Files(files_root(), ledger.imprint.ledger_id, os.urandom)
 
 
 async def found_city(
