@@ -34,8 +34,8 @@ from domain.ledger import Ledger, Receipt
 from domain.recorder import texts
 from domain.refusals import ClosedDoor
 from domain.sealing import Entropy, Keyring
+from domain.settling import Before, Draft, Proposal, Written
 from domain.terms import Act, Actor, Entry, Fact, Origin, Role
-from domain.writer import Before, Draft, Proposal, Written
 
 T = TypeVar("T")
 

@@ -12,12 +12,13 @@ from typing import NamedTuple
 from uuid import UUID
 
 from domain.journals import is_journal
+from domain.leaves import milliseconds
 from domain.proposing import INSTITUTION, Proposer, Request, View, events_of
 from domain.recorder import Found, Want
 from domain.refusals import CommandIdReused, OccurredAtRequired, Refusal, VersionMoved
 from domain.sealing import KeyRow, Survey
+from domain.settling import Draft, Proposal
 from domain.terms import Actor, Entry, Origin, Step
-from domain.writer import Draft, Proposal
 
 
 class Recording(NamedTuple):
@@ -62,11 +63,6 @@ class Recording(NamedTuple):
         )
 
 
-def milliseconds(instant: datetime) -> datetime:
-    """Return an instant as the ledger keeps it: what a leaf cannot prove is not kept."""
-    return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
-
-
 class Foreseen(NamedTuple):
     """What a recording would come to now."""
 
@@ -99,6 +95,10 @@ class Bulk:
 
     def decide(self, answers: Mapping[int, Found]) -> list[Foreseen | Refusal]:
         """Decide each recording from what was read for it and from those before it."""
+        since = min(
+            (found.since for found in answers.values()), default=-1
+        )  # its stream may have been read for another
+        answers = {number: found._replace(since=since) for number, found in answers.items()}
         return [self._told(number, stream, answers) for number, stream in enumerate(self._streams)]
 
     def _told(self, number: int, stream: str, answers: Mapping[int, Found]) -> Foreseen | Refusal:
@@ -142,7 +142,7 @@ class Bulk:
         subjects = {mac: self._subjects[mac] for mac in want.macs if mac in self._subjects}
         if not keys and not subjects:
             return found
-        return found._replace(keys=found.keys + keys, subjects=found.subjects | subjects)
+        return found._replace(keys=found.keys + keys, subjects=found.subjects | subjects, since=-1)
 
     def _supposed(self, request: Request, proposal: Proposal, view: View) -> tuple[Entry, ...]:
         versions = dict(view.versions)

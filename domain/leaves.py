@@ -90,6 +90,11 @@ def digest(name: str, data: bytes) -> bytes:
     return _HASHES[name](data).digest()
 
 
+def milliseconds(instant: datetime) -> datetime:
+    """Return an instant as the ledger keeps it: what a leaf cannot prove is not kept."""
+    return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
+
+
 @lru_cache(maxsize=4096)
 def rfc3339(instant: datetime | None) -> str:
     """Write an instant in UTC with milliseconds, as `2025-06-16T01:02:03.456Z`; an absent one as `-`."""
@@ -103,29 +108,49 @@ def canonical(value: object) -> bytes:
     return msgspec.json.encode(value, order="sorted")
 
 
+class _Record(msgspec.Struct, gc=False):
+    """The commit record; its members stand in the order of their names, and one that is unset is left out."""
+
+    actor: msgspec.Raw
+    causation_id: str | msgspec.UnsetType
+    command_id: str
+    correlation_id: str | msgspec.UnsetType
+    digest: str
+    first_position: int
+    n: int
+    numbers: msgspec.Raw | msgspec.UnsetType
+    occurred_at: str | msgspec.UnsetType
+    on_behalf_of: str | msgspec.UnsetType
+    origin: str
+    reason: str | msgspec.UnsetType
+    recorded_at: str
+    trace_id: str | msgspec.UnsetType
+
+
 def commit_record(row: CommitRow) -> bytes:
     """Return the commit row as canonical JSON, without its salt.
 
     A member that is null or empty is left out, so that a column added in later years changes no old leaf. Instants
     are RFC 3339, the digest is hexadecimal, `actor` and `numbers` stand as the JSON they are.
     """
-    said: dict[str, object] = {
-        "first_position": row.first_position,
-        "n": row.n,
-        "command_id": row.command_id,
-        "digest": row.digest.hex(),
-        "recorded_at": rfc3339(row.recorded_at),
-        "origin": row.origin,
-        "actor": msgspec.Raw(row.actor.encode()),
-    }
-    if row.occurred_at is not None:
-        said["occurred_at"] = rfc3339(row.occurred_at)
-    if row.numbers:
-        said["numbers"] = msgspec.Raw(row.numbers.encode())
-    for name in ("on_behalf_of", "reason", "correlation_id", "causation_id", "trace_id"):
-        if text := getattr(row, name):
-            said[name] = text
-    return canonical(said)
+    unset = msgspec.UNSET
+    record = _Record(
+        actor=msgspec.Raw(row.actor.encode()),
+        causation_id=row.causation_id or unset,
+        command_id=row.command_id,
+        correlation_id=row.correlation_id or unset,
+        digest=row.digest.hex(),
+        first_position=row.first_position,
+        n=row.n,
+        numbers=msgspec.Raw(row.numbers.encode()) if row.numbers else unset,
+        occurred_at=unset if row.occurred_at is None else rfc3339(row.occurred_at),
+        on_behalf_of=row.on_behalf_of or unset,
+        origin=row.origin,
+        reason=row.reason or unset,
+        recorded_at=rfc3339(row.recorded_at),
+        trace_id=row.trace_id or unset,
+    )
+    return msgspec.json.encode(record)
 
 
 def header(

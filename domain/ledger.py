@@ -17,11 +17,11 @@ from uuid import UUID
 
 from domain import leaves, naming, recorder
 from domain.attachments import FileKey
-from domain.bulk import Bulk, Foreseen, Recording, milliseconds
+from domain.bulk import Bulk, Foreseen, Recording
 from domain.context import StreamKind
 from domain.exchange import Parameter, Rows
 from domain.journals import AccessLogged, access_of, is_journal
-from domain.leaves import Finding, Imprint, Witnessed
+from domain.leaves import Finding, Imprint, Witnessed, milliseconds
 from domain.proposing import INSTITUTION, Proposer, Request, View
 from domain.recorder import Found, Known, Pages, Reader, Want
 from domain.refusals import (
@@ -55,9 +55,10 @@ from domain.sealing import (
     unwrap,
     wrap_for_master,
 )
+from domain.settling import Before, Draft, Insistence, Late, Moved, Outcome, Proposal, Written
 from domain.stored import StoredEntry
 from domain.terms import Act, Actor, Entry, Origin, Sealed, Step
-from domain.writer import Before, Draft, Insistence, Late, Moved, Outcome, Proposal, Writer, Written
+from domain.writer import Writer
 
 SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 

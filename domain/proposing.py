@@ -40,9 +40,9 @@ from domain.sealing import (
     unwrap,
     wrap_for_two,
 )
+from domain.settling import Draft, Proposal
 from domain.stored import Codec, StoredEntry, tag
 from domain.terms import Act, Actor, Confidentiality, Entry, Fact, Number, Origin, Shred, Step, To
-from domain.writer import Draft, Proposal
 
 INSTITUTION = "institution"
 
@@ -337,6 +337,7 @@ class Proposer:
             steps=written,
             expected=_expected(view.versions, written),
             fence=fence,
+            seen=view.found.since,
             work=self._rewrapped(request, view, work),
         )
 

@@ -11,7 +11,7 @@ import itertools
 import re
 import struct
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -23,7 +23,7 @@ from psycopg.adapt import Dumper
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import Format
 
-from domain.exchange import EPOCH, Exchange, Parameter, Rows, tell
+from domain.exchange import EPOCH, Exchange, Parameter, Rows, Sent, tell
 from domain.leaves import FORM, CommitRow, EventRow, Imprint, Witnessed
 from domain.refusals import ClosedDoor, LedgerExists, NotInitialised, OutcomeUnknown, Unavailable
 from domain.sealing import KeyRow
@@ -219,11 +219,22 @@ class Line:
         self._exchange: Exchange | None = None
         self._away_since: float | None = None
 
+    @property
+    def exchange(self) -> Exchange | None:
+        """The session, while one is open."""
+        return self._exchange
+
     async def close(self) -> None:
         """End the session; the next who asks gets a new one."""
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             await exchange.close()
+
+    def abandon(self) -> None:
+        """Drop the session at once, with whatever is under way on it."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.abandon()
 
     async def ask(
         self, asking: Callable[[Exchange], Awaitable[T]], *, in_doubt: Callable[[], bool] = lambda: False
@@ -336,6 +347,7 @@ class Found(NamedTuple):
     subjects: dict[bytes, UUID]
     position: int
     now: datetime
+    since: int = -1  # the head before anything was read: all that had been written by then was seen
 
 
 class Reader:
@@ -419,6 +431,7 @@ async def read(exchange: Exchange, wants: Sequence[Want]) -> list[Found]:
     commands = {want.command_id for want in wants if want.command_id}
     keyed = {stream for want in wants for stream in want.keys_of}
     macs = {mac for want in wants for mac in want.macs}
+    exchange.say("read_position")
     if streams:
         exchange.say("read_streams", texts(s for s, _ in streams), ints(v for _, v in streams))
     if commands:
@@ -428,7 +441,7 @@ async def read(exchange: Exchange, wants: Sequence[Want]) -> list[Found]:
     if macs:
         exchange.say("subjects_there", byteas(macs))
     exchange.say("read_head")
-    *answers, head = await exchange.hear()
+    before, *answers, head = await exchange.hear()
     rows: list[list[StoredEntry]] = [[] for _ in streams]
     for row in answers.pop(0) if streams else ():
         place: int = row[0] - 1
@@ -438,7 +451,7 @@ async def read(exchange: Exchange, wants: Sequence[Want]) -> list[Found]:
     for row in answers.pop(0) if keyed else ():
         keys_of.setdefault(row[1], []).append(KeyRow(*row))
     found: dict[bytes, UUID] = {row[0]: row[1] for row in answers.pop(0)} if macs else {}
-    position, recorded_at, clock = first(head)
+    (since,), (position, recorded_at, clock) = first(before), first(head)
     by_stream = dict(zip(streams, rows, strict=True))
     return [
         Found(
@@ -448,6 +461,7 @@ async def read(exchange: Exchange, wants: Sequence[Want]) -> list[Found]:
             {mac: found[mac] for mac in want.macs if mac in found},
             position,
             max(recorded_at, clock),
+            since,
         )
         for want in wants
     ]
@@ -572,6 +586,24 @@ class Batch:
         self.drop_subjects: list[str] = []  # subjects whose rows go
         self.orphans: list[str] = []  # subjects whose rows go unless they have another case
 
+    @property
+    def destroys(self) -> bool:
+        """Tell whether it takes keys or subjects away."""
+        return any(
+            (
+                self.drop_keys,
+                self.drop_streams,
+                self.drop_holders,
+                self.drop_places,
+                self.drop_subjects,
+                self.orphans,
+            )
+        )
+
+
+HEAD_FROM = "move_head_from"
+"""The statement that fails, and with it its transaction, where the head is not where it was supposed to be."""
+
 
 async def lock(exchange: Exchange, asked: Asked) -> Locked:
     """Begin a transaction, take the head and read what the batch asks: the first of the two round trips."""
@@ -579,6 +611,19 @@ async def lock(exchange: Exchange, asked: Asked) -> Locked:
     exchange.say("lock_head")
     _, head, *found = await _looked(exchange, asked)
     return _locked(Head(*first(head)), asked, found)
+
+
+async def look_ahead(exchange: Exchange, asked: Asked) -> Locked:
+    """Read without the lock: the head first, so that the rest is at least as new."""
+    exchange.say("read_head")
+    head, *found = await _looked(exchange, asked)
+    return _locked(Head(*first(head)), asked, found)
+
+
+async def landed(exchange: Exchange, said: Sent) -> datetime:
+    """Return the database's clock at the beginning of what `write_ahead` sent, once that is committed."""
+    _, moved, *_ = await exchange.heard(said)
+    return first(moved)[1]
 
 
 async def look(exchange: Exchange, asked: Asked) -> Locked:
@@ -612,11 +657,33 @@ def _locked(head: Head, asked: Asked, found: Sequence[Rows]) -> Locked:
 
 async def write(exchange: Exchange, batch: Batch) -> None:
     """Send a batch and its COMMIT: the second round trip."""
-    send = exchange.say
     if batch.events:
-        send("move_head", batch.events[-1].position, batch.recorded_at)
-        send("insert_events", batch.recorded_at, *_event_columns(batch.events))
-        send("insert_commits", batch.recorded_at, *_commit_columns(batch.commits))
+        exchange.say("move_head", batch.events[-1].position, batch.recorded_at)
+    for name, *parameters in _changes(batch):
+        exchange.say(name, *parameters)
+    exchange.say("commit")
+    await exchange.hear()
+
+
+def write_ahead(exchange: Exchange, after: int, until: datetime, batch: Batch) -> Sent:
+    """Send a whole transaction as one round trip.
+
+    It fails at its first step where the head is not at `after`, or its turn comes after `until`.
+    """
+    changes = list(_changes(batch))  # before anything is said: what cannot be sent leaves no half of it behind
+    exchange.say("begin")
+    exchange.say(HEAD_FROM, after, batch.events[-1].position, batch.recorded_at, until)
+    for name, *parameters in changes:
+        exchange.say(name, *parameters)
+    exchange.say("commit")
+    return exchange.send()
+
+
+def _changes(batch: Batch) -> Iterator[tuple[str, *tuple[Parameter, ...]]]:
+    """Yield the statements, with their parameters, of all that a batch writes but the head."""
+    if batch.events:
+        yield "insert_events", batch.recorded_at, *_event_columns(batch.events)
+        yield "insert_commits", batch.recorded_at, *_commit_columns(batch.commits)
     for name, gone in (
         ("delete_keys", batch.drop_keys),
         ("delete_keys_of_streams", batch.drop_streams),
@@ -624,19 +691,17 @@ async def write(exchange: Exchange, batch: Batch) -> None:
         ("delete_subjects", batch.drop_subjects),
     ):
         if gone:
-            send(name, texts(gone))
+            yield name, texts(gone)
     if batch.drop_places:
         streams, holders = zip(*batch.drop_places, strict=True)
-        send("delete_keys_of_places", texts(streams), texts(holders))
+        yield "delete_keys_of_places", texts(streams), texts(holders)
     if batch.keys:
-        send("insert_keys", *key_columns(batch.keys))
+        yield "insert_keys", *key_columns(batch.keys)
     if batch.subjects:
         macs, subjects, numbers = zip(*batch.subjects, strict=True)
-        send("insert_subjects", byteas(macs), texts(subjects), byteas(numbers))
+        yield "insert_subjects", byteas(macs), texts(subjects), byteas(numbers)
     if batch.orphans:
-        send("delete_subjects_left", texts(batch.orphans))
-    send("commit")
-    await exchange.hear()
+        yield "delete_subjects_left", texts(batch.orphans)
 
 
 def _instants_said(items: Sequence[datetime | None]) -> Array:

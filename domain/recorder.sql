@@ -111,6 +111,9 @@ BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE
 -- name: commit
 COMMIT
 
+-- name: rollback
+ROLLBACK
+
 -- name: lock_head
 -- Whoever holds this row writes; whoever waits for it sees, when its turn comes, all that was written before. The clock
 -- is asked outside of what is locked: within, it would be read before the wait.
@@ -140,6 +143,17 @@ SELECT mac, subject FROM city.subjects WHERE mac = ANY ($1::bytea[])
 
 -- name: move_head
 UPDATE city.head SET pos = $1::bigint, recorded_at = $2::timestamptz
+
+-- name: move_head_from
+-- Where somebody else has moved the head, or the turn came too late, nothing is divided by, and the transaction ends. The
+-- clock is asked outside of what waits for the lock.
+WITH moved AS (
+    UPDATE city.head SET pos = $2::bigint, recorded_at = $3::timestamptz
+    WHERE pos = $1::bigint AND recorded_at <= $3::timestamptz
+    RETURNING pos
+)
+SELECT 1 / count(*), date_trunc('milliseconds', clock_timestamp())
+FROM (SELECT FROM moved WHERE clock_timestamp() <= $4::timestamptz) AS in_time
 
 -- name: insert_events
 INSERT INTO city.events (position, originator_id, originator_version, topic, state, salt, leaf, commit, recorded_at, occurred_at)
@@ -205,6 +219,9 @@ SELECT id, stream, holder, wrap, wrapped FROM city.keys WHERE id = ANY ($1::text
 
 -- name: read_head
 SELECT pos, recorded_at, date_trunc('milliseconds', clock_timestamp()) FROM city.head
+
+-- name: read_position
+SELECT pos FROM city.head
 
 -- name: read_page
 SELECT e.originator_id, e.position, e.originator_version, e.topic, e.state, e.recorded_at, e.occurred_at, c.origin, c.actor,

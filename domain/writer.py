@@ -1,377 +1,58 @@
-"""The one writer of a city in a process: many callers, one transaction at a time, each caller its own answer.
+"""The one writer of a city in a process: many callers, one transaction after the other, each caller its own answer.
 
 A batch takes the head, learns what has moved, settles every proposal in memory in the order they came, writes once
 and commits. Nothing collides, nothing is bisected, and a bad proposal harms no other. A lost connection means the
 same batch again: the head's lock waits for the lost transaction to end, and `commits` says what it did.
+
+While nobody else writes, a batch need not wait for the one before it: it is settled on top of that one's outcome and
+sent behind it, a flight, in one round trip that fails as a whole unless the head is where it was supposed to be. What
+fails so was not written, and is settled again under the lock.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-import msgspec
 import psycopg
 
 from domain import recorder
-from domain.exchange import Exchange, tell
-from domain.journals import NUMBERS, SHREDS, KeysShredded, NumberGiven, series
-from domain.leaves import NOTHING, CommitRow, EventRow, Imprint, canonical, leaf_of, salted_record
-from domain.recorder import Asked, Batch, Found, Head, Known, Line, Locked, Want
-from domain.refusals import (
-    Busy,
-    ClockAhead,
-    ClosedDoor,
-    CommandIdReused,
-    OutcomeUnknown,
-    Refusal,
-    StorageRefused,
-    Unavailable,
-)
-from domain.sealing import Entropy, KeyRow, Work, texts_of
-from domain.stored import StoredEntry
-from domain.terms import SHANGHAI, Number, Origin, Period, Shred
+from domain.exchange import Exchange, Sent, tell
+from domain.leaves import Imprint, milliseconds
+from domain.memory import Memory, merged
+from domain.recorder import Asked, Head, Line, Locked
+from domain.refusals import Busy, ClockAhead, ClosedDoor, OutcomeUnknown, Refusal, StorageRefused, Unavailable
+from domain.sealing import Entropy
+from domain.settling import Insistence, Outcome, Proposal, Settlement, Written, asked
 
 AHEAD = timedelta(seconds=5)
 """How far the head may lie ahead of the database's clock before writing stops."""
 
+FLIGHTS = 2
+"""How many batches are under way at once, at most, and in how many parts those who are ready are written then."""
 
-class Draft(NamedTuple):
-    """An event on its way: where to, under which tag, its JSON, and when it occurred if not now."""
+LEAST = 8
+"""Fewer than so many are not parted."""
 
-    stream: str
-    topic: str
-    state: bytes
-    occurred_at: datetime | None = None
-    version: int | None = None  # only where the caller insists on one
+HOLD = 64
+"""After how many batches under the lock, at most, flights are tried again where somebody else was seen to write."""
 
+SOON = timedelta(seconds=1)
+"""How long after the time it bears a flight may be written at the latest."""
 
-class Proposal(msgspec.Struct, kw_only=True):
-    """One decided command, as the writer needs it."""
+TRUSTED = 1.0
+"""For how many seconds the database's clock is counted on from where it was heard, instead of asked for."""
 
-    command_id: str
-    digest: bytes
-    stream: str
-    now: datetime  # the database's clock when it was decided
-    actor: str  # canonical JSON
-    origin: str
-    occurred_at: datetime | None = None
-    on_behalf_of: str = ""
-    reason: str = ""
-    correlation_id: str = ""
-    causation_id: str = ""
-    trace_id: str = ""
-    steps: Sequence[Draft | Number | Shred]
-    expected: Mapping[str, int] = {}  # the versions of every stream it read or writes; 0: does not exist
-    fence: datetime | None = None
-    after: str = ""  # the command that it was foreseen to follow in its stream: without that, nothing it saw is there
-    work: Work | None = None
-    taken: bool = False  # a batch has it
-    sent: bool = False  # a transaction with it may have been committed without our hearing of it
+WATCH = 0.1
+"""Seconds between two looks for callers whose time is over."""
 
-    def series(self, wish: Number) -> tuple[str, ...]:
-        """Return the series a number may be taken from: that of the period it occurred in; live, the next one too."""
-        if self.origin != Origin.LIVE.value and self.occurred_at is not None:
-            return (series(wish, self.occurred_at),)
-        following = self.now.astimezone(SHANGHAI)
-        following = following.replace(year=following.year + 1, month=1, day=1) if wish.per is Period.YEAR else following
-        return tuple(dict.fromkeys((series(wish, self.now), series(wish, following + timedelta(days=1)))))
-
-    def at(self, recorded_at: datetime) -> datetime:
-        """Return the instant the law looks at, given when it is recorded."""
-        return recorded_at if self.origin == Origin.LIVE.value or self.occurred_at is None else self.occurred_at
-
-    def stored(self, row: EventRow, numbers: Mapping[str, tuple[int, ...]]) -> StoredEntry:
-        """Return a row of this commit as a reader gets it."""
-        return StoredEntry(
-            row.stream,
-            row.position,
-            row.version,
-            row.topic,
-            row.state.decode(),
-            row.recorded_at,
-            row.occurred_at,
-            self.origin,
-            self.actor,
-            self.on_behalf_of,
-            self.reason,
-            canonical(numbers).decode() if numbers else "",
-            self.command_id,
-            self.correlation_id,
-            self.causation_id,
-        )
-
-    def supposed(self, draft: Draft, version: int, now: datetime) -> StoredEntry:
-        """Return an event of this commit as if it were written: at position 0, without numbers."""
-        row = EventRow(0, draft.stream, version, draft.topic, draft.state, b"", b"", 0, now, draft.occurred_at)
-        return self.stored(row, {})
-
-    def size(self) -> int:
-        """Return about how many bytes it adds to a batch."""
-        return 200 + sum(len(step.state) + 200 for step in self.steps if isinstance(step, Draft))
-
-
-class Insistence(msgspec.Struct, kw_only=True):
-    """A command to be decided under the lock, where nobody can be faster: the last attempt of one that always lost."""
-
-    want: Want
-    decide: Callable[[Found], Proposal]  # pure; may raise Refusal
-    taken: bool = False
-    sent: bool = False
-
-    def size(self) -> int:
-        """Return about how many bytes it adds to a batch; that is not known before it is decided."""
-        return 4096
-
-
-class Written(NamedTuple):
-    """It was recorded: its rows, and the numbers it was given."""
-
-    rows: list[EventRow]
-    numbers: dict[str, tuple[int, ...]]
-
-
-class Before(NamedTuple):
-    """It had been recorded before."""
-
-    known: Known
-
-
-class Moved(NamedTuple):
-    """It was not: these streams, or keys it rests on, are no longer what it was decided from."""
-
-    streams: tuple[str, ...]
-
-
-class Late(NamedTuple):
-    """It was not: its turn came after an instant at which its answer could change."""
-
-    now: datetime
-
-
-Outcome = Written | Before | Moved | Late | Refusal
-
-
-# --- settling a batch in memory ----------------------------------------------------------------------------------
-
-
-class Settlement:
-    """What becomes of each proposal of a batch, settled under the lock in the order they came. Pure but for salts."""
-
-    def __init__(self, locked: Locked, imprint: Imprint, entropy: Entropy) -> None:
-        self._imprint = imprint
-        self._entropy = entropy
-        self._last = locked.last
-        self._known = locked.known
-        self._keys = locked.keys
-        self._places = {place: key for key, place in locked.keys.items()}
-        self._subjects = locked.subjects
-        self._position = locked.head.position
-        self.now = max(locked.head.recorded_at, locked.head.clock)
-        self.batch = Batch(self.now)
-
-    def settle(self, proposal: Proposal) -> Outcome:
-        """Settle the next proposal; what it writes is added to the batch and seen by those after it."""
-        known = self._known.get(proposal.command_id)
-        if known is not None:
-            return Before(known) if known.digest == proposal.digest else CommandIdReused(proposal.command_id)
-        moved = tuple(s for s, version in proposal.expected.items() if self._version(s) != version)
-        if proposal.after and proposal.after not in self._known:
-            moved = (*moved, proposal.stream)  # the version may be another's
-        if moved or not self._insisted(proposal):
-            return Moved(moved)
-        if proposal.fence is not None and self.now > proposal.fence:
-            return Late(self.now)
-        if not self._in_time_for_numbers(proposal):
-            return Late(self.now)
-        if not proposal.steps:
-            return Written([], {})
-        if proposal.work is not None and not self._keys_as_found(proposal.work):
-            return Moved(())
-        return self._write(proposal)
-
-    def _version(self, stream: str) -> int:
-        last = self._last.get(stream)
-        return last[0] if last else 0
-
-    def _insisted(self, proposal: Proposal) -> bool:
-        """Tell whether versions that a caller insists on are the next ones; a stream may start at 0 or at 1."""
-        following: dict[str, int] = {}
-        for step in proposal.steps:
-            if isinstance(step, Draft) and step.version is not None:
-                last = following.get(step.stream)
-                if last is None and step.stream not in self._last:
-                    fits = step.version in (0, 1)
-                else:
-                    fits = step.version == (self._version(step.stream) if last is None else last) + 1
-                if not fits:
-                    return False
-                following[step.stream] = step.version
-        return True
-
-    def _in_time_for_numbers(self, proposal: Proposal) -> bool:
-        for step in proposal.steps:
-            if isinstance(step, Number) and series(step, proposal.at(self.now)) not in proposal.series(step):
-                return False
-        return True
-
-    def _keys_as_found(self, work: Work) -> bool:
-        return (
-            all(key in self._keys for key in work.used)
-            and all(self._subjects.get(mac) == subject for mac, subject in work.found.items())
-            and not any((row.stream, row.holder) in self._places for row in work.new_keys)
-            and not any(mac in self._subjects for mac, _, _ in work.new_subjects)
-        )
-
-    def _write(self, proposal: Proposal) -> Written:
-        drafts, numbers = self._numbered(proposal)
-        first = self._position + 1
-        commit = CommitRow(
-            first,
-            len(drafts),
-            proposal.command_id,
-            proposal.digest,
-            self.now,
-            proposal.occurred_at,
-            proposal.origin,
-            proposal.actor,
-            proposal.on_behalf_of,
-            proposal.reason,
-            canonical(numbers).decode() if numbers else "",
-            proposal.correlation_id,
-            proposal.causation_id,
-            proposal.trace_id,
-            self._entropy(16),
-        )
-        record = salted_record(self._imprint, commit)
-        rows = [self._row(draft, first, record) for draft in drafts]
-        self.batch.events.extend(rows)
-        self.batch.commits.append(commit)
-        self._known[proposal.command_id] = Known(proposal.command_id, proposal.digest, first, len(drafts))
-        if proposal.work is not None:
-            self._add_keys(proposal.work)
-        for step in proposal.steps:
-            if isinstance(step, Shred):
-                self._shred(step)
-        return Written(rows, numbers)
-
-    def _numbered(self, proposal: Proposal) -> tuple[list[Draft], dict[str, tuple[int, ...]]]:
-        """Turn wishes for numbers, and for the destruction of keys, into entries of their journals."""
-        drafts: list[Draft] = []
-        numbers: dict[str, tuple[int, ...]] = {}
-        counted: dict[str, int] = {}
-        at = proposal.at(self.now)
-        for step in proposal.steps:
-            match step:
-                case Draft():
-                    drafts.append(step)
-                case Number():
-                    name = f"{step.journal}/{series(step, at)}"
-                    journal = NUMBERS + name
-                    last = counted.get(journal, self._version(journal))
-                    given = tuple(range(last + 1, last + 1 + step.count))
-                    state = canonical(NumberGiven(to=proposal.stream))
-                    drafts += [Draft(journal, "numbers.given", state, proposal.occurred_at)] * step.count
-                    numbers[name] = (*numbers.get(name, ()), *given)
-                    counted[journal] = given[-1]
-                case Shred():
-                    state = canonical(KeysShredded(stream=step.stream, subject=step.subject))
-                    drafts.append(Draft(SHREDS, "shreds.done", state, proposal.occurred_at))
-        return drafts, numbers
-
-    def _row(self, draft: Draft, first: int, record: bytes) -> EventRow:
-        last = self._last.get(draft.stream)
-        version = draft.version if draft.version is not None else (last[0] + 1 if last else 1)
-        self._position += 1
-        bare = EventRow(
-            self._position,
-            draft.stream,
-            version,
-            draft.topic,
-            draft.state,
-            self._entropy(16),
-            b"",
-            first,
-            self.now,
-            draft.occurred_at,
-        )
-        leaf = leaf_of(self._imprint, bare, record, last[1] if last else NOTHING)
-        self._last[draft.stream] = (version, leaf)
-        return EventRow(*bare[:6], leaf, *bare[7:])
-
-    def _add_keys(self, work: Work) -> None:
-        for row in work.new_keys:
-            self._keys[row.id] = (row.stream, row.holder)
-            self._places[row.stream, row.holder] = row.id
-            self.batch.keys.append(row)
-        for mac, subject, number in work.new_subjects:
-            self._subjects[mac] = subject
-            self.batch.subjects.append((mac, str(subject), number))
-        for row in work.rewrapped:
-            self._rewrap(row)
-
-    def _rewrap(self, row: KeyRow) -> None:
-        self.batch.keys[:] = [one for one in self.batch.keys if one.id != row.id]
-        self.batch.drop_keys.append(row.id)
-        self.batch.keys.append(row)
-        self.batch.orphans.append(row.holder)
-
-    def _shred(self, step: Shred) -> None:
-        """Destroy keys: those of a case, of a subject everywhere, or of a subject in one case."""
-        holder = str(step.subject) if step.subject else ""
-        holders = (holder, texts_of(holder))
-
-        def gone(stream: str, of: str) -> bool:
-            return (not step.stream or stream == step.stream) and (not holder or of in holders)
-
-        dropped = {key for key, place in self._keys.items() if gone(*place)}
-        for key in dropped:
-            self._places.pop(self._keys.pop(key), None)
-        self.batch.keys[:] = [row for row in self.batch.keys if not gone(row.stream, row.holder)]
-        if step.stream and holder:
-            self.batch.drop_places += [(step.stream, one) for one in holders]
-        elif step.stream:
-            self.batch.drop_streams.append(step.stream)
-        elif holder:
-            self.batch.drop_holders += holders
-            self._forget_subject(holder)
-
-    def _forget_subject(self, subject: str) -> None:
-        self.batch.subjects[:] = [row for row in self.batch.subjects if row[1] != subject]
-        self.batch.drop_subjects.append(subject)
-        for mac in [mac for mac, known in self._subjects.items() if str(known) == subject]:
-            del self._subjects[mac]
-
-
-def asked(batch: Sequence[Proposal]) -> Asked:
-    """Return what must be read under the lock to settle a batch; of numbers, the journal of the next period too."""
-    streams: dict[str, None] = {}
-    keys: set[str] = set()
-    places: set[tuple[str, str]] = set()
-    macs: set[bytes] = set()
-    for proposal in batch:
-        streams.update(dict.fromkeys(proposal.expected))
-        for step in proposal.steps:
-            match step:
-                case Draft():
-                    streams[step.stream] = None
-                case Shred():
-                    streams[SHREDS] = None
-                case Number():
-                    streams.update({f"{NUMBERS}{step.journal}/{name}": None for name in proposal.series(step)})
-        if work := proposal.work:
-            keys |= work.used
-            places |= {(row.stream, row.holder) for row in work.new_keys}
-            macs |= work.found.keys() | {mac for mac, _, _ in work.new_subjects}
-    commands = tuple(dict.fromkeys(one for proposal in batch for one in (proposal.command_id, proposal.after) if one))
-    return Asked(tuple(streams), commands, tuple(keys), tuple(places), tuple(macs))
-
-
-# --- the writer --------------------------------------------------------------------------------------------------
+BY_ONE = ("22", "23", "54")
+"""SQLSTATEs of what one proposal may have brought on the whole batch: data, uniqueness, limits of size."""
 
 
 class _Waiting(NamedTuple):
@@ -382,11 +63,14 @@ class _Waiting(NamedTuple):
     until: float
 
 
-WATCH = 0.1
-"""Seconds between two looks for callers whose time is over."""
+class _Flight(NamedTuple):
+    """A batch that was sent before the one before it was known to be committed."""
 
-BY_ONE = ("22", "23", "54")
-"""SQLSTATEs of what one proposal may have brought on the whole batch: data, uniqueness, limits of size."""
+    turn: list[_Waiting]
+    outcomes: list[Outcome]
+    sent: list[bool]  # of each proposal, whether it had been sent before
+    exchange: Exchange
+    said: Sent
 
 
 class Writer:
@@ -409,6 +93,8 @@ class Writer:
         patience: float = 20.0,
     ) -> None:
         self._line = Line(dsn, named, patience)
+        self._scout = Line(dsn, named, patience)  # looks ahead while the line writes
+        self._patience = patience
         self._imprint = imprint
         self._entropy = entropy
         self._room = room
@@ -416,6 +102,13 @@ class Writer:
         self._most_bytes = most_bytes
         self._queue: deque[_Waiting] = deque()
         self._turn: list[_Waiting] = []  # what the present batch was made of
+        self._memory = Memory()
+        self._clock: tuple[datetime, float] | None = None  # the database's, and the loop's when it was heard
+        self._flights: deque[_Flight] = deque()
+        self._fallen: deque[list[_Waiting]] = deque()  # of what was under way and is to be written under the lock
+        self._hold = self._misses = 0
+        self._landing: asyncio.Task[None] | None = None
+        self._stirred = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -440,6 +133,7 @@ class Writer:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Outcome] = loop.create_future()
         self._queue.append(_Waiting(proposal, answer, until))
+        self._stirred.set()
         if self._task is None:
             self._task = asyncio.create_task(self._serve())
         return answer
@@ -450,28 +144,55 @@ class Writer:
         if self._task is not None:
             await asyncio.shield(self._task)  # who closes may give up; what waits is written all the same
         await self._line.close()
+        await self._scout.close()
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
         watch = loop.call_later(WATCH, self._watch)
         self._watching = watch
         try:
-            while self._queue:
-                await asyncio.sleep(0)  # lets every caller that is ready now come along
-                self._turn = self._take()
-                if self._turn:
+            while self._queue or self._fallen or self._landing:
+                if self._fallen and not self._landing:
+                    self._turn = self._fallen.popleft()
                     await self._answer(self._turn)
+                elif self._queue and not self._fallen and len(self._flights) < FLIGHTS:
+                    await asyncio.sleep(0)  # lets every caller that is ready now come along
+                    self._turn = self._take()
+                    if self._turn and not await self._sent_ahead(self._turn):
+                        self._fallen.append(self._turn)  # for when what was sent before it has ended
+                else:
+                    await self._stir()
+                self._turn = []
         finally:
             self._watching.cancel()
             self._task = None
-            for _, answer, _ in (*self._turn, *self._queue):  # any left only where the loop itself is being stopped
+            if self._landing is not None:
+                self._landing.cancel()
+                self._memory.forget()
+                self._line.abandon()
+            for _, answer, _ in self._everybody():  # any left only where the loop itself is being stopped
                 answer.cancel()
             self._turn = []
+            self._flights.clear()
+            self._fallen.clear()
+
+    async def _stir(self) -> None:
+        """Wait until somebody comes, or a flight ends."""
+        self._stirred.clear()
+        await self._stirred.wait()
+
+    def _everybody(self) -> Iterator[_Waiting]:
+        for flight in self._flights:
+            yield from flight.turn
+        for turn in self._fallen:
+            yield from turn
+        yield from self._turn
+        yield from self._queue
 
     def _watch(self) -> None:
         """Tell callers whose time is over. One timer for all: one for each would cost as much as their commits."""
         loop = asyncio.get_running_loop()
-        for proposal, answer, until in (*self._turn, *self._queue):
+        for proposal, answer, until in self._everybody():
             if until <= loop.time():
                 tell(answer, OutcomeUnknown() if proposal.taken else Busy())
         self._watching = loop.call_later(WATCH, self._watch)
@@ -480,7 +201,9 @@ class Writer:
         turn: list[_Waiting] = []
         size = 0
         insisting = False
-        while self._queue and len(turn) < self._most and (not turn or size < self._most_bytes):
+        ready = len(self._queue) + sum(len(flight.turn) for flight in self._flights)
+        most = min(self._most, max(LEAST, math.ceil(ready / FLIGHTS))) if self._memory.tail else self._most
+        while self._queue and len(turn) < most and (not turn or size < self._most_bytes):
             if isinstance(self._queue[0].proposal, Insistence):
                 if insisting:
                     break  # one a batch: a second might move what the first was decided from
@@ -492,9 +215,129 @@ class Writer:
                 size += waiting.proposal.size()
         return turn
 
+    # --- flights -------------------------------------------------------------------------------------------------
+
+    async def _sent_ahead(self, turn: list[_Waiting]) -> bool:
+        """Send a batch behind those under way, and tell whether it was; else it is to be written under the lock."""
+        batch = [waiting.proposal for waiting in turn if isinstance(waiting.proposal, Proposal)]
+        if self._hold or len(batch) < len(turn) or self._memory.empty:
+            return False
+        known, unknown = self._memory.recall(batch)
+        now = self._now()
+        if now is None or any(unknown):
+            if (heard := await self._scouted(unknown)) is None:
+                return False
+            known, now = merged(known, heard), heard.head.clock
+        exchange, tail = self._line.exchange, self._memory.tail
+        if tail is None or exchange is None:
+            return False  # what it would follow has fallen
+        at = max(now, tail.recorded_at, *(proposal.now for proposal in batch))
+        if _is_ahead(at, now):
+            return False
+        settlement = Settlement(known._replace(head=tail._replace(clock=at)), self._imprint, self._entropy)
+        before = [proposal.sent for proposal in batch]
+        try:
+            outcomes = [settlement.settle(proposal) for proposal in batch]
+            if not settlement.batch.events or settlement.batch.destroys:
+                return False
+            until = min([at + SOON, *(proposal.fence for proposal in batch if proposal.fence is not None)])
+            said = recorder.write_ahead(exchange, tail.position, until, settlement.batch)
+        except Exception:  # noqa: BLE001  whatever it is: it is one of them, and the lock's holder finds out which
+            return False
+        for proposal, outcome in zip(batch, outcomes, strict=True):
+            proposal.sent = proposal.sent or isinstance(outcome, Written)
+        self._flights.append(_Flight(turn, outcomes, before, exchange, said))
+        self._memory.note(settlement)
+        if self._landing is None:
+            self._landing = asyncio.create_task(self._land())
+        return True
+
+    async def _scouted(self, unknown: Asked) -> Locked | None:
+        """Return what is not remembered, and the clock; None where somebody else writes, or nobody answers."""
+        try:
+            heard = await self._scout.ask(lambda exchange: recorder.look_ahead(exchange, unknown))
+        except (psycopg.Error, Refusal):
+            return None  # the line will hear the same, or knows better
+        self._set_clock(heard.head.clock)
+        if (tail := self._memory.tail) is None:
+            return None
+        if not self._memory.since <= heard.head.position <= tail.position:
+            self._miss()
+            return None
+        self._memory.learn(unknown, heard)
+        return heard
+
+    def _set_clock(self, clock: datetime) -> None:
+        self._clock = (clock, asyncio.get_running_loop().time())
+
+    def _now(self) -> datetime | None:
+        """Return the database's clock, or what it shows at least; None where it was not heard of for long."""
+        if self._clock is None:
+            return None
+        clock, heard = self._clock
+        passed = asyncio.get_running_loop().time() - heard
+        return milliseconds(clock + timedelta(seconds=passed)) if passed < TRUSTED else None
+
+    async def _land(self) -> None:
+        """Hear how each flight ended, and tell its callers."""
+        try:
+            while self._flights:
+                flight = self._flights[0]
+                async with asyncio.timeout(self._patience):
+                    self._set_clock(await recorder.landed(flight.exchange, flight.said))
+                self._flights.popleft()
+                self._misses = 0
+                for (_, answer, _), outcome in zip(flight.turn, flight.outcomes, strict=True):
+                    tell(answer, outcome)
+                self._stirred.set()
+        except Exception:  # noqa: BLE001  whatever it is: under the lock it is heard again, and told
+            await self._fall()
+        finally:
+            self._landing = None
+            self._stirred.set()
+
+    async def _fall(self) -> None:
+        """Have what is under way written under the lock: the first of it failed, and all behind it does."""
+        exchange = self._flights[0].exchange
+        failed = exchange.failed
+        for place, flight in enumerate(self._flights):
+            if failed and (place or failed != "commit"):  # the server said no, and never came to the COMMIT
+                for (proposal, _, _), was in zip(flight.turn, flight.sent, strict=True):
+                    proposal.sent = was
+        self._memory.forget()
+        behind = [flight.said for flight in self._flights][1:]
+        self._fallen.extend(flight.turn for flight in self._flights)
+        self._flights.clear()
+        if failed == recorder.HEAD_FROM:
+            self._miss()
+        if failed != recorder.HEAD_FROM or not await self._taken_back(exchange, behind):
+            await self._line.close()
+
+    async def _taken_back(self, exchange: Exchange, behind: Sequence[Sent]) -> bool:
+        """End a transaction that failed, and all that was sent behind it; tell whether the session goes on."""
+        try:
+            async with asyncio.timeout(self._patience):
+                for said in behind:
+                    with contextlib.suppress(psycopg.errors.InFailedSqlTransaction):
+                        await exchange.heard(said)
+                exchange.failed = ""
+                exchange.say("rollback")
+                await exchange.hear()
+        except (psycopg.Error, OSError, TimeoutError):
+            return False
+        return True
+
+    def _miss(self) -> None:
+        """Note that somebody else writes, too: then taking the lock first is quicker."""
+        self._misses += 1
+        self._hold = min(2**self._misses, HOLD)
+
+    # --- under the lock ------------------------------------------------------------------------------------------
+
     async def _answer(self, turn: Sequence[_Waiting]) -> None:
         batch = [waiting.proposal for waiting in turn]
         outcomes: Sequence[Outcome | Exception]
+        self._hold = max(0, self._hold - 1)
         try:
             outcomes = await self._line.ask(
                 lambda exchange: self._transact(exchange, batch), in_doubt=lambda: any(one.sent for one in batch)
@@ -522,7 +365,11 @@ class Writer:
         proposals = {i: one for i, one in enumerate(batch) if isinstance(one, Proposal)}
         insistences = {i: one for i, one in enumerate(batch) if isinstance(one, Insistence)}
         outcomes: dict[int, Outcome] = {}
-        locked = await recorder.lock(exchange, asked(list(proposals.values())))
+        wanted = asked(list(proposals.values()))
+        locked = await recorder.lock(exchange, wanted)
+        self._set_clock(locked.head.clock)
+        if (tail := self._memory.tail) is not None and tail.position != locked.head.position:
+            self._memory.forget()
         _refuse_clock_ahead(locked.head)
         if insistences:
             decided = await self._decided(exchange, insistences, locked, outcomes)
@@ -539,6 +386,8 @@ class Writer:
                 for one, was in zip(batch, before, strict=True):
                     one.sent = was
             raise
+        self._memory.note(settlement)
+        self._memory.learn(wanted, locked)
         return [outcomes[i] for i in range(len(batch))]
 
     async def _decided(
@@ -573,6 +422,10 @@ def _may_be_one(error: Exception) -> bool:
     return not isinstance(error, Refusal)
 
 
+def _is_ahead(recorded_at: datetime, now: datetime) -> bool:
+    return recorded_at > now + AHEAD
+
+
 def _refuse_clock_ahead(head: Head) -> None:
-    if head.recorded_at > head.clock + AHEAD:
+    if _is_ahead(head.recorded_at, head.clock):
         raise ClockAhead(f"{head.recorded_at.astimezone(UTC).isoformat()} > {head.clock.astimezone(UTC).isoformat()}")

@@ -28,8 +28,8 @@ from domain.ledger import Ledger
 from domain.recorder import Connection, byteas, instants, ints, texts
 from domain.refusals import LedgerExists, NotInitialised, Refusal
 from domain.sealing import Keyring, KeyRow, unwrap
+from domain.settling import Proposal, Written
 from domain.terms import Entry, Origin, Shred
-from domain.writer import Proposal, Written
 from scripts import wiring
 
 SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from domain.bulk import Foreseen, Recording
+from domain.exchange import EPOCH
 from domain.ledger import Ledger
 from domain.recorder import texts
 from domain.refusals import CommandIdReused, OccurredAtRequired, Refusal, SealedFromOutside, TimeGoesBack
-from domain.terms import Applicant, ApplicantKind, Number, Sealed
-from domain.writer import Before, Moved, Outcome, Written
+from domain.settling import Before, Moved, Outcome, Proposal, Written
+from domain.terms import Applicant, ApplicantKind, Number, Sealed, Shred
 from tests.conftest import City
-from tests.test_ledger import AGENT, NoteSlip, RuleSet, SetRule, SlipNoted, SlipOpened, SlipSigned, do, door
+from tests.test_ledger import AGENT, NoteSlip, RuleSet, SetRule, SlipNoted, SlipOpened, SlipSigned, cid, do, door
 
 START = datetime(2019, 4, 1, 9, tzinfo=UTC)
 
@@ -151,19 +152,26 @@ async def test_a_change_of_law_meanwhile_is_told_as_moved(city: City):
         assert isinstance((await ledger.history("institution"))[0].event, RuleSet)
 
 
-async def test_a_subject_erased_since_is_not_brought_back_by_what_was_foreseen(city: City):
+@pytest.mark.parametrize("by_another", [False, True])
+async def test_a_subject_erased_since_is_not_brought_back_by_what_was_foreseen(city: City, by_another: bool):
     first = slip("a", 0, SlipOpened(title="a", applicant=somebody("13800000001")))
     second = slip("b", 0, SlipOpened(title="b", applicant=somebody("13800000001")))
-    async with door(city) as ledger:
-        await brought(ledger, [first])
-        foreseen = await ledger.foresee([second])
-        await ledger.rows("delete_subjects", _subjects(await ledger.history("slip:a")))
-        outcomes = await ledger.submit_all([f.proposal for f in foreseen if isinstance(f, Foreseen) and f.proposal])
+    async with door(city) as one, door(city) as two:
+        await brought(one, [first])
+        subject = (await one.history("slip:a"))[0].event.applicant.subject
+        foreseen = await one.foresee([second])
+        erasing = Proposal(
+            command_id=cid(),
+            digest=bytes(32),
+            stream="slip:a",
+            now=EPOCH,
+            actor='{"role":"agent","user":"a1"}',
+            origin="live",
+            steps=[Shred(subject=subject)],
+        )
+        assert isinstance(await (two if by_another else one).submit(erasing), Written)
+        outcomes = await one.submit_all([f.proposal for f in foreseen if isinstance(f, Foreseen) and f.proposal])
         assert isinstance(outcomes[0], Moved)
-
-
-def _subjects(history: Sequence[Any]) -> Any:
-    return texts([str(history[0].event.applicant.subject)])
 
 
 @pytest.mark.parametrize("count", [0, 1])

@@ -21,7 +21,7 @@ import msgspec
 import pytest
 from psycopg import sql
 
-from domain import institution, journals, order, recorder, refusals, units, writer
+from domain import institution, journals, order, recorder, refusals, settling, units
 from domain.kinds import KINDS
 from domain.ledger import Ledger
 from domain.refusals import ConcurrencyConflict, Refusal, StorageRefused, UnknownTopic
@@ -205,7 +205,7 @@ def test_every_event_is_written_by_some_script():
 def test_the_journals_events_are_written_by_the_door_alone():
     assert set(BY_THE_DOOR) == set(journals.EVENTS)
     assert not set(BY_THE_DOOR) & EVENTS
-    text = "".join((ROOT / "domain" / name).read_text() for name in ("writer.py", "ledger.py"))
+    text = "".join((ROOT / "domain" / name).read_text() for name in ("settling.py", "writer.py", "ledger.py"))
     assert all(event.__name__ in text or tag(event) in text for event in BY_THE_DOOR)
 
 
@@ -283,7 +283,7 @@ async def _first_line(ledger: Ledger, name: str) -> None:
 async def test_who_is_always_too_slow_is_told_so(city: City, monkeypatch: pytest.MonkeyPatch):
     async with played.opened(city) as ledger:
         await played.found(ledger, runner.vector("T01"))
-        monkeypatch.setattr(writer.Settlement, "settle", lambda self, proposal: writer.Moved((institution.STREAM,)))
+        monkeypatch.setattr(settling.Settlement, "settle", lambda self, proposal: settling.Moved((institution.STREAM,)))
         with pytest.raises(ConcurrencyConflict):
             await _first_line(ledger, "T01")
 

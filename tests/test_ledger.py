@@ -47,6 +47,7 @@ from domain.refusals import (
     WrongState,
 )
 from domain.sealing import Keyring
+from domain.settling import Draft, Proposal
 from domain.terms import (
     Act,
     Actor,
@@ -64,7 +65,6 @@ from domain.terms import (
     Step,
     To,
 )
-from domain.writer import Draft, Proposal
 from tests.conftest import City, as_superuser
 
 AGENT = Actor(user="a1", role=Role.AGENT, unit="hotline")

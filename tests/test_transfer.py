@@ -20,10 +20,10 @@ from domain.kinds import KINDS
 from domain.ledger import Ledger
 from domain.refusals import Erased, LedgerExists, WrongKey
 from domain.sealing import Keyring
+from domain.settling import Proposal, Written
 from domain.steps.linking import ApplicantInquired
 from domain.steps.registration import OrderRegistered
 from domain.terms import Actor, Role, Sealed, Shred
-from domain.writer import Proposal, Written
 from scripts import embedded, importing, simulate, transfer
 from scripts.transfer import BadExport, Carried, Erasure
 from scripts.wiring import SYSTEM, parse_instant

@@ -12,8 +12,8 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from domain import recorder
-from domain.exchange import Exchange, tell
+from domain import memory, recorder
+from domain.exchange import Exchange, Sent, tell
 from domain.ledger import Ledger, Receipt
 from domain.refusals import (
     Busy,
@@ -22,7 +22,9 @@ from domain.refusals import (
     StorageRefused,
     Unavailable,
 )
-from domain.writer import Before, Draft, Moved, Proposal, Written
+from domain.settling import Before, Draft, Moved, Proposal, Written
+from domain.terms import Shred
+from domain.writer import FLIGHTS, LEAST
 from tests.conftest import City, as_superuser
 from tests.test_ledger import AGENT, NoteSlip, OpenSlip, cid, do, door, opened
 
@@ -39,6 +41,13 @@ def noted(slip: str, *, expected: int | None = None, command_id: str = "", diges
         steps=[Draft(slip, "slip.noted", b'{"type":"slip.noted"}')],
         expected={} if expected is None else {slip: expected},
     )
+
+
+def shredding(slip: str) -> Proposal:
+    """A decided command that destroys the keys of a record."""
+    bare = noted(slip)
+    bare.steps = [Shred(stream=slip)]
+    return bare
 
 
 @contextlib.asynccontextmanager
@@ -141,28 +150,130 @@ async def test_a_statement_cancelled_before_the_commit_leaves_no_doubt_and_is_tr
         assert len(await ledger.history(slip)) == 2
 
 
-async def test_a_commit_that_nobody_heard_the_end_of_is_looked_up_and_told_as_their_own(city: City):
+@pytest.mark.parametrize("ahead", [False, True])
+async def test_a_commit_that_nobody_heard_the_end_of_is_looked_up_and_told_as_their_own(
+    city: City, monkeypatch: pytest.MonkeyPatch, ahead: bool
+):
     async with door(city) as ledger:
         slip = (await opened(ledger)).stream
-        write = recorder.write
-        asked: list[Exchange] = []
+        if not ahead:
+            ledger._writer._memory.forget()
+        heard = Exchange.heard
+        lost: list[bool] = []
 
-        async def lose_the_answer(exchange: Exchange, batch: recorder.Batch) -> None:
-            await write(exchange, batch)
-            if not asked:
-                asked.append(exchange)
+        async def lose_the_answer(exchange: Exchange, said: Sent) -> list[Any]:
+            answers = await heard(exchange, said)
+            if "commit" in said and not lost:
+                lost.append(recorder.HEAD_FROM in said)
                 await exchange.close()
                 raise psycopg.OperationalError("the line went dead behind the COMMIT")
+            return answers
 
-        recorder.write, kept = lose_the_answer, recorder.write
-        try:
-            receipt = await do(ledger, slip, NoteSlip())
-        finally:
-            recorder.write = kept
-        assert asked
+        monkeypatch.setattr(Exchange, "heard", lose_the_answer)
+        receipt = await do(ledger, slip, NoteSlip())
+        assert lost == [ahead]
         assert not receipt.replayed
         assert receipt.version == 2
         assert len(await ledger.history(slip)) == 2
+
+
+# --- ahead of what is not committed yet ---------------------------------------------------------------------------
+
+
+async def test_batches_are_sent_behind_each_other_and_each_sees_what_the_one_before_it_writes(city: City):
+    async with door(city) as ledger:
+        slip = (await opened(ledger)).stream
+        writer = ledger._writer
+        async with held(city):
+            answers = [writer.queued(noted(slip, expected=1 + i)) for i in range(FLIGHTS * LEAST)]
+            await asyncio.sleep(0.2)
+            assert len(writer._flights) == FLIGHTS
+            assert not any(answer.done() for answer in answers)
+        outcomes: list[Any] = await asyncio.gather(*answers)
+        assert [outcome.rows[0].version for outcome in outcomes] == [*range(2, 2 + FLIGHTS * LEAST)]
+        assert await ledger.verify_all() == []
+
+
+async def test_where_somebody_else_wrote_before_them_flights_are_settled_again_under_the_lock(city: City):
+    async with door(city) as ledger, door(city) as other:
+        slip, theirs = (await opened(ledger)).stream, (await opened(other)).stream
+        for _ in range(4):  # whoever writes alone takes to it
+            await opened(ledger)
+        assert (ledger._writer._misses, ledger._writer._hold) == (0, 0)
+        other._writer._memory.forget()  # it takes the lock first
+        async with held(city):
+            before = asyncio.create_task(do(other, theirs, NoteSlip()))
+            await asyncio.sleep(0.2)
+            again = cid()
+            answers = [ledger._writer.queued(noted(slip, expected=1, command_id=again))]
+            answers += [ledger._writer.queued(noted(slip)) for _ in range(2 * LEAST)]
+            await asyncio.sleep(0.2)
+            session = ledger._writer._line.exchange
+        receipt = await before
+        outcomes: list[Any] = await asyncio.gather(*answers)
+        assert all(isinstance(outcome, Written) for outcome in outcomes)
+        assert outcomes[0].rows[0].position == receipt.first_position + 1
+        assert ledger._writer._misses == 1
+        assert ledger._writer._line.exchange is session  # a guess that failed costs no session
+        assert isinstance(await ledger._writer.submit(noted(slip, command_id=again)), Before)
+        for _ in range(4):
+            await do(ledger, slip, NoteSlip())
+        assert ledger._writer._misses == 0  # it flies again
+        assert await ledger.verify_all() == []
+
+
+async def test_a_session_that_ends_under_flights_loses_and_doubles_nothing(city: City):
+    async with door(city) as ledger:
+        slip = (await opened(ledger)).stream
+        async with held(city):
+            answers = [ledger._writer.queued(noted(slip)) for _ in range(3 * LEAST)]
+            await asyncio.sleep(0.2)
+            as_superuser(
+                city,
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'huiyin'"
+                f" AND wait_event_type = 'Lock' AND query LIKE '%{city.name}%'",
+            )
+        outcomes = await asyncio.gather(*answers)
+        assert all(isinstance(outcome, Written) for outcome in outcomes)
+        assert [entry.version for entry in await ledger.history(slip)] == [*range(1, 2 + 3 * LEAST)]
+        assert await ledger.verify_all() == []
+
+
+async def test_a_writer_whose_loop_stops_under_flights_leaves_no_half_heard_session(city: City):
+    async with door(city) as ledger:
+        slip = (await opened(ledger)).stream
+        async with held(city):
+            answer = ledger._writer.queued(noted(slip, command_id="c1"))
+            await asyncio.sleep(0.1)
+            assert ledger._writer._flights
+            task = ledger._writer._task
+            assert task is not None
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            assert answer.cancelled()
+        outcome = await ledger._writer.submit(noted(slip, command_id="c1"))
+        assert isinstance(outcome, Written | Before)  # what was sent may have been carried out
+        assert len(await ledger.history(slip)) == 2
+
+
+async def test_what_a_writer_remembers_holds_after_keys_were_destroyed_and_across_generations(
+    city: City, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(memory, "MOST", 8)
+    async with door(city) as ledger:
+        slips = [(await opened(ledger)).stream for _ in range(3)]
+        for round_ in range(8):
+            proposals = [noted(slip, expected=1 + round_) for slip in slips] + [
+                noted(f"slip:{cid()}") for _ in range(5)
+            ]
+            outcomes = await asyncio.gather(*(ledger.submit(proposal) for proposal in proposals))
+            assert all(isinstance(outcome, Written) for outcome in outcomes)
+            if round_ == 4:
+                await ledger.submit(shredding(slips[0]))
+                assert ledger._writer._memory.since == (await ledger.head())[0]
+        assert ledger._writer._memory.since > 30
+        assert ledger._writer._misses == 0
+        assert await ledger.verify_all() == []
 
 
 # --- what callers are told, and when -----------------------------------------------------------------------------

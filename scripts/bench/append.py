@@ -27,7 +27,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ from psycopg.conninfo import conninfo_to_dict
 from domain import recorder
 from domain.blocking import BlockingLedger, LedgerRecorder
 from domain.ledger import Ledger
-from domain.writer import Draft, Proposal
+from domain.settling import Draft, Proposal
 from scripts import embedded
 from scripts.bench import trial
 from scripts.bench.trial import City, Figure, Run
@@ -63,30 +63,32 @@ WRITER, FACE, STOCK, PGBENCH, DOOR = (
 async def by_tasks(ledger: Ledger, callers: int, seconds: float) -> Run:
     """Measure the door's writer, fed by tasks."""
     waits: list[float] = []
+    seen, now = await ledger.head()
     began = time.perf_counter()
 
     async def caller() -> None:
         while time.perf_counter() < began + seconds:
             asked = time.perf_counter()
-            await ledger.submit(proposal())
+            await ledger.submit(proposal(seen, now))
             waits.append(time.perf_counter() - asked)
 
     await asyncio.gather(*(caller() for _ in range(callers)))
     return Run(time.perf_counter() - began, waits)
 
 
-def proposal() -> Proposal:
-    """Return one decided command: one event of a fresh stream."""
+def proposal(seen: int, now: datetime) -> Proposal:
+    """Return one decided command: one event of a fresh stream, which nobody had written by the position `seen`."""
     stream = f"bench:{secrets.token_hex(16)}"
     return Proposal(
         command_id=secrets.token_hex(16),
         digest=bytes(32),
         stream=stream,
-        now=datetime.now(UTC),
+        now=now,
         actor='{"role":"system","user":"bench"}',
         origin="live",
         steps=(Draft(stream, "bench.appended", STATE),),
         expected={stream: 0},
+        seen=seen,
     )
 
 

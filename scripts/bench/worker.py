@@ -26,7 +26,7 @@ from domain.kinds import KINDS
 from domain.ledger import Ledger
 from domain.refusals import Busy, ClockAhead, ConcurrencyConflict, OutcomeUnknown, Refusal, Unavailable
 from domain.sealing import Keyring
-from domain.writer import Draft, Proposal, Written
+from domain.settling import Draft, Proposal, Written
 from scripts import importing, simulate
 from scripts.bench import history, trial
 from scripts.bench.trial import Task

@@ -18,8 +18,8 @@ from domain.law import Law
 from domain.ledger import Ledger
 from domain.order import fold
 from domain.refusals import CommandIdReused, Refusal
+from domain.settling import Proposal
 from domain.terms import Actor, PolicyRef, Role
-from domain.writer import Proposal
 from scripts.importing.mapping import Mapping
 from scripts.importing.reconciling import Compared, compared
 from scripts.importing.summary import STOPS, BadSource, Reject, RowChanged, Stopped, rejected

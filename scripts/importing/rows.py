@@ -15,7 +15,7 @@ import msgspec
 
 from domain.ledger import Ledger
 from domain.refusals import Refusal
-from domain.writer import Before, Late, Moved, Outcome, Proposal, Written
+from domain.settling import Before, Late, Moved, Outcome, Proposal, Written
 from scripts.importing.beside import Helpers
 from scripts.importing.deciding import Decided, Row, collecting_seldom, decide, open_table, recordings, reject
 from scripts.importing.mapping import Mapping
