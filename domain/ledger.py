@@ -578,7 +578,7 @@ class Ledger:
     async def submit(self, proposal: Proposal) -> Outcome:
         """Write a proposal that no rule made: what the library's recorder suite, a benchmark or a restore needs."""
         until = asyncio.get_running_loop().time() + self._patience
-        return await self._writer.submit(proposal, until=until)
+        return await self._writer.queued(proposal, until=until)
 
     def digest(self, text: bytes) -> bytes:
         """Return what a commit keeps of what was asked, for proposals that no rule made."""

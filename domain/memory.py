@@ -72,10 +72,8 @@ class Memory:
             self._old, self._young = self._young, _Generation(began)
         self.tail = settlement.head
         young = self._young
-        for row in batch.events:
-            young.last[row.stream] = (row.version, row.leaf)
-        for commit in batch.commits:
-            young.known[commit.command_id] = Known(commit.command_id, commit.digest, commit.first_position, commit.n)
+        young.last.update(settlement.moved)
+        young.known.update(settlement.made)
         for row in batch.keys:
             young.keys[row.id] = place = (row.stream, row.holder)
             young.places[place] = row.id
@@ -124,16 +122,17 @@ class _Recalling:
         """Return what is known, and what is to be asked for."""
         for proposal in batch:
             fresh = proposal.seen >= self._since
-            written = {step.stream for step in proposal.steps if isinstance(step, Draft)}
-            for stream, version in proposal.expected.items():
-                self._stream(stream, version if fresh else None, written=stream in written)
-            for stream in written:
-                if stream not in proposal.expected:
-                    self._stream(stream, None, written=True)
+            written: set[str] = set()
             for step in proposal.steps:
-                if isinstance(step, Number):
-                    for name in proposal.series(step):
-                        self._stream(f"{NUMBERS}{step.journal}/{name}", None, written=True)
+                if isinstance(step, Draft):
+                    written.add(step.stream)
+                elif isinstance(step, Number):
+                    written.update(f"{NUMBERS}{step.journal}/{name}" for name in proposal.series(step))
+            for stream in written | proposal.expected.keys():
+                if stream in self._last or stream in self._absent:
+                    continue
+                seen = proposal.expected.get(stream) if fresh else None
+                self._stream(stream, seen, written=stream in written)
             self._command(proposal.command_id)
             if proposal.after and not self._command(proposal.after):
                 self._missing.commands[proposal.after] = None
@@ -144,8 +143,6 @@ class _Recalling:
         return seen, Asked(tuple(streams), tuple(commands), tuple(keys), tuple(places), tuple(macs))
 
     def _stream(self, stream: str, seen: int | None, *, written: bool) -> None:
-        if stream in self._last or stream in self._absent or stream in self._missing.streams:
-            return
         for generation in self._generations:
             if (last := generation.last.get(stream)) is not None:
                 self._last[stream] = last

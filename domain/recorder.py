@@ -130,6 +130,10 @@ def _head(oid: int, count: int, *, nulls: bool = False) -> bytes:
 
 
 def _pack(oid: int, items: Sequence[bytes]) -> bytes:
+    lengths = set(map(len, items))
+    if len(lengths) == 1:  # ids, salts, leaves, words: most columns
+        length = _LENGTH(lengths.pop())
+        return b"".join((_head(oid, len(items)), length, length.join(items)))
     pairs = zip(map(_LENGTH, map(len, items)), items, strict=True)
     return _head(oid, len(items)) + b"".join(itertools.chain.from_iterable(pairs))
 

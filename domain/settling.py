@@ -98,7 +98,11 @@ class Proposal(msgspec.Struct, kw_only=True):
 
     def size(self) -> int:
         """Return about how many bytes it adds to a batch."""
-        return 200 + sum(len(step.state) + 200 for step in self.steps if isinstance(step, Draft))
+        size = 200
+        for step in self.steps:
+            if isinstance(step, Draft):
+                size += len(step.state) + 200
+        return size
 
 
 class Insistence(msgspec.Struct, kw_only=True):
@@ -159,6 +163,8 @@ class Settlement:
         self._position = locked.head.position
         self.now = max(locked.head.recorded_at, locked.head.clock)
         self.batch = Batch(self.now)
+        self.moved: dict[str, tuple[int, bytes]] = {}  # streams written: version and leaf
+        self.made: dict[str, Known] = {}  # commands written
 
     @property
     def head(self) -> Head:
@@ -242,7 +248,8 @@ class Settlement:
         rows = [self._row(draft, first, record, salts[16 * i : 16 * i + 16]) for i, draft in enumerate(drafts, 1)]
         self.batch.events.extend(rows)
         self.batch.commits.append(commit)
-        self._known[proposal.command_id] = Known(proposal.command_id, proposal.digest, first, len(drafts))
+        known = Known(proposal.command_id, proposal.digest, first, len(drafts))
+        self._known[proposal.command_id] = self.made[proposal.command_id] = known
         if proposal.work is not None:
             self._add_keys(proposal.work)
         for step in proposal.steps:
@@ -282,7 +289,7 @@ class Settlement:
         salted = digest(self._imprint.hash, salt + state)
         text = header(self._imprint, stream, version, topic, self.now, occurred_at, previous, record, salted)
         made = leaf(self._imprint, text)
-        self._last[stream] = (version, made)
+        self._last[stream] = self.moved[stream] = (version, made)
         self._position += 1
         return EventRow(self._position, stream, version, topic, state, salt, made, first, self.now, occurred_at)
 

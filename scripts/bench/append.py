@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import cProfile
 import pstats
+import random
 import re
 import secrets
 import subprocess
@@ -48,6 +49,7 @@ from scripts.lawbook import answer
 
 SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 STATE = b'{"type":"bench.appended","text":"' + b"x" * 200 + b'"}'
+CHANCE = random.Random()  # noqa: S311  ids to measure with, not to keep
 WRITER, FACE, STOCK, PGBENCH, DOOR = (
     "the writer, by tasks",
     "the face, by threads",
@@ -78,9 +80,9 @@ async def by_tasks(ledger: Ledger, callers: int, seconds: float) -> Run:
 
 def proposal(seen: int, now: datetime) -> Proposal:
     """Return one decided command: one event of a fresh stream, which nobody had written by the position `seen`."""
-    stream = f"bench:{secrets.token_hex(16)}"
+    stream = f"bench:{CHANCE.getrandbits(128):032x}"
     return Proposal(
-        command_id=secrets.token_hex(16),
+        command_id=f"{CHANCE.getrandbits(128):032x}",
         digest=bytes(32),
         stream=stream,
         now=now,
@@ -122,7 +124,7 @@ def by_threads(recorder: ApplicationRecorder, callers: int, seconds: float) -> R
         mine: list[float] = []
         while time.perf_counter() < began + seconds:
             asked = time.perf_counter()
-            stream = f"bench:{secrets.token_hex(16)}"
+            stream = f"bench:{CHANCE.getrandbits(128):032x}"
             recorder.insert_events([StoredEvent(stream, 1, "bench.appended", STATE)])
             mine.append(time.perf_counter() - asked)
         with kept:
