@@ -240,11 +240,11 @@ class Ask(NamedTuple):
             raise QueryUnfit(f"{name}: 0 … {most}", field=name)
         return int(said)
 
-    def limit(self, default: int = 50) -> int:
+    def limit(self, default: int = 50, most: int = LARGEST_PAGE) -> int:
         """Return how many rows are wanted."""
-        found = self.number("limit", default, most=LARGEST_PAGE) or 0
+        found = self.number("limit", default, most=most) or 0
         if found < 1:
-            raise QueryUnfit(f"limit: 1 … {LARGEST_PAGE}", field="limit")
+            raise QueryUnfit(f"limit: 1 … {most}", field="limit")
         return found
 
     def word(self, name: str, kind: type[T]) -> T | None:

@@ -23,7 +23,7 @@ async def feed(ask: Ask) -> Answer:
     if not ask.who.claims.may(FEEDING) and ask.who.role not in (Role.SUPERVISOR, Role.AUDITOR):
         raise ScopeMissing(FEEDING)
     after = ask.number("after", 0) or 0
-    limit = ask.number("limit", LARGEST_PAGE, most=1000) or LARGEST_PAGE
+    limit = ask.limit(LARGEST_PAGE, most=1000)
     entries = await ask.city.ledger.read(after, limit)
     until = asyncio.get_running_loop().time() + (ask.number("wait", 0, most=20) or 0)
     while not entries and asyncio.get_running_loop().time() < until:

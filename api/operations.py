@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
@@ -43,6 +43,7 @@ class Query(NamedTuple):
     many: bool = False
     needed: bool = False
     example: Any = None
+    form: Mapping[str, Any] = {}  # what of its schema the kind does not say
 
 
 class Operation(NamedTuple):
@@ -63,14 +64,24 @@ class Operation(NamedTuple):
     by_code: bool = False  # without a token: number and query code are shown in the body
 
 
+_WHOLE = {"minimum": 0, "maximum": 10**18 - 1}
+_INSTANT = {"format": "date-time"}
+
 CURSOR = Query("cursor", "从上一页的 next 取得 from `next` of the page before")
 """What a page before gave: nobody makes one up, so there is no example of it."""
-LIMIT = Query("limit", f"1 … {LARGEST_PAGE}", kind="integer", example=50)
-WAIT = Query("min_position", "等到查询表跟上此位置 wait until the tables have reached it", kind="integer", example=1)
-AS_AT = Query(
-    "as_at", "截至此时已发生的 what had happened by then, as is known now", example="2026-11-21T09:30:00+08:00"
+LIMIT = Query("limit", f"1 … {LARGEST_PAGE}", kind="integer", example=50, form={"minimum": 1, "maximum": LARGEST_PAGE})
+WAIT = Query(
+    "min_position", "等到查询表跟上此位置 wait until the tables have reached it", kind="integer", example=1, form=_WHOLE
 )
-RECORDED = Query("recorded_by", "当时所知 what the ledger knew then", example="2026-11-21T09:30:00+08:00")
+AS_AT = Query(
+    "as_at",
+    "截至此时已发生的 what had happened by then, as is known now",
+    example="2026-11-21T09:30:00+08:00",
+    form=_INSTANT,
+)
+RECORDED = Query(
+    "recorded_by", "当时所知 what the ledger knew then", example="2026-11-21T09:30:00+08:00", form=_INSTANT
+)
 UNIT = Query("unit", "单位代码 a unit's code; a unit's own people: theirs, or one below", example="D")
 PAGED = (LIMIT, CURSOR)
 _EVERYBODY = (Tag.DESK, Tag.ORGANIZERS, Tag.SUPERVISION)
@@ -150,7 +161,7 @@ QUESTIONS: tuple[Operation, ...] = (
         "检索 orders whose title, category, place or number has every word; a page may be shorter than asked for",
         reading.search,
         _EVERYBODY,
-        Query("q", "词 words", needed=True, example="路灯"),
+        Query("q", "词 words", needed=True, example="路灯", form={"minLength": 1, "maxLength": 100}),
         *PAGED,
         WAIT,
     ),
@@ -173,8 +184,8 @@ QUESTIONS: tuple[Operation, ...] = (
         "指标 the indicators of a period, each with what stands above and below its line",
         reading.indicators,
         (Tag.DESK, Tag.ORGANIZERS, Tag.SUPERVISION, Tag.OVERSIGHT),
-        Query("from", "期初 its first day", needed=True, example="2026-11-01"),
-        Query("to", "期末 its last day, included", needed=True, example="2026-11-30"),
+        Query("from", "期初 its first day", needed=True, example="2026-11-01", form={"format": "date"}),
+        Query("to", "期末 its last day, included", needed=True, example="2026-11-30", form={"format": "date"}),
         Query("by", "分组", ("unit", "type", "area"), example="unit"),
         UNIT,
         Query("type", "诉求类型", _words(DemandType), example="help"),
@@ -189,7 +200,7 @@ QUESTIONS: tuple[Operation, ...] = (
         "日历 a year day by day",
         reading.calendar,
         (Tag.LAW,),
-        Query("known_at", "当时所知 as it was known then", example="2026-01-01T00:00:00+08:00"),
+        Query("known_at", "当时所知 as it was known then", example="2026-01-01T00:00:00+08:00", form=_INSTANT),
     ),
     _ask(
         "/due",
@@ -200,7 +211,7 @@ QUESTIONS: tuple[Operation, ...] = (
         Query("policy", "政策; without: the one in force", example="S0-CHUANYU"),
         Query("clock", "时限", _words(ClockName), needed=True, example="handle"),
         Query("class", "类别; without: the only one", example="consult"),
-        Query("at", "起算时刻 the starting instant", needed=True, example="2025-01-27T15:00:00+08:00"),
+        Query("at", "起算时刻 the starting instant", needed=True, example="2025-01-27T15:00:00+08:00", form=_INSTANT),
         Query("peak", "话务集中 registered in a peak", kind="boolean", example=False),
     ),
     _ask(
@@ -225,9 +236,15 @@ QUESTIONS: tuple[Operation, ...] = (
         "事件流 what happened after a position, as CloudEvents without personal data",
         feeding.feed,
         (Tag.MACHINES,),
-        Query("after", "位置 the last position you have", kind="integer", example=0),
-        Query("limit", "1 … 1000", kind="integer", example=100),
-        Query("wait", "等待秒数 seconds to wait for something new, at most 20", kind="integer", example=0),
+        Query("after", "位置 the last position you have", kind="integer", example=0, form=_WHOLE),
+        Query("limit", "1 … 1000", kind="integer", example=100, form={"minimum": 1, "maximum": 1000}),
+        Query(
+            "wait",
+            "等待秒数 seconds to wait for something new, at most 20",
+            kind="integer",
+            example=0,
+            form={"minimum": 0, "maximum": 20},
+        ),
     ),
 )
 

@@ -70,7 +70,7 @@ def entry_view(entry: Entry, *, named: bool = True) -> dict[str, Any]:
         "event": plain(entry.event),
     }
     found["event"].pop("type", None)
-    return {name: value for name, value in found.items() if value not in (None, "", {})}
+    return {name: value for name, value in found.items() if name == "event" or value not in (None, "", {})}
 
 
 def order_entries(entries: Sequence[Entry], seen: Sight) -> Iterator[Entry]:

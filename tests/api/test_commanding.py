@@ -11,6 +11,7 @@ from api.commands import BY_NAME, SERVED
 from api.openapi import spoken
 from api.operations import OPERATIONS
 from api.problems import as_problem, known, sentences, status_of
+from api.writing import COLLECTIONS
 from domain.institution import Found
 from domain.terms import Role
 from tests.api.conftest import DEMAND, Served, dispatched, registered
@@ -21,8 +22,8 @@ COMMANDS = [operation for operation in OPERATIONS if operation.command is not No
 def test_every_command_of_the_domain_is_an_operation():
     assert {operation.command for operation in COMMANDS} == set(SERVED)
     assert set(BY_NAME.values()) - set(SERVED) == {Found}, "a city that is served was founded before"
-    asked = [operation for operation in OPERATIONS if operation.command is None and not operation.by_code]
-    taken = {operation.path.rpartition("/")[2] for operation in asked}
+    paths = [operation.path.split("/") for operation in OPERATIONS if operation.command is None]
+    taken = {path[-1] for path in paths if path[1:2] and path[1] in COLLECTIONS}
     assert not taken & set(BY_NAME), "a question would hide a command of its name"
 
 

@@ -1,0 +1,242 @@
+"""What no type states: the headers that are said and answered, and the shapes of answers that views put together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from projections.answers import UnitLoad
+from projections.duties import DutyRow
+from projections.figures import Figure
+from projections.notices import NoticeRow
+from projections.orders import OrderRow
+
+if TYPE_CHECKING:
+    from api.operations import Operation
+
+ROWS: tuple[type, ...] = (OrderRow, DutyRow, NoticeRow, UnitLoad, Figure)
+"""Rows of tables that lists show as they are."""
+
+TEXT: dict[str, Any] = {"type": "string"}
+WHOLE: dict[str, Any] = {"type": "integer", "minimum": 0}
+BYTES: dict[str, Any] = {"type": "string", "format": "binary"}
+YES: dict[str, Any] = {"type": "boolean"}
+AT: dict[str, Any] = {"type": "string", "format": "date-time"}
+THING: dict[str, Any] = {"type": "object"}
+THINGS: dict[str, Any] = {"type": "array", "items": THING}
+_CODE = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$"}
+
+
+def _of(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _rows(name: str) -> dict[str, Any]:
+    return {"type": "array", "items": _of(name)}
+
+
+def _has(must: dict[str, Any], **may: Any) -> dict[str, Any]:
+    """Return the shape of an object: what is always there, and what may be."""
+    return {"type": "object", "required": list(must), "properties": {**must, **may}}
+
+
+_PROBLEM = {
+    "description": "RFC 9457. `type` is stable; `code` names the refusal, `article` what it rests on.",
+    **_has(
+        {"type": {"type": "string", "format": "uri"}, "title": TEXT, "status": WHOLE, "code": TEXT},
+        title_zh=TEXT,
+        detail=TEXT,
+        article=TEXT,
+        field=TEXT,
+        instance=TEXT,
+    ),
+}
+_ENTRY = _has(
+    {"stream": TEXT, "version": WHOLE, "position": WHOLE, "type": TEXT, "at": AT, "event": THING},
+    recorded_at=AT,
+    occurred_at=AT,
+    origin=TEXT,
+    actor=THING,
+    on_behalf_of=TEXT,
+    reason=TEXT,
+    numbers=THING,
+)
+_RECEIPT = _has(
+    {
+        "command_id": TEXT,
+        "stream": TEXT,
+        "version": WHOLE,
+        "first_position": WHOLE,
+        "events": _rows("_Entry"),
+        "replayed": YES,
+        "dry_run": YES,
+    },
+    id=TEXT,
+    number=TEXT,
+    recorded_at=AT,
+    numbers=THING,
+    state=TEXT,
+    order=THING,
+    clocks=_rows("_Clock"),
+    record={},
+    query_code=TEXT,
+)
+_CLOCK = _has(
+    {"name": TEXT, "title": TEXT, "key": TEXT, "unit": TEXT, "start": AT, "status": TEXT, "provisional": YES},
+    due=AT,
+    stopped=AT,
+    cancelled=AT,
+    article=TEXT,
+    explanation=THING,
+)
+_CLOUD_EVENT = _has(
+    {"specversion": {"const": "1.0"}, "id": TEXT, "source": TEXT, "type": TEXT, "subject": TEXT, "time": AT},
+    datacontenttype=TEXT,
+    data=THING,
+)
+
+
+def schemas() -> dict[str, Any]:
+    """Return the shapes that answers refer to."""
+    return {
+        "_Problem": _PROBLEM,
+        "_Entry": _ENTRY,
+        "_Receipt": _RECEIPT,
+        "_Clock": _CLOCK,
+        "_CloudEvent": _CLOUD_EVENT,
+    }
+
+
+_AT_POSITION = {"position": WHOLE}
+_HISTORY = _has({"entries": _rows("_Entry"), **_AT_POSITION}, next=TEXT)
+_SOME_ORDERS = {"anyOf": [_of("OrderRow"), _has({"id": TEXT, "number": TEXT, "state": TEXT})]}
+"""A whole row, or what overseers see of one."""
+
+_SHAPES: dict[str, dict[str, Any]] = {
+    "city": _has({"city": TEXT, "code": TEXT, "hotline": TEXT, "tables": THINGS, "you": THING, **_AT_POSITION}),
+    "ping": _has({"role": TEXT, "unit": TEXT}),
+    "ping_post": _has({"role": TEXT, "unit": TEXT}),
+    "orders": _has({"orders": {"type": "array", "items": _SOME_ORDERS}, **_AT_POSITION}, next=TEXT),
+    "search": _has({"orders": {"type": "array", "items": _SOME_ORDERS}, **_AT_POSITION}, next=TEXT),
+    "order": _has({"order": THING, "clocks": _rows("_Clock"), "seen_at": AT, **_AT_POSITION}),
+    "order_history": _HISTORY,
+    "order_clocks": _has({"clocks": _rows("_Clock"), "seen_at": AT, **_AT_POSITION}),
+    "order_duties": _has({"duties": THINGS, **_AT_POSITION}),
+    "duties": _has({"duties": _rows("DutyRow"), **_AT_POSITION}, next=TEXT),
+    "notices": _has({"notices": _rows("NoticeRow"), **_AT_POSITION}, next=TEXT),
+    "units": _has({"units": _rows("UnitLoad"), **_AT_POSITION}),
+    "indicators": _has({"figures": _rows("Figure"), **_AT_POSITION}),
+    "policies": _has({"policies": THINGS}),
+    "policy": _has({"policy": THING}),
+    "calendar": _has({"year": WHOLE, "published": YES, "days": THINGS}),
+    "due": _has({"clock": THING}),
+    "institution_history": _HISTORY,
+    "access": _HISTORY,
+    "callers": _has({"orders": THINGS, **_AT_POSITION}, next=TEXT),
+    "query_code": _has({"number": TEXT, "query_code": TEXT}),
+}
+"""Answers by operation; what is not said here is an object."""
+
+
+def content(operation: Operation) -> dict[str, Any]:
+    """Return what an operation answers where it refuses nothing."""
+    if operation.name == "batch":
+        return {"application/x-ndjson": {"schema": TEXT}}
+    if operation.name == "feed":
+        return {"application/cloudevents-batch+json": {"schema": _rows("_CloudEvent")}}
+    if operation.name == "open_attachment":
+        return {"*/*": {"schema": BYTES}}
+    found = _SHAPES.get(operation.name, THING)
+    if operation.command is not None:
+        found = _of("_Receipt")
+    elif operation.name.startswith("open_"):
+        found = _has({"version": WHOLE, "fields": THING})
+    elif operation.kind:
+        history = operation.name.endswith("_history")
+        found = _HISTORY if history else _has({"record": THING, "version": WHOLE, **_AT_POSITION})
+    return {"application/json": {"schema": found}}
+
+
+# --- headers -----------------------------------------------------------------------------------------------------
+
+
+def _header(name: str, says: str, form: dict[str, Any], *, needed: bool = False, example: Any = None) -> dict[str, Any]:
+    found = {"name": name, "in": "header", "required": needed, "description": says, "schema": form}
+    return found if example is None else {**found, "example": example}
+
+
+HEADERS: dict[str, dict[str, Any]] = {
+    "Role": _header("Huiyin-Role", "令牌有多个角色时指明一个 which of the token's roles: role@unit", TEXT),
+    "Key": _header(
+        "Idempotency-Key",
+        "命令标识 the command's id: the same key is carried out once",
+        {"type": "string", "minLength": 1, "maxLength": 200, "pattern": r"^[!-~]+$"},
+        needed=True,
+    ),
+    "Match": _header(
+        "If-Match",
+        "预期版本 the version you saw, as its ETag",
+        {"type": "string", "pattern": r'^(W/)?"[0-9]{1,9}"$|^\*$'},
+    ),
+    "Reason": _header("Huiyin-Reason", "理由代码 a code, kept with the commit", _CODE),
+    "Behalf": _header("Huiyin-On-Behalf-Of", "代何人 for whom, as a code", _CODE),
+    "Occurred": _header("Huiyin-Occurred-At", "补录时刻 backfilled: when it happened", AT),
+    "Origin": _header(
+        "Huiyin-Origin",
+        "来源 backfill, or import by a token with that scope",
+        {"type": "string", "enum": ["backfill", "import"]},
+    ),
+    "Trace": _header(
+        "traceparent",
+        "链路 W3C Trace Context; its trace is kept with the commit",
+        {"type": "string", "pattern": "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"},
+    ),
+    "Prefer": _header("Prefer", "简复 return=minimal: the receipt without the record as it is afterwards", TEXT),
+}
+WRITING = ("Key", "Match", "Reason", "Behalf", "Occurred", "Origin", "Trace", "Prefer")
+
+PLACES: dict[str, tuple[str, dict[str, Any], str]] = {
+    "city": ("城市 the city's name", {}, "chengdu"),
+    "record": (
+        "工单编号、旧编号或标识 an order's number, old number or id; of other records the id",
+        {"minLength": 1},
+        "HY20261121-000001",
+    ),
+    "pack": ("规则 a pack's id, or its digest", {"minLength": 1}, "S0-CHUANYU"),
+    "year": ("年 the year", {"pattern": "^[0-9]{4}$"}, "2026"),
+    "day": ("日 YYYY-MM-DD", {"format": "date"}, "2026-11-21"),
+    "digest": ("附件摘要 a file's digest", {"pattern": "^sha256:[0-9a-f]{64}$"}, "sha256:" + "0" * 64),
+}
+"""The parts of a path: what they are, their form, an example."""
+
+
+def _answered(says: str, form: dict[str, Any]) -> dict[str, Any]:
+    return {"description": says, "schema": form}
+
+
+_POSITION = _answered("真实到此位置 the position up to which it is true", WHOLE)
+_ETAG = _answered('版本 the version, as `"7"`', {"type": "string", "pattern": '^"[0-9]+"$'})
+_RETRY = _answered("多少秒后再试 seconds to wait", {"type": "integer", "minimum": 1})
+
+REFUSED: dict[int, dict[str, Any]] = {
+    401: {"WWW-Authenticate": _answered("Bearer", TEXT)},
+    405: {"Allow": _answered("此地址接受的方法 the methods that this address takes", TEXT)},
+    429: {"Retry-After": _RETRY},
+    503: {"Retry-After": _RETRY},
+}
+"""The headers of refusals, by status."""
+
+
+def headers(operation: Operation) -> dict[str, Any]:
+    """Return the headers of an operation's answer."""
+    found = {"Ledger-Position": _POSITION}
+    if operation.command is not None:
+        found |= {
+            "ETag": _ETAG,
+            "Location": _answered("读取此记录的地址 where the record is read", TEXT),
+            "Idempotency-Replayed": _answered("此命令先前已执行 it was carried out before", {"const": "true"}),
+        }
+    elif operation.name.startswith("order") or operation.kind:
+        found["ETag"] = _ETAG
+    if operation.name == "feed" or any(query.name == "cursor" for query in operation.queries):
+        found["Link"] = _answered('下一页 the next page, rel="next"', TEXT)
+    return found
