@@ -69,6 +69,11 @@ SHORTEST_PREFIX = 6
 END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
 """What sorts after every due instant: a duty that no rule text gives a time."""
 
+NEWEST = 5000
+"""Orders among which a page of a search is looked for before the index of pairs is asked."""
+FARTHER = 4
+"""Times as many among which it is looked for where the first had some: to gather all that have it would take longer."""
+
 R = TypeVar("R")
 T = TypeVar("T")
 
@@ -215,9 +220,17 @@ class Projections(Engine):
         `unit` leads or led last (empty: the hotline itself); `overdue` is the instant at which some duty is late;
         `after` is the last id of the page before.
         """
-        wanted = None if states is None else [str(state) for state in states]
+        wanted = None if states is None else sorted({str(state) for state in states})
         units = await self._heirs_of(unit, overdue)
-        position, found = await self._ask("orders", "list", wanted, units, overdue, after, limit + 1)
+        every = wanted or [str(state) for state in OrderState]
+        asked: tuple[Any, ...] = ("list", wanted, overdue, after)
+        if units is not None and overdue is not None:
+            asked = ("overdue_of_units", units, wanted, overdue, after)
+        elif units is not None:
+            asked = ("list_of_units", units, every, after)
+        elif wanted is not None and overdue is None:
+            asked = ("list_of_states", wanted, after)
+        position, found = await self._ask("orders", *asked, limit + 1)
         return _listing(OrderRow, position, found, limit)
 
     async def orders_by_due(
@@ -225,8 +238,8 @@ class Projections(Engine):
     ) -> Listing[OrderRow]:
         """Return orders with a running duty, the next due first; `unit` has that duty, `after` is (due, id)."""
         units = await self._heirs_of(unit, None)
-        due, last = after or (None, None)
-        position, found = await self._ask("orders", "list_by_due", units, due, last, limit + 1)
+        asked: tuple[Any, ...] = ("list_by_due",) if units is None else ("list_by_due_of_units", units)
+        position, found = await self._ask("orders", *asked, *(after or (None, None)), limit + 1)
         return _listing(OrderRow, position, found, limit)
 
     async def find_orders(self, text: str, limit: int = 10) -> Listing[OrderRow]:
@@ -276,7 +289,12 @@ class Projections(Engine):
         if not pairs:
             return Listing((await self._ask("search", "nothing"))[0], ())
         likes = [f"%{word}%" for word in sought]
-        position, found = await self._ask("search", "find", pairs, likes, before, limit + 1)
+        asked = (pairs, likes, before, limit + 1)
+        position, found = await self._ask("search", "find_among_newest", *asked, NEWEST)
+        if limit / FARTHER < len(found) <= limit:  # so many as these are found sooner a little farther back
+            position, found = await self._ask("search", "find_among_newest", *asked, NEWEST * FARTHER)
+        if len(found) <= limit:
+            position, found = await self._ask("search", "find", *asked)
         ids = [order_id for (order_id,) in found[:limit]]
         _, rows_found = await self._ask("orders", "by_ids", ids)
         by_id = {row[0]: row for row in rows_found}
@@ -440,7 +458,8 @@ class Projections(Engine):
         """Return the running clocks that are late at an instant, the longest first; `after` ended the page before."""
         units = await self._heirs_of(unit, now)
         last = (None, None, None) if after is None else (after.late_after, after.order_id, after.no)
-        position, found = await self._ask("clocks", "overdue", now, units, *last, limit + 1)
+        asked: tuple[Any, ...] = ("overdue",) if units is None else ("overdue_of_units", units)
+        position, found = await self._ask("clocks", *asked, now, *last, limit + 1)
         return _listing(ClockRow, position, found, limit)
 
     async def due_changes(self, before: Law, after: Law) -> Listing[DueChange]:

@@ -32,7 +32,7 @@ CREATE TABLE projections.clocks_N (
 ALTER TABLE projections.clocks_N ADD PRIMARY KEY (order_id, no);
 CREATE INDEX ON projections.clocks_N (late_after, order_id, no)
     WHERE late_after IS NOT NULL AND stopped_at IS NULL AND cancelled_at IS NULL;
-CREATE INDEX ON projections.clocks_N (unit, late_after)
+CREATE INDEX ON projections.clocks_N (unit, late_after, order_id, no)
     WHERE late_after IS NOT NULL AND stopped_at IS NULL AND cancelled_at IS NULL;
 CREATE INDEX ON projections.clocks_N (greatest(due, grace))
 
@@ -95,6 +95,17 @@ GROUP BY unit, status
 SELECT * FROM projections.clocks_N
 WHERE late_after IS NOT NULL AND stopped_at IS NULL AND cancelled_at IS NULL
     AND late_after < $1::timestamptz
-    AND ($2::text[] IS NULL OR unit = ANY ($2::text[]))
-    AND ($3::timestamptz IS NULL OR (late_after, order_id, no) > ($3::timestamptz, $4::uuid, $5::bigint))
-ORDER BY late_after, order_id, no LIMIT $6::bigint
+    AND ($2::timestamptz IS NULL OR (late_after, order_id, no) > ($2::timestamptz, $3::uuid, $4::bigint))
+ORDER BY late_after, order_id, no LIMIT $5::bigint
+
+-- name: overdue_of_units
+-- One walk along the index for each unit, as far as the page needs.
+SELECT o.* FROM unnest($1::text[]) AS w(unit)
+CROSS JOIN LATERAL (
+    SELECT * FROM projections.clocks_N AS i
+    WHERE i.unit = w.unit AND i.late_after IS NOT NULL AND i.stopped_at IS NULL AND i.cancelled_at IS NULL
+        AND i.late_after < $2::timestamptz
+        AND ($3::timestamptz IS NULL OR (i.late_after, i.order_id, i.no) > ($3::timestamptz, $4::uuid, $5::bigint))
+    ORDER BY i.late_after, i.order_id, i.no LIMIT $6::bigint
+) AS o
+ORDER BY o.late_after, o.order_id, o.no LIMIT $6::bigint

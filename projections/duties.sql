@@ -23,7 +23,8 @@ CREATE TABLE projections.duties_N (
 
 -- name: index
 ALTER TABLE projections.duties_N ADD PRIMARY KEY (order_id, no);
-CREATE INDEX ON projections.duties_N (unit, coalesce(due, '9999-12-31 00:00:00+00'), since, order_id, no);
+CREATE INDEX ON projections.duties_N (unit, coalesce(due, '9999-12-31 00:00:00+00'), since, order_id, no)
+    INCLUDE (due, late_after);
 CREATE INDEX ON projections.duties_N (greatest(due, late_after)) WHERE due IS NOT NULL
 
 -- name: drop
@@ -58,17 +59,21 @@ SELECT count(*) FROM (
 SELECT * FROM projections.duties_N WHERE order_id = $1::uuid ORDER BY no
 
 -- name: list
--- A page of one unit's list after another is one walk along its index.
-SELECT * FROM projections.duties_N
-WHERE unit = ANY ($1::text[])
-    AND ($2::text[] IS NULL OR roles && $2::text[])
-    AND ($3::text IS NULL OR not_by <> $3::text)
-    AND (
-        $4::timestamptz IS NULL
-        OR (coalesce(due, '9999-12-31 00:00:00+00'), since, order_id, no)
-            > ($4::timestamptz, $5::timestamptz, $6::uuid, $7::bigint)
-    )
-ORDER BY coalesce(due, '9999-12-31 00:00:00+00'), since, order_id, no LIMIT $8::bigint
+-- One walk along the index for each unit, as far as the page needs.
+SELECT o.* FROM unnest($1::text[]) AS w(unit)
+CROSS JOIN LATERAL (
+    SELECT * FROM projections.duties_N AS i
+    WHERE i.unit = w.unit
+        AND ($2::text[] IS NULL OR i.roles && $2::text[])
+        AND ($3::text IS NULL OR i.not_by <> $3::text)
+        AND (
+            $4::timestamptz IS NULL
+            OR (coalesce(i.due, '9999-12-31 00:00:00+00'), i.since, i.order_id, i.no)
+                > ($4::timestamptz, $5::timestamptz, $6::uuid, $7::bigint)
+        )
+    ORDER BY coalesce(i.due, '9999-12-31 00:00:00+00'), i.since, i.order_id, i.no LIMIT $8::bigint
+) AS o
+ORDER BY coalesce(o.due, '9999-12-31 00:00:00+00'), o.since, o.order_id, o.no LIMIT $8::bigint
 
 -- name: count
 SELECT unit, count(*), count(*) FILTER (WHERE due IS NOT NULL), count(*) FILTER (WHERE late_after < $1::timestamptz),

@@ -7,6 +7,7 @@ Telephone figures (I1, I2, I20, I21) are not facts of cases and come from their 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from operator import add
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -24,29 +25,32 @@ class Counts(NamedTuple):
 
     def plus(self, other: Counts) -> Counts:
         """Return both together."""
-        return Counts(*(a + b for a, b in zip(self, other, strict=True)))
+        return Counts(*map(add, self, other))
+
+
+_NOTHING = Counts()
 
 
 class Tally:
     """The counts of a period and a part, by kind of fact; exempt facts apart."""
 
-    __slots__ = ("_counted", "_exempt", "redone", "redone_or_closed")
+    __slots__ = ("_all", "_counted", "redone", "redone_or_closed")
 
     def __init__(self) -> None:
-        self._counted: dict[str, Counts] = {}
-        self._exempt: dict[str, Counts] = {}
+        self._all: dict[str, Counts] = {}
+        self._counted: dict[str, Counts] = {}  # without the exempt
         self.redone = 0  # orders, each once (I16)
         self.redone_or_closed = 0
 
     def add(self, kind: str, counts: Counts, *, exempt: bool) -> None:
         """Add what was counted of a kind."""
-        into = self._exempt if exempt else self._counted
-        into[kind] = into.get(kind, Counts()).plus(counts)
+        for into in (self._all,) if exempt else (self._all, self._counted):
+            held = into.get(kind)
+            into[kind] = counts if held is None else held.plus(counts)
 
     def of(self, kind: str, *, with_exempt: bool = True) -> Counts:
         """Return what was counted of a kind; without the exempt for the rates that they leave (5.1)."""
-        counted = self._counted.get(kind, Counts())
-        return counted.plus(self._exempt.get(kind, Counts())) if with_exempt else counted
+        return (self._all if with_exempt else self._counted).get(kind, _NOTHING)
 
 
 Count = Callable[[Tally], int]

@@ -20,7 +20,9 @@ CREATE TABLE projections.indicators_N (
 -- name: index
 ALTER TABLE projections.indicators_N ADD PRIMARY KEY (order_id, no);
 CREATE INDEX ON projections.indicators_N (at)
-    INCLUDE (kind, unit, hit, also, exempt, provisional, demand_type, district, seconds, order_id);
+    INCLUDE (kind, unit, hit, also, exempt, provisional, demand_type, district, seconds);
+CREATE INDEX ON projections.indicators_N (at) INCLUDE (kind, unit, exempt, demand_type, district, order_id)
+    WHERE kind IN ('redo', 'closed');
 CREATE INDEX ON projections.indicators_N (unit, at)
 
 -- name: drop

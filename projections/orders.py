@@ -130,4 +130,4 @@ def _previous(order: WorkOrder) -> UUID | None:
     return order.links.previous or order.links.parent
 
 
-PROJECTION = Projection("orders", 1, OrderRow, derive, Path(__file__).with_suffix(".sql"))
+PROJECTION = Projection("orders", 2, OrderRow, derive, Path(__file__).with_suffix(".sql"))

@@ -54,10 +54,12 @@ ALTER TABLE projections.orders_N ADD PRIMARY KEY (id);
 CREATE INDEX ON projections.orders_N (number);
 CREATE INDEX ON projections.orders_N (old_number) WHERE old_number <> '';
 CREATE INDEX ON projections.orders_N (state, id);
-CREATE INDEX ON projections.orders_N (unit, id);
+CREATE INDEX ON projections.orders_N (unit, state, id) INCLUDE (is_open, overdue_from);
 CREATE INDEX ON projections.orders_N (due, id) WHERE due IS NOT NULL;
+CREATE INDEX ON projections.orders_N (due_unit, due, id) WHERE due IS NOT NULL;
 CREATE INDEX ON projections.orders_N (handle_due) WHERE handle_due IS NOT NULL;
-CREATE INDEX ON projections.orders_N (overdue_from) WHERE overdue_from IS NOT NULL
+CREATE INDEX ON projections.orders_N (id) INCLUDE (overdue_from) WHERE overdue_from IS NOT NULL;
+CREATE INDEX ON projections.orders_N (unit, id) INCLUDE (overdue_from) WHERE overdue_from IS NOT NULL
 
 -- name: drop
 DROP TABLE IF EXISTS projections.orders_N
@@ -82,19 +84,58 @@ SELECT count(*) FROM (
 ) AS d
 
 -- name: list
+-- What is late is few among many, and lies at the end of a walk by id: it has an index of its own.
 SELECT * FROM projections.orders_N
 WHERE ($1::text[] IS NULL OR state = ANY ($1::text[]))
-    AND ($2::text[] IS NULL OR unit = ANY ($2::text[]))
-    AND ($3::timestamptz IS NULL OR overdue_from < $3::timestamptz)
-    AND ($4::uuid IS NULL OR id > $4::uuid)
-ORDER BY id LIMIT $5::bigint
+    AND ($2::timestamptz IS NULL OR overdue_from < $2::timestamptz)
+    AND ($3::uuid IS NULL OR id > $3::uuid)
+ORDER BY id LIMIT $4::bigint
+
+-- name: list_of_states
+-- One walk along the index for each state, as far as the page needs; so for units below. All at once, the order would
+-- be found by sorting whatever they have.
+SELECT o.* FROM unnest($1::text[]) AS w(state)
+CROSS JOIN LATERAL (
+    SELECT * FROM projections.orders_N AS i
+    WHERE i.state = w.state AND ($2::uuid IS NULL OR i.id > $2::uuid)
+    ORDER BY i.id LIMIT $3::bigint
+) AS o
+ORDER BY o.id LIMIT $3::bigint
+
+-- name: list_of_units
+SELECT o.* FROM unnest($1::text[]) AS w(unit) CROSS JOIN unnest($2::text[]) AS v(state)
+CROSS JOIN LATERAL (
+    SELECT * FROM projections.orders_N AS i
+    WHERE i.unit = w.unit AND i.state = v.state AND ($3::uuid IS NULL OR i.id > $3::uuid)
+    ORDER BY i.id LIMIT $4::bigint
+) AS o
+ORDER BY o.id LIMIT $4::bigint
+
+-- name: overdue_of_units
+SELECT o.* FROM unnest($1::text[]) AS w(unit)
+CROSS JOIN LATERAL (
+    SELECT * FROM projections.orders_N AS i
+    WHERE i.unit = w.unit AND i.overdue_from < $3::timestamptz
+        AND ($2::text[] IS NULL OR i.state = ANY ($2::text[]))
+        AND ($4::uuid IS NULL OR i.id > $4::uuid)
+    ORDER BY i.id LIMIT $5::bigint
+) AS o
+ORDER BY o.id LIMIT $5::bigint
 
 -- name: list_by_due
 SELECT * FROM projections.orders_N
-WHERE due IS NOT NULL
-    AND ($1::text[] IS NULL OR due_unit = ANY ($1::text[]))
-    AND ($2::timestamptz IS NULL OR (due, id) > ($2::timestamptz, $3::uuid))
-ORDER BY due, id LIMIT $4::bigint
+WHERE due IS NOT NULL AND ($1::timestamptz IS NULL OR (due, id) > ($1::timestamptz, $2::uuid))
+ORDER BY due, id LIMIT $3::bigint
+
+-- name: list_by_due_of_units
+SELECT o.* FROM unnest($1::text[]) AS w(unit)
+CROSS JOIN LATERAL (
+    SELECT * FROM projections.orders_N AS i
+    WHERE i.due_unit = w.unit AND i.due IS NOT NULL
+        AND ($2::timestamptz IS NULL OR (i.due, i.id) > ($2::timestamptz, $3::uuid))
+    ORDER BY i.due, i.id LIMIT $4::bigint
+) AS o
+ORDER BY o.due, o.id LIMIT $4::bigint
 
 -- name: by_number
 SELECT * FROM projections.orders_N WHERE number = $1::text

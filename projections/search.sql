@@ -43,10 +43,22 @@ SELECT count(*) FROM (
 -- name: nothing
 SELECT 1
 
+-- name: find_among_newest
+-- What most orders have is found among the last few; the index of pairs would first gather all that have it.
+SELECT n.order_id FROM (
+    SELECT * FROM projections.search_N
+    WHERE $3::uuid IS NULL OR order_id < $3::uuid
+    ORDER BY order_id DESC LIMIT $5::bigint
+) AS n
+WHERE n.grams @> $1::text[] AND n.text LIKE ALL ($2::text[])
+ORDER BY n.order_id DESC LIMIT $4::bigint
+
 -- name: find
 -- The index finds what has every pair; the words themselves then stand in the text. The newest first.
-SELECT order_id FROM projections.search_N
-WHERE grams @> $1::text[]
-    AND text LIKE ALL ($2::text[])
-    AND ($3::uuid IS NULL OR order_id < $3::uuid)
-ORDER BY order_id DESC LIMIT $4::bigint
+WITH found AS MATERIALIZED (
+    SELECT order_id FROM projections.search_N
+    WHERE grams @> $1::text[]
+        AND text LIKE ALL ($2::text[])
+        AND ($3::uuid IS NULL OR order_id < $3::uuid)
+)
+SELECT order_id FROM found ORDER BY order_id DESC LIMIT $4::bigint

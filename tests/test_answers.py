@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
+from itertools import product
+from typing import Any
+
+import pytest
 
 from domain.steps.evaluation import EvaluationRecorded, RedoOrdered
 from domain.steps.revisiting import RevisitCompleted
-from domain.terms import Dimension, EvaluationSource, Rating, RedoGround, Resolution, RevisitMethod, Role
+from domain.terms import Dimension, EvaluationSource, OrderState, Rating, RedoGround, Resolution, RevisitMethod, Role
 from domain.units import UnitSucceeded
+from projections import answers
+from projections.answers import Listing, Projections
+from projections.clocks import ClockRow
 from projections.figures import INDICATORS, Counts, Figure, Tally, figures
+from projections.orders import OrderRow
 from projections.search import grams, words
 from tests.conftest import City
 from tests.given import at
@@ -20,12 +30,14 @@ from tests.test_projections import (
     REPLIED,
     SIGNED,
     World,
+    a_history,
     dispatched,
     notice,
     one_case,
     order_id,
     registered,
     stream,
+    tables,
     world,
 )
 
@@ -236,3 +248,80 @@ async def test_an_empty_city_has_figures_without_value_and_no_parts(city: City):
         assert {f.value for f in found} == {None}
         for by in ("unit", "type", "area"):
             assert (await p.indicators(*MONTH, by=by)).rows == ()
+
+
+# --- page by page ------------------------------------------------------------------------------------------------
+
+
+async def paged(ask: Callable[[Any], Awaitable[Listing[Any]]], key: Callable[[Any], Any]) -> list[Any]:
+    """Return the rows of all pages, each asked for behind the last row of the one before."""
+    found, after = list[Any](), None
+    while True:
+        page = await ask(after)
+        found += page.rows
+        if not page.more:
+            return found
+        after = key(page.rows[-1])
+
+
+async def test_pages_of_every_list_together_are_what_a_look_at_every_row_finds(city: City):
+    now = at("2025-09-27 12:00")
+    async with world(city) as here, here.projections() as p:
+        for name, when, facts in a_history(11, 40):
+            await here.record(name, when, *facts)
+        await p.follow_until()
+        law = await here.ledger.law()
+        every = (await p.list_orders(limit=100)).rows
+        clocks = [ClockRow(*row) for row in (await tables(p))["clocks"]]
+        working = [OrderState.WORKING, OrderState.DISPATCHED, OrderState.WORKING]
+        assert len(every) == 40
+        for unit, states, late in product((None, "", "B", "S"), (None, working), (None, now)):
+            wanted = [
+                row
+                for row in every
+                if (unit is None or law.successor(row.unit, at("2026-01-01 00:00")) == unit)
+                and (states is None or row.state in states)
+                and (late is None or (row.overdue_from is not None and row.overdue_from < late))
+            ]
+            asked = {"unit": unit, "states": states, "overdue": late, "limit": 3}
+            assert await paged(partial(_orders, p, asked), lambda row: row.id) == wanted
+        for unit in (None, "B", "S"):
+            running = [
+                row
+                for row in clocks
+                if row.late_after is not None
+                and row.late_after < now
+                and row.stopped_at is None
+                and row.cancelled_at is None
+                and (unit is None or law.successor(row.unit, now) == unit)
+            ]
+            running.sort(key=lambda row: (row.late_after, row.order_id, row.no))
+            assert (
+                await paged(lambda after, u=unit: p.overdue(now, unit=u, limit=2, after=after), lambda r: r) == running
+            )
+            due = [row for row in every if row.due is not None]
+            due = [row for row in due if unit is None or law.successor(row.due_unit, at("2026-01-01 00:00")) == unit]
+            due.sort(key=lambda row: (row.due, row.id))
+            found = await paged(
+                lambda after, u=unit: p.orders_by_due(unit=u, limit=2, after=after), lambda r: (r.due, r.id)
+            )
+            assert found == due
+
+
+async def _orders(p: Projections, asked: dict[str, Any], after: Any) -> Listing[OrderRow]:
+    return await p.list_orders(**asked, after=after)
+
+
+@pytest.mark.parametrize("newest", [0, 1, 4, 5000])
+async def test_a_search_finds_the_same_whether_among_the_newest_or_by_the_index(
+    city: City, monkeypatch: pytest.MonkeyPatch, newest: int
+):
+    monkeypatch.setattr(answers, "NEWEST", newest)
+    async with world(city) as here, here.projections() as p:
+        for number in range(1, 10):
+            await one_case(here, number)
+        await p.follow_until()
+        every = [row.id for row in (await p.list_orders()).rows][::-1]
+        found = await paged(lambda before: p.search("路灯", limit=2, before=before), lambda row: row.id)
+        assert [row.id for row in found] == every
+        assert (await p.search("水管")).rows == ()

@@ -693,12 +693,12 @@ async def test_a_reader_who_stays_hinders_neither_the_switch_nor_those_who_follo
         await one_case(here, 1, dispatched())
         await p.follow_until()
         async with p._snapshot("orders") as snapshot:
-            assert len(await snapshot.ask("list", None, None, None, None, 10)) == 1
+            assert len(await snapshot.ask("list", None, None, None, 10)) == 1
             await p.rebuild("orders")
             await one_case(here, 2, dispatched())
             await p.follow_until()
             assert len((await p.list_orders()).rows) == 2
-            assert len(await snapshot.ask("list", None, None, None, None, 10)) == 1
+            assert len(await snapshot.ask("list", None, None, None, 10)) == 1
             await p.drop("orders")
             assert {(s.version, s.state) for s in await p.status() if s.name == "orders"} == {
                 (1, "retired"),
