@@ -1,4 +1,4 @@
-"""本市. The slow stream of a city: its policies, calendars, peaks, outages, units and roles.
+"""本市. The slow stream of a city: its policies, calendars, peaks, outages, units, roles and share agreements.
 
 One ledger has one such stream. Its fold is `Law`: what every decision, clock and report looks up. Policies, calendars
 and outages are acts of two persons (8.12): proposed, then published or rejected; `Law` sees only what is published.
@@ -14,7 +14,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain import packs, policy, units
+from domain import packs, policy, sharing, units
 from domain.calendar import CalendarYear, faults
 from domain.law import Calendars, KnownYear, Law, NumberBlock, Outage, Peak, Proposal, Publication
 from domain.policy import Pack, PolicyError
@@ -40,6 +40,14 @@ from domain.refusals import (
     UnknownUnit,
     UseUnchecked,
     ValidityNotStated,
+)
+from domain.sharing import (
+    EndShareAgreement,
+    PublishShareAgreement,
+    ShareAgreementEnded,
+    ShareAgreementPublished,
+    SharingCommand,
+    SharingEvent,
 )
 from domain.terms import (
     Act,
@@ -229,6 +237,7 @@ Event = (
     | OutageRejected
     | NumberBlockReserved
     | NumbersVoided
+    | SharingEvent
     | UnitEvent
 )
 
@@ -396,6 +405,7 @@ Command = (
     | RejectOutage
     | ReserveNumbers
     | VoidNumbers
+    | SharingCommand
     | UnitCommand
 )
 
@@ -477,6 +487,8 @@ def _evolve(law: Law, event: Event, entry: Entry) -> Law:
             return replace(law, peaks={**law.peaks, event.peak: replace(peak, ended=entry.at)})
         case NumberBlockReserved() | NumbersVoided():
             return replace(law, blocks=_blocks(law.blocks, event, entry))
+        case ShareAgreementPublished() | ShareAgreementEnded():
+            return replace(law, agreements=sharing.evolve(law.agreements, event, entry))
         case _:
             return replace(law, units=units.evolve(law.units, event))
 
@@ -534,6 +546,10 @@ def decide(law: Law | None, act: Command, actor: Actor, now: datetime) -> list[S
             return _reserve_numbers(law, act)
         case VoidNumbers():
             return [_void_numbers(law, act)]
+        case PublishShareAgreement():
+            return [sharing.publish(law.agreements, act, law.units, now)]
+        case EndShareAgreement():
+            return [sharing.end(law.agreements, act, now)]
         case _:
             return [units.decide(law.units, act, actor, now)]
 

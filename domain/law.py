@@ -19,6 +19,7 @@ from domain import policy
 from domain.calendar import Calendar, CalendarYear
 from domain.policy import Pack, Rules
 from domain.refusals import NoPolicyInForce, UnknownPolicy
+from domain.sharing import Agreement
 from domain.terms import Citation, Fact, PolicyRef, Role, UnitId, UserId
 from domain.units import BEGINNING, Unit, Units, day_of, day_start
 
@@ -268,6 +269,7 @@ class Law(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     pending: dict[int, Proposal] = {}
     proposals: int = 0  # the number of the last proposal
     blocks: dict[int, NumberBlock] = {}
+    agreements: dict[str, Agreement] = {}  # by consumer
 
     @property
     def hotline_unit(self) -> UnitId:

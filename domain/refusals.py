@@ -181,6 +181,43 @@ class NoSuchPeak(Refusal):
     field = "peak"
 
 
+class EventTypesMissing(Refusal):
+    """须列明共享哪些事件类别。A share agreement names the types of events that it shares."""
+
+    basis = "DOMAIN S3-7"
+    field = "event_types"
+
+
+class EventNotShareable(Refusal):
+    """没有此事件类别，或不得共享。There is no such type of event, or it is told to nobody outside."""
+
+    basis = "DOMAIN S3-7, 4.2"
+    field = "event_types"
+
+
+class FieldNotShareable(Refusal):
+    """此字段不存在，或可能指明个人，不得共享。个人信息须说明理由逐件查阅。
+    There is no such field, or it may say who somebody is: that is asked for case by case, with a reason.
+    """
+
+    basis = "DOMAIN 8.10"
+    field = "shared_fields"
+
+
+class AgreementWithoutBasis(Refusal):
+    """共享须写明依据的文件和条款。Sharing rests on a text and an article of it: name both."""
+
+    basis = "DOMAIN S3-7"
+    field = "basis"
+
+
+class NoAgreementInForce(Refusal):
+    """没有对此接收方生效的共享协议。There is no share agreement with this consumer in force: have one published."""
+
+    basis = "DOMAIN S3-7"
+    field = "consumer"
+
+
 class OutageScopeUnclear(Refusal):
     """中断范围不明：全部，或列明单位。The scope of an outage is all, or the units it names."""
 

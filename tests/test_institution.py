@@ -58,8 +58,10 @@ from domain.refusals import (
     BeforeEffect,
     CalendarInvalid,
     CalendarVersion,
+    DayHasPassed,
     IntervalEmpty,
     NoAdministrator,
+    NoAgreementInForce,
     NoPolicyInForce,
     NoRetroactivePeak,
     NoSuchPeak,
@@ -90,6 +92,7 @@ from domain.refusals import (
     UseUnchecked,
     ValidityNotStated,
 )
+from domain.sharing import EndShareAgreement, PublishShareAgreement
 from domain.terms import (
     SHANGHAI,
     Actor,
@@ -578,6 +581,14 @@ def test_a_law_without_calendars_presumes_every_year():
 
 # --- peaks -------------------------------------------------------------------------------------------------------
 
+SHARING = PublishShareAgreement(
+    consumer="ep",
+    consumer_name="x",
+    purpose="x",
+    basis=Citation(text="x", article="1"),
+    event_types=("order.order_closed",),
+    until=date(2000, 1, 1),
+)
 PEAK = DeclarePeak(
     from_at=at("2025-07-10 08:00"), until=at("2025-07-12 08:00"), reason="暴雨", traffic_ref="话务日报0710"
 )
@@ -1189,6 +1200,8 @@ REFUSED: list[tuple[str, type[Refusal], Command, Actor]] = [
     ("a peak that ends as it begins", IntervalEmpty, msgspec.structs.replace(PEAK, until=PEAK.from_at), MANAGER),
     ("a peak that meets another", PeakOverlap, msgspec.structs.replace(PEAK, from_at=START), MANAGER),
     ("ending an unknown peak", NoSuchPeak, EndPeak(peak=7), MANAGER),
+    ("sharing until yesterday", DayHasPassed, SHARING, MANAGER),
+    ("ending what is not shared", NoAgreementInForce, EndShareAgreement(consumer="ep", reason="x"), MANAGER),
     (
         "an outage that ends as it begins",
         IntervalEmpty,
@@ -1341,8 +1354,9 @@ ALLOWED: dict[Role, set[type[Any]]] = {
     Role.HOTLINE_MANAGER: {
         *(DeclarePeak, EndPeak, ReserveNumbers, VoidNumbers),
         *(ProposeOutage, ApproveOutage, RejectOutage),
+        *(PublishShareAgreement, EndShareAgreement),
     },
-    Role.SUPERVISOR: {ProposeOutage, ApproveOutage, RejectOutage},
+    Role.SUPERVISOR: {ProposeOutage, ApproveOutage, RejectOutage, EndShareAgreement},
     Role.ADMIN: {
         *(ProposePolicy, ApprovePolicy, RejectPolicy, ProposeCalendar, ApproveCalendar, RejectCalendar),
         *(RegisterUnit, ChangeUnit, SucceedUnits, GrantRole, RevokeRole),
