@@ -283,6 +283,11 @@ def _of_unit(order: WorkOrder, who: Viewer) -> tuple[str, frozenset[int]]:
     return ("co" if addressed else ""), frozenset()
 
 
+def units_of(order: WorkOrder) -> frozenset[UnitId]:
+    """Return every unit that has, or had, a case to handle."""
+    return frozenset().union(*(_units_of(episode) for episode in order.episodes))
+
+
 def _units_of(episode: Episode) -> frozenset[UnitId]:
     named = (*(a.unit for a in episode.assignments), episode.lead, *(x.to for x in episode.escalations))
     return frozenset(named) - {""}

@@ -44,6 +44,7 @@ def application(opening: Opening, *, fresh: Callable[[], str]) -> Litestar:
             try:
                 yield
             finally:
+                house.closing.set()
                 held.clear()
 
     served = _Served(held, gauges, fresh)

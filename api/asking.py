@@ -6,7 +6,7 @@ import asyncio
 import base64
 import contextlib
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
@@ -49,6 +49,9 @@ T = TypeVar("T")
 LAW_LASTS = 1.0
 """Seconds for which the registry is taken as it was last read, where it says yes; a no is asked again at once."""
 
+TIP_LASTS = 0.1
+"""Seconds for which the ledger's end is taken as it was last seen."""
+
 SMALL_BODY = 1 << 14
 LONGEST_BODY = 1 << 20
 LONGEST_BATCH = 16 << 20
@@ -71,6 +74,18 @@ class City:
         self._law: Law | None = None
         self._read_at = 0.0
         self._viewers: dict[tuple[Actor, Claims], Viewer] = {}
+        self._tip = 0
+        self._tip_at = 0.0
+        self._tip_turn = asyncio.Lock()
+
+    async def tip(self) -> int:
+        """Return the ledger's last position, at most `TIP_LASTS` old: however many wait for it, one asks."""
+        async with self._tip_turn:
+            now = asyncio.get_running_loop().time()
+            if now - self._tip_at > TIP_LASTS:
+                self._tip, _ = await self.ledger.head()
+                self._tip_at = now
+            return self._tip
 
     async def law(self, *, fresh: bool = False) -> Law:
         """Return the law, at most `LAW_LASTS` old. Raises NotFounded."""
@@ -152,6 +167,8 @@ class House:
         self.openings = Pace(60, now)
         self.gate = Gate(now)
         self.uploads = asyncio.Semaphore(UPLOADS)
+        self.streams: Counter[str] = Counter()  # open streams of each consumer
+        self.closing = asyncio.Event()  # set when what is served is about to end
 
     def visit(self, request: Request[Any, Any, Any]) -> Ask:
         """Return a request that comes without a token: an applicant's, who shows a query code. Raises UnknownCity."""
@@ -182,7 +199,7 @@ def _headers(request: Request[Any, Any, Any]) -> dict[str, str]:
 
 
 class Answer(NamedTuple):
-    """What a route answers: data, or bytes as they are."""
+    """What a route answers: data, bytes as they are, or bytes that come one after another."""
 
     body: Any
     status: int = 200

@@ -102,7 +102,7 @@ def _answers(operation: Operation) -> dict[str, Any]:
         statuses += [412, 413, 415]
     if operation.name.startswith("open_"):
         statuses += [410, 429]
-    if operation.by_code or operation.name in ("callers", "query_code"):
+    if operation.by_code or operation.name in ("callers", "query_code", "feed"):
         statuses.append(429)
     if operation.name == "upload_attachment":
         statuses.append(410)

@@ -233,7 +233,7 @@ QUESTIONS: tuple[Operation, ...] = (
     _ask(
         "/feed",
         "feed",
-        "事件流 what happened after a position, as CloudEvents without personal data",
+        "事件流 what happened after a position, as CloudEvents within a share agreement; text/event-stream goes on",
         feeding.feed,
         (Tag.MACHINES,),
         Query("after", "位置 the last position you have", kind="integer", example=0, form=_WHOLE),

@@ -62,6 +62,18 @@ class ScopeMissing(Refusal):
     """令牌没有此项权限。The token lacks the scope for this."""
 
 
+class NoShareAgreement(Refusal):
+    """没有对此接收方生效的共享协议，请热线管理机构公布。
+    No share agreement with this consumer is in force: have the hotline's manager publish one.
+    """
+
+    basis = "DOMAIN S3-7"
+
+
+class StreamsExhausted(Refusal):
+    """同一接收方同时打开的事件流过多，请先关闭。This consumer has too many streams open: close one first."""
+
+
 class UnknownCity(Refusal):
     """没有此城市。There is no such city."""
 
@@ -196,6 +208,7 @@ _SAID: dict[int, tuple[type[Refusal], ...]] = {
         NotForThisRole,
         ApprovalNeeded,
         ScopeMissing,
+        NoShareAgreement,
         refusals.RoleNotAllowed,
         refusals.NotYourUnit,
         refusals.SelfApproval,
@@ -260,7 +273,7 @@ _SAID: dict[int, tuple[type[Refusal], ...]] = {
         refusals.AnonymousNamed,
         refusals.UnitNamedTwice,
     ),
-    429: (TooMany,),
+    429: (TooMany, StreamsExhausted),
     500: (
         Broken,
         refusals.FileChanged,

@@ -142,7 +142,8 @@ def content(operation: Operation) -> dict[str, Any]:
     if operation.name == "batch":
         return {"application/x-ndjson": {"schema": TEXT}}
     if operation.name == "feed":
-        return {"application/cloudevents-batch+json": {"schema": _rows("_CloudEvent")}}
+        batch = {"application/cloudevents-batch+json": {"schema": _rows("_CloudEvent")}}
+        return {**batch, "text/event-stream": {"schema": TEXT}}
     if operation.name == "open_attachment":
         return {"*/*": {"schema": BYTES}}
     found = _SHAPES.get(operation.name, THING)

@@ -11,15 +11,15 @@ import signal
 import sys
 import threading
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from multiprocessing.process import BaseProcess
 
 import click
 import psycopg
-from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
+from granian.server.mp import MPServer
 from litestar import Litestar
 
 from api.app import application
@@ -37,6 +37,9 @@ SERVED = "HUIYIN_SERVED"
 
 SWEEPING = 900.0
 """Seconds between two looks for files whose keys were destroyed."""
+
+ENDING = signal.SIGUSR1
+"""How workers are told that they are about to end: what goes on by itself would keep the server waiting for it."""
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
 
@@ -58,7 +61,9 @@ async def house() -> AsyncIterator[House]:
         gc.freeze()  # what is there by now stays: looking through it again and again finds nothing
         gc.set_threshold(20_000, 20, 50)
         verifier = Verifier(wiring.issuer(), wiring.process_now)
-        yield House(cities, verifier, wiring.process_now, proxies=wiring.proxies())
+        served = House(cities, verifier, wiring.process_now, proxies=wiring.proxies())
+        asyncio.get_running_loop().add_signal_handler(ENDING, served.closing.set)
+        yield served
 
 
 def _log_lines() -> None:
@@ -206,12 +211,24 @@ class Following:
         self._process.join(30)
 
 
+class Server(MPServer):
+    """The server, which lets its workers close what goes on by itself before they are told to end."""
+
+    def shutdown(self, exit_code: int = 0) -> None:
+        """Say so, then end."""
+        for worker in multiprocessing.active_children():
+            if worker.name == "granian-worker" and worker.pid is not None:
+                with suppress(ProcessLookupError):
+                    os.kill(worker.pid, ENDING)
+        super().shutdown(exit_code)
+
+
 def _run(served: Sequence[str], host: str, port: int, workers: int) -> None:
     os.environ[SERVED] = ",".join(served)
     _log_lines()
     following = Following(served)
     try:
-        server = Granian(
+        server = Server(
             "scripts.serving:app",
             address=host,
             port=port,

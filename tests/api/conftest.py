@@ -128,7 +128,7 @@ def _found(database: embedded.Database, city: str, policy: str, *, people: bool)
 def served(postgres: embedded.Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The service, with a city `api`, another one, and one for each case script that is walked."""
     home = tmp_path_factory.mktemp("served")
-    with pytest.MonkeyPatch.context() as patched, socket.socket() as free:
+    with pytest.MonkeyPatch.context() as patched:
         patched.setenv("HUIYIN_HOME", str(home))
         patched.setenv("HUIYIN_DATABASE_URL", postgres.superuser)
         database = wiring.database()
@@ -138,9 +138,7 @@ def served(postgres: embedded.Database, tmp_path_factory: pytest.TempPathFactory
             _found(database, city, name.upper() if name in TEXTS else "S0", people=name in ("api", "other"))
             for person in ("keeper-1", "keeper-2"):
                 wiring.appoint(city, person, home / f"{city}-{person}.key")
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-        free.close()
+        port = free_port()
         log = home / "log"
         words = ["-m", "scripts.huiyin", "serve", "--port", str(port), *(f"--city={city}" for city in names.values())]
         environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "PYTHONSAFEPATH": "1", "HUIYIN_PROXIES": "127.0.0.1"}
@@ -154,6 +152,13 @@ def served(postgres: embedded.Database, tmp_path_factory: pytest.TempPathFactory
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(30)
+
+
+def free_port() -> int:
+    """Return a port that nobody listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 def _wait(client: httpx.Client, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -161,7 +161,7 @@ def test_the_law_is_read_and_counted_by(served: Served):
 
 def test_the_feed_goes_on_from_a_position_and_names_nobody(served: Served):
     order = dispatched(served, "D")
-    reader = served.as_(Role.SYSTEM, scope="feed")
+    reader = served.as_(Role.AUDITOR)
     seen: list[dict] = []
     after = 0
     for _ in range(1000):
