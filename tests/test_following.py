@@ -332,15 +332,19 @@ async def test_tables_are_made_again_and_gone_back_to_while_a_city_works(city: C
                 await here.record(name, when, *facts)
                 await asyncio.sleep(0)
 
+        async def seen(connection: engine.Connection) -> list[list[tuple[Any, ...]]]:
+            named = [f'TABLE "{city.name}_projections"."{name}_1"' for name in TABLES]
+            return [sorted(await engine.rows(connection, one.encode()), key=repr) for one in named]
+
         async with reader._snapshot("orders") as snapshot, working(w, "worker"):
-            before = dict(await snapshot.ask("count_by_state"))
+            before = await seen(snapshot.connection)
             writing = asyncio.create_task(works())
             made = [*await p.rebuild(jobs=2, compare=True), *await p.rebuild(compare=True)]
             gone_back = [await p.rollback(name) for name in TABLES]
             await writing
             assert {one.differences for one in made} == {0}
             assert [one.version for one in gone_back] == [2] * len(TABLES)
-            assert dict(await snapshot.ask("count_by_state")) == before
+            assert await seen(snapshot.connection) == before  # as it was, in tables that were switched away from
             await p.follow_until((await here.ledger.head())[0])
         assert await tables(p) == await from_scratch(here, p)
         assert {one.differences for one in await p.rebuild(compare=True)} == {0}
@@ -432,6 +436,38 @@ async def test_postgresql_killed_while_tables_are_made_again_leaves_the_old_ones
                 assert {(s.version, s.state) for s in await p.status()} == {(1, "following"), (2, "building")}
                 assert {one.differences for one in await p.rebuild(compare=True)} == {0}
                 assert {(s.version, s.active) for s in await p.status()} == {(1, False), (3, True)}
+    finally:
+        await asyncio.to_thread(embedded.stop, root / "home", at_once=True)
+
+
+async def test_a_worker_under_which_postgresql_is_killed_goes_on_where_it_was(open_directory: Path):
+    root = open_directory
+    database = await asyncio.to_thread(embedded.start, root / "home")
+    try:
+        city = await asyncio.to_thread(new_city, database)
+        async with world(city) as here, here.projections(page=5) as p:
+            for number in range(1, 9):
+                await one_case(here, number, dispatched(), SIGNED, notice())
+            head, _ = await here.ledger.head()
+            pid = int((root / "home/data/postmaster.pid").read_text().split()[0])
+            copied, copy = list[bytes](), p._copy
+
+            async def copying(connection: engine.Connection, *said: Any) -> None:
+                await copy(connection, *said)
+                copied.append(said[0])
+                if len(copied) == 10:  # in the midst of a page, and not the first
+                    _killed(pid)
+
+            p._copy = copying
+            async with working(p, "worker") as task:
+                while len(copied) < 10:  # noqa: ASYNC110  the worker tells nobody
+                    await asyncio.sleep(0.01)
+                await asyncio.to_thread(embedded.start, root / "home")
+                async with here.projections() as other:
+                    assert min(s.position for s in await other.status()) > 0
+                    await worker_stands_at(other, head)
+                    assert not task.done()
+                    assert await tables(other) == await from_scratch(here, other)
     finally:
         await asyncio.to_thread(embedded.stop, root / "home", at_once=True)
 

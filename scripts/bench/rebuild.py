@@ -1,12 +1,13 @@
 """How many events a second tables follow, and how many a second they are made again; beside the library and a bare COPY.
 
-    python -m scripts.bench.rebuild [--events 1000000] [--models 3000] [--jobs 1,2] [--follow 300000] [--json]
+    python -m scripts.bench.rebuild [--events 1000000] [--models 3000] [--jobs 1,2] [--follow 300000] [--page 6000] [--json]
 
 One run on one PostgreSQL (its own embedded one, removed afterwards; or the one HUIYIN_DATABASE_URL names, where a schema
 `bench…` stays behind). The city is that of `scripts.bench.volume`. Every rate counts events of cases:
 
     a  the library    `ProjectionRunner` on a sample: one event a transaction (`scripts.bench.stock`)
-    b  follow         from the first event in pages, as a worker does that begins with empty tables
+    b  follow         from the first event in pages, as a worker does that begins with empty tables; at last every table,
+                      with the rows that it wrote: those that came and those that went
     c  rebuild        from the first event by ranges of cases, with index, statistics and switch, in so many processes
     d  COPY           the events of cases in the order of their streams, into a file, as they are
 
@@ -36,7 +37,7 @@ from domain import order, recorder
 from domain.kinds import KINDS
 from domain.law import Law
 from domain.stored import Codec
-from projections import clocks, engine, filling, orders
+from projections import answers, clocks, engine, filling, orders
 from projections.case import Case, Projection
 from projections.engine import Engine
 from projections.packing import packer
@@ -48,6 +49,7 @@ from scripts.lawbook import answer
 
 SQL = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 BOTH = (orders.PROJECTION, clocks.PROJECTION)
+ALL = answers.PROJECTIONS
 RANGES = 4
 """Ranges over which the steps of one process are told apart."""
 
@@ -73,11 +75,13 @@ class Found(msgspec.Struct, frozen=True):
     steps: dict[str, float]
     megabytes: dict[str, float]
     differences: dict[str, int]
+    written: dict[str, float]  # rows that following wrote, an event of cases
 
 
 def figure(what: str, tables: Sequence[Projection], events: int, seconds: float) -> Figure:
     """Return a measurement."""
-    return Figure(what, "+".join(table.name for table in tables), events, seconds, events / seconds)
+    names = "all" if tables is ALL else "+".join(table.name for table in tables)
+    return Figure(what, names, events, seconds, events / seconds)
 
 
 # --- the ways ----------------------------------------------------------------------------------------------------
@@ -93,9 +97,9 @@ def bare_copy(city: City, events: int, file: Path) -> Figure:
         return figure("d COPY to a file", (), events, time.perf_counter() - began)
 
 
-async def followed(city: City, tables: Sequence[Projection], events: int, share: float) -> Figure:
+async def followed(city: City, tables: Sequence[Projection], events: int, share: float, page: int) -> Figure:
     """Follow from the first event until so many positions are taken in; `share` of them are events of cases."""
-    async with Engine(city.database.app, city.name, tables) as one:
+    async with Engine(city.database.app, city.name, tables, page=page) as one:
         began, upto = time.perf_counter(), 0
         while upto < events:
             now = await one.follow_once()
@@ -193,8 +197,17 @@ def _timed(work: Callable[[], Any]) -> float:
 # --- side by side ------------------------------------------------------------------------------------------------
 
 
+def written(city: City, events: int) -> dict[str, float]:
+    """Return how many rows of each table were written an event; whoever wrote them has gone."""
+    with psycopg.connect(city.database.app, autocommit=True) as connection:
+        found = connection.execute(
+            recorder.statements(SQL, city.name)["written"], [f"{city.name}_projections"]
+        ).fetchall()
+    return {name: rows / events for name, rows in found}
+
+
 def measure(
-    database: embedded.Database, events: int, models: int, jobs: Sequence[int], sample: int, follow: int
+    database: embedded.Database, events: int, models: int, jobs: Sequence[int], sample: int, follow: int, page: int
 ) -> Found:
     """Return what one run comes to."""
     city = trial.run(volume.founded(database))
@@ -206,8 +219,11 @@ def measure(
     figures = [figure("a the library", t, *stock.follow(city, law, t, sample)) for t in (BOTH[:1], BOTH)]
     forget(city)
     for tables in (BOTH[:1], BOTH):
-        figures.append(trial.run(followed(city, tables, follow, count / head)))
+        figures.append(trial.run(followed(city, tables, follow, count / head, page)))
         forget(city)
+    figures.append(trial.run(followed(city, ALL, follow, count / head, page)))
+    rows = written(city, figures[-1].events)
+    forget(city)
     versions, megabytes = list[dict[str, int]](), dict[str, float]()
     for number in jobs:
         made, of = trial.run(made_again(city, number, count, megabytes))
@@ -216,7 +232,7 @@ def measure(
     with trial.directory() as folder:
         figures.append(bare_copy(city, count, folder / "events"))
     differing = _differing(city, *versions[-2:]) if len(versions) > 1 else {}
-    return Found(count, cases, models, refused, figures, steps(city, law, head), megabytes, differing)
+    return Found(count, cases, models, refused, figures, steps(city, law, head), megabytes, differing, rows)
 
 
 async def _made(city: City, events: int, models: int) -> tuple[int, Law, dict[str, int]]:
@@ -258,11 +274,12 @@ def _differing(city: City, before: dict[str, int], after: dict[str, int]) -> dic
 @click.option("--jobs", default="1,2", show_default=True, help="processes of the rebuilds, one after the other.")
 @click.option("--sample", default=4000, show_default=True, help="events that the library follows.")
 @click.option("--follow", default=300_000, show_default=True, help="positions that are followed.")
+@click.option("--page", default=engine.PAGE, show_default=True, help="positions that are followed at once.")
 @click.option("--json", "as_json", is_flag=True)
-def main(events: int, models: int, jobs: str, sample: int, follow: int, as_json: bool) -> None:
+def main(events: int, models: int, jobs: str, sample: int, follow: int, page: int, as_json: bool) -> None:
     """Measure following and making again side by side."""
     with trial.database() as database:
-        found = measure(database, events, models, [int(word) for word in jobs.split(",")], sample, follow)
+        found = measure(database, events, models, [int(word) for word in jobs.split(",")], sample, follow, page)
     if as_json:
         answer(found)
         return
@@ -275,6 +292,8 @@ def main(events: int, models: int, jobs: str, sample: int, follow: int, as_json:
         rows.append((one.what, one.tables, *shown))
     columns = ("way", "tables", "events", "seconds", "events/s", "× library", "× COPY")
     trial.show(f"{found.events:,} events of {found.cases:,} cases", columns, rows)
+    rows = [(name, f"{of:.2f}") for name, of in found.written.items()]
+    trial.show("rows that following wrote", ("table", "an event"), rows)
     total = sum(found.steps.values())
     shares = [(what, f"{one:.2f}", f"{one / total:.0%}") for what, one in found.steps.items()]
     trial.show("one process, step by step", ("step", "µs an event", "share"), shares)
