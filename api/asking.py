@@ -323,6 +323,8 @@ class Ask(NamedTuple):
         said = (self.headers.get("content-type") or "").partition(";")[0].strip().lower()
         if said not in media:
             raise MediaUnfit(", ".join(media))
+        if (self.headers.get("content-encoding") or "identity").lower() != "identity":
+            raise MediaUnfit("Content-Encoding: identity")
         length = self.headers.get("content-length") or ""
         if length.isdecimal() and int(length) > most:
             raise BodyTooLarge(f"> {most}")

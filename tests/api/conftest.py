@@ -25,6 +25,9 @@ from scripts import embedded, wiring
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 TEXTS = ("s0", "s1", "s2", "s3", "s4")
+REFUSED = tuple(f"{text}r" for text in TEXTS)
+"""Where a text's guards are violated."""
+
 REST = "rest"
 """What no text walks."""
 
@@ -133,9 +136,9 @@ def served(postgres: embedded.Database, tmp_path_factory: pytest.TempPathFactory
         patched.setenv("HUIYIN_DATABASE_URL", postgres.superuser)
         database = wiring.database()
         suffix = secrets.token_hex(3)
-        names = {name: f"{name}_{suffix}" for name in (*TEXTS, REST, "api", "other")}
+        names = {name: f"{name}_{suffix}" for name in (*TEXTS, *REFUSED, REST, "api", "other")}
         for name, city in names.items():
-            _found(database, city, name.upper() if name in TEXTS else "S0", people=name in ("api", "other"))
+            _found(database, city, name[:2].upper() if name[:2] in TEXTS else "S0", people=name in ("api", "other"))
             for person in ("keeper-1", "keeper-2"):
                 wiring.appoint(city, person, home / f"{city}-{person}.key")
         port = free_port()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from uuid import uuid4
 
+import msgspec
 import pytest
 
 from api.commands import BY_NAME, SERVED
@@ -41,6 +42,17 @@ def test_a_role_that_may_not_give_a_command_is_refused_and_nothing_is_written(se
         assert (reply.status, reply.body["code"]) == (403, "role-not-allowed"), operation.name
         tried += 1
     assert tried > 50
+    lines = [
+        {"id": secrets.token_hex(8), "record": str(uuid4()), "reason": "trial", "command": {"type": one.name, **said}}
+        for one in COMMANDS
+        if one.command is not None
+        and role not in one.command.roles
+        and (said := spoken()[one.name].example) is not None
+    ]
+    content = b"\n".join(msgspec.json.encode(line) for line in lines)
+    answer = caller.raw("POST", "/batch", content, Content_Type="application/x-ndjson")
+    told = [msgspec.json.decode(row) for row in answer.content.splitlines()]
+    assert [(row["status"], row["problem"]["code"]) for row in told] == [(403, "role-not-allowed")] * tried
     assert auditor.get("").body["position"] == before
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import json
+import secrets
 import socket
 from typing import Any
 from urllib.parse import urlsplit
@@ -92,6 +94,40 @@ def test_another_media_type_is_refused(served: Served):
         answer = agent.raw("POST", "/orders", b"{}", Idempotency_Key="k", Content_Type=media)
         assert refused(answer, 415)["code"] == "media-unfit"
     assert refused(agent.raw("POST", "/batch", b"{}", **JSON), 415)
+
+
+def test_a_coding_that_nobody_unpacks_is_refused(served: Served):
+    agent, before = served.as_(Role.AGENT), position(served)
+    packed = gzip.compress(json.dumps(DEMAND).encode())
+    answer = agent.raw("POST", "/orders", packed, Idempotency_Key="k", Content_Encoding="gzip", **JSON)
+    assert "Content-Encoding" in refused(answer, 415)["detail"]
+    assert position(served) == before
+
+
+def test_lines_of_a_batch_that_are_none_harm_no_other(served: Served):
+    agent, before = served.as_(Role.AGENT), position(served)
+    bad = (
+        b"\xff\xfe",
+        b"[" * 5000,
+        DEEP,
+        b"null",
+        b'{"id": "x"}',
+        b'{"id": 1, "command": {}}',
+        b'{"id": "x", "command": {"type": "found"}}',
+        b'{"id": "x", "command": {"type": ["register"]}}',
+        b'{"id": "x", "command": {"type": "register", "title": "\xff"}}',
+        b'{"id": "x", "command": {"type": "dispatch"}, "record": "../x"}',
+        b'{"id": "x", "command": {"type": "register"}, "if_version": -1}',
+        b'{"id": "x", "command": {"type": "register"}, "occurred_at": "soon"}',
+        b'{"id": "\\u0000", "command": {"type": "register"}}',
+    )
+    good = json.dumps({"id": secrets.token_hex(8), "command": {"type": "register", **DEMAND}}).encode()
+    answer = agent.raw("POST", "/batch", b"\n".join((*bad, good)), Content_Type="application/x-ndjson")
+    told = [json.loads(row) for row in answer.content.splitlines()]
+    assert [row["line"] for row in told] == list(range(1, len(bad) + 2))
+    assert {row["status"] for row in told[:-1]} <= {400, 403, 404, 422}
+    assert (told[-1]["status"], position(served)) == (201, before + 2)
+    assert "Traceback" not in answer.text
 
 
 def test_an_address_or_method_that_is_not_there_is_a_problem_too(served: Served):

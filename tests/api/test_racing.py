@@ -51,6 +51,27 @@ def test_many_on_one_order_write_one_after_the_other(served: Served):
     assert versions == list(range(before + 1, before + CLIENTS + 1))
 
 
+def test_of_many_who_sign_for_one_order_one_does(served: Served):
+    order = dispatched(served, "D")
+    handler = served.as_(Role.ORG_HANDLER, "D")
+    before = handler.get(f"/orders/{order}").body["order"]["version"]
+    keys = [secrets.token_hex(8) for _ in range(CLIENTS)]
+    answers = asyncio.run(race(served, handler.token, f"/orders/{order}/sign", [{}] * CLIENTS, keys))
+    assert Counter(answer.status_code for answer in answers) == {201: 1, 409: CLIENTS - 1}
+    assert {answer.json().get("code") for answer in answers} == {None, "already-signed"}
+    assert handler.get(f"/orders/{order}").body["order"]["version"] == before + 1
+
+
+def test_of_many_bodies_under_one_key_one_is_carried_out(served: Served):
+    agent, key = served.as_(Role.AGENT), secrets.token_hex(8)
+    before = served.as_(Role.AUDITOR).get("").body["position"]
+    bodies = [{**DEMAND, "content": f"第{n}种说法。"} for n in range(CLIENTS)]
+    answers = asyncio.run(race(served, agent.token, "/orders", bodies, [key] * CLIENTS))
+    assert Counter(answer.status_code for answer in answers) == {201: 1, 422: CLIENTS - 1}
+    assert {answer.json().get("code") for answer in answers} == {None, "command-id-reused"}
+    assert served.as_(Role.AUDITOR).get("").body["position"] == before + 2  # the order and its number
+
+
 def test_of_many_with_one_if_match_one_wins(served: Served):
     order = dispatched(served, "D")
     handler = served.as_(Role.ORG_HANDLER, "D")

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import json
 import secrets
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from jwt.algorithms import OKPAlgorithm
 
 from api import openapi
 from api.access import COLUMN_OF, MATRIX, Data, Grade
@@ -251,6 +259,68 @@ def test_a_token_that_is_forged_expired_or_of_another_issuer_opens_nothing(serve
         assert (reply.status, reply.body["code"]) == (401, "token-unfit")
         assert reply.headers["WWW-Authenticate"].startswith("Bearer")
     assert served.client.get(f"/v1/{served.names['api']}/orders").json()["code"] == "token-missing"
+
+
+def forged(served: Served) -> dict[str, str]:
+    """Return tokens that somebody made who has not the issuer's key, by what is wrong with them."""
+    key, own = wiring.issuer_key(), Ed25519PrivateKey.generate()
+    good = served.token("agent-hotline", "agent@HOTLINE")
+    header, claims = jwt.get_unverified_header(good), jwt.decode(good, options={"verify_signature": False})
+    public = key.public_key()
+    raw = public.public_bytes_raw()
+    pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    kid, mine = header["kid"], OKPAlgorithm.to_jwk(own.public_key(), as_dict=True)
+
+    def by_hand(said: dict[str, Any], sign: Callable[[bytes], bytes], body: dict[str, Any] = claims) -> str:
+        parts = (base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in (said, body))
+        unsigned = b".".join(parts)
+        return (unsigned + b"." + base64.urlsafe_b64encode(sign(unsigned)).rstrip(b"=")).decode()
+
+    def mac(secret: bytes) -> Callable[[bytes], bytes]:
+        return lambda text: hmac.digest(secret, text, "sha256")
+
+    shared = {"alg": "HS256", "typ": "JWT", "kid": kid}
+    grown = {**claims, "roles": ["supervisor@HOTLINE"]}
+    return {
+        "no signature": by_hand({"alg": "none", "typ": "JWT"}, lambda _: b""),
+        "no signature, with the key's name": by_hand({"alg": "none", "kid": kid}, lambda _: b""),
+        "nOnE": by_hand({"alg": "nOnE", "kid": kid}, lambda _: b""),
+        "public key as a shared secret": by_hand(shared, mac(raw)),
+        "public key as a shared secret, as PEM": by_hand(shared, mac(pem)),
+        "empty secret": by_hand(shared, mac(b"")),
+        "another key under its name": jwt.encode(claims, own, algorithm="EdDSA", headers={"kid": kid}),
+        "a key of its own in the header": jwt.encode(claims, own, algorithm="EdDSA", headers={"jwk": mine}),
+        "a key elsewhere": jwt.encode(claims, own, algorithm="EdDSA", headers={"jku": "http://127.0.0.1/", "kid": "x"}),
+        "a name that is a path": jwt.encode(claims, own, algorithm="EdDSA", headers={"kid": "../../dev/null"}),
+        "roles changed": by_hand(header, lambda _: base64.urlsafe_b64decode(good.rpartition(".")[2] + "=="), grown),
+        "another issuer": jwt.encode({**claims, "iss": "elsewhere"}, key, algorithm="EdDSA", headers={"kid": kid}),
+        "no issuer": jwt.encode(
+            {name: value for name, value in claims.items() if name != "iss"},
+            key,
+            algorithm="EdDSA",
+            headers={"kid": kid},
+        ),
+        "without end": jwt.encode(
+            {name: value for name, value in claims.items() if name != "exp"},
+            key,
+            algorithm="EdDSA",
+            headers={"kid": kid},
+        ),
+        "not yet": jwt.encode({**claims, "nbf": claims["exp"]}, key, algorithm="EdDSA", headers={"kid": kid}),
+        "endless": jwt.encode({**claims, "exp": 10**400}, key, algorithm="EdDSA", headers={"kid": kid}),
+        "for another": served.token("agent-hotline", "agent@HOTLINE", audience="elsewhere"),
+    }
+
+
+def test_a_token_that_somebody_forged_writes_nothing_and_reads_nothing(served: Served):
+    auditor, order = served.as_(Role.AUDITOR), registered(served).body["id"]
+    before = auditor.get("").body["position"]
+    for what, token in forged(served).items():
+        caller = Caller(served.client, token, served.names["api"])
+        for reply in (caller.post("/orders", DEMAND), caller.get(f"/orders/{order}"), caller.get("/duties")):
+            assert (reply.status, reply.body["code"]) == (401, "token-unfit"), (what, reply)
+            assert set(reply.body) <= {"type", "title", "title_zh", "status", "code"}, what
+    assert auditor.get("").body["position"] == before
 
 
 def test_a_role_must_be_in_the_token_and_held_in_the_registry(served: Served):
