@@ -139,9 +139,11 @@ def evolve(order: WorkOrder | None, entry: Entry) -> WorkOrder | None:
 
 def fold(entries: Iterable[Entry]) -> WorkOrder | None:
     """Return the order that a history makes, corrections applied to what they correct (DESIGN 4)."""
-    history = list(entries)
-    if any(isinstance(e.event, CorrectionRecorded) for e in history):
-        history = corrected(history)
+    history = entries if isinstance(entries, list) else list(entries)
+    for entry in history:
+        if type(entry.event) is CorrectionRecorded:
+            history = corrected(history)
+            break
     order: WorkOrder | None = None
     version = 0
     for entry in history:  # as `evolve`, but that the version, which no fold reads, is set once

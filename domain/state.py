@@ -596,7 +596,7 @@ def has(parts: tuple[P, ...], no: int) -> bool:
 def put(parts: tuple[P, ...], no: int, **changes: object) -> tuple[P, ...]:
     """Return `parts` with the one of ordinal `no` changed."""
     changed = msgspec.structs.replace(parts[no - 1], **changes)
-    return (*parts[: no - 1], changed, *parts[no:])
+    return (*parts[: no - 1], changed, *parts[no:]) if len(parts) > 1 else (changed,)
 
 
 def latest_episode(order: WorkOrder, **changes: object) -> WorkOrder:
@@ -608,6 +608,8 @@ def latest_episode(order: WorkOrder, **changes: object) -> WorkOrder:
 def take_up(order: WorkOrder, at: Mark) -> WorkOrder:
     """Return the order with its newest episode passed on, or handled by the unit that has it (S0-T2)."""
     last = order.episodes[-1]
+    if last.passed_on is not None and last.taken_up is not None:
+        return order
     return latest_episode(order, passed_on=last.passed_on or at, taken_up=last.taken_up or at)
 
 
@@ -619,7 +621,7 @@ def begin_wait(order: WorkOrder, cause: str, at: Mark) -> WorkOrder:
 
 def end_wait(order: WorkOrder, by: str, at: Mark) -> WorkOrder:
     """Return the order with its waiting for the hotline over; unchanged where it does not wait."""
-    waits = tuple(w if w.until is not None else msgspec.structs.replace(w, until=at, by=by) for w in order.waits)
+    waits = tuple([w if w.until is not None else msgspec.structs.replace(w, until=at, by=by) for w in order.waits])
     return msgspec.structs.replace(order, waits=waits)
 
 
@@ -629,9 +631,9 @@ def end_episode(order: WorkOrder, how: str, state: AssignmentState, at: Mark) ->
     if last is None or last.ended is not None:
         return order
     held = tuple(
-        a if a.ended is not None else msgspec.structs.replace(a, ended=at, state=state) for a in last.assignments
+        [a if a.ended is not None else msgspec.structs.replace(a, ended=at, state=state) for a in last.assignments]
     )
-    waiting = tuple(x if not x.pending else msgspec.structs.replace(x, ended=at) for x in last.extensions)
+    waiting = tuple([x if not x.pending else msgspec.structs.replace(x, ended=at) for x in last.extensions])
     return latest_episode(order, ended=at, ended_as=how, assignments=held, extensions=waiting)
 
 

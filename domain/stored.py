@@ -66,11 +66,14 @@ class Codec:
 
     def __init__(self, kinds: Iterable[StreamKind]) -> None:
         self._decoders: dict[str, msgspec.json.Decoder[Any]] = {}
+        self._old: set[str] = set()  # the tags of shapes that something else takes the place of
         events = dict.fromkeys(journals.EVENTS) | {event: None for kind in kinds for event in kind.events}
         for event in events:
             if tag(event) in self._decoders:
                 raise ValueError(f"two events are tagged {tag(event)}")
             self._decoders[tag(event)] = msgspec.json.Decoder(event)
+            if hasattr(event, "upcast"):
+                self._old.add(tag(event))
 
     def entry(self, row: StoredEntry) -> Entry:
         """Return a stored row as an entry. Raises UnknownTopic."""
@@ -98,6 +101,7 @@ class Codec:
         if decoder is None:
             raise UnknownTopic(topic)
         event = decoder.decode(state)
-        while (upcast := getattr(event, "upcast", None)) is not None:
-            event = upcast()
+        if topic in self._old:
+            while (upcast := getattr(event, "upcast", None)) is not None:
+                event = upcast()
         return event

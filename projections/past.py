@@ -6,7 +6,8 @@ past cases are answered from the events themselves, in one pass and without writ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from datetime import datetime
 
@@ -26,6 +27,8 @@ from projections.case import Case
 from projections.filling import Ranges, Task, connect
 from projections.orders import OrderRow
 from projections.orders import derive as order_row
+
+_NOBODYS = frozenset({*WINDOWS, ClockName.RETURN})
 
 Progress = Callable[[int], None]
 """Told how many cases more have been read."""
@@ -79,15 +82,15 @@ class Outcome(msgspec.Struct):
     only_before: int = 0  # duties that the candidate does not have, or gives no time
     only_after: int = 0
 
-    def count(self, was: bool | None, would: bool | None) -> None:
-        """Count one more duty; None: one of the two laws does not have it."""
-        self.duties += 1
-        self.late += was is True
-        self.would_be_late += would is True
-        self.newly_late += would is True and was is not True
-        self.no_longer_late += was is True and would is not True
-        self.only_before += would is None
-        self.only_after += was is None
+    def count(self, was: bool | None, would: bool | None, duties: int) -> None:
+        """Count so many duties more; None: one of the two laws does not have them."""
+        self.duties += duties
+        self.late += duties * (was is True)
+        self.would_be_late += duties * (would is True)
+        self.newly_late += duties * (would is True and was is not True)
+        self.no_longer_late += duties * (was is True and would is not True)
+        self.only_before += duties * (would is None)
+        self.only_after += duties * (was is None)
 
 
 class Tried(msgspec.Struct, frozen=True):
@@ -127,23 +130,25 @@ def tried(
 ) -> tuple[int, tuple[Outcome, ...]]:
     """Return how many cases registered in [since, until) there were, and how their duties fared under both laws."""
     other = law_with(law, candidate.years)
-    outcomes: dict[tuple[str, str, str], Outcome] = {}
+    counts: Counter[tuple[ClockName, str, str, bool | None, bool | None]] = Counter()
     cases = 0
     for entries in found:
         order = fold(entries)
         if order is None or not _within(order.registered.at, since, until):
             continue
         cases += 1
-        before = _duties(clocks(order, law))
-        after = _duties(clocks(promised(order, candidate.promised), other, candidate.rules))
-        for key in before.keys() | after.keys():
-            was, would = before.get(key), after.get(key)
-            held = would or was
-            assert held is not None
-            name = (str(held.name), held.unit, held.of_class)
-            if name not in outcomes:
-                outcomes[name] = Outcome(*name)
-            outcomes[name].count(_late(was, now), _late(would, now))
+        before = {(clock.name, clock.key): clock for clock in clocks(order, law) if _is_duty(clock)}
+        for clock in clocks(promised(order, candidate.promised), other, candidate.rules):
+            if _is_duty(clock):
+                was = before.pop((clock.name, clock.key), None)
+                late = None if was is None else was.breached(now)
+                counts[clock.name, clock.unit, clock.of_class, late, clock.breached(now)] += 1
+        for clock in before.values():
+            counts[clock.name, clock.unit, clock.of_class, clock.breached(now), None] += 1
+    outcomes: dict[tuple[str, str, str], Outcome] = {}
+    for (clock_name, unit, of_class, was_late, would_be), count in counts.items():
+        name = (str(clock_name), unit, of_class)
+        outcomes.setdefault(name, Outcome(*name)).count(was_late, would_be, count)
     return cases, tuple(outcomes[name] for name in sorted(outcomes))
 
 
@@ -151,14 +156,6 @@ def _within(at: datetime, since: datetime | None, until: datetime | None) -> boo
     return (since is None or at >= since) and (until is None or at < until)
 
 
-def _duties(found: Iterable[Clock]) -> Mapping[tuple[ClockName, str], Clock]:
-    """Return the clocks that fall due and are somebody's duty: windows and the right to return are nobody's lateness."""
-    return {
-        (clock.name, clock.key): clock
-        for clock in found
-        if clock.due is not None and clock.name not in WINDOWS and clock.name is not ClockName.RETURN
-    }
-
-
-def _late(clock: Clock | None, now: datetime) -> bool | None:
-    return None if clock is None else clock.breached(now)
+def _is_duty(clock: Clock) -> bool:
+    """Tell whether a clock falls due and is somebody's duty: windows and the right to return are nobody's lateness."""
+    return clock.due is not None and clock.name not in _NOBODYS

@@ -28,6 +28,7 @@ _SINCE = EPOCH.astimezone(
     SHANGHAI
 )  # in Shanghai's time from the first step on: every due instant is counted there (K1)
 _ORIGINS = {origin.value: origin for origin in Origin}
+_NUMBERS = msgspec.json.Decoder(dict[str, tuple[int, ...]])
 _NEVER = -(1 << 63)  # minus infinity stands for an instant that was not said
 _FIXED = struct.Struct(">hiqiqiqiqi")  # position, version, recorded_at, occurred_at, and how long the stream's name is
 _UNPACK = _FIXED.unpack_from
@@ -82,7 +83,8 @@ def entry_from(codec: Codec, row: bytes) -> Entry:
     name = end + 4 + _LENGTH(row, end)[0]
     state = name + 4 + _LENGTH(row, name)[0]
     try:
-        origin, actor, numbers = _said(row[state:])
+        said = row[state:]
+        origin, actor, numbers = _SAID.get(said) or _said(said)
         return Entry(
             event=codec.event(row[end + 4 : name].decode(), row[name + 4 : state]),
             stream=row[_FIXED.size : end].decode(),
@@ -98,9 +100,14 @@ def entry_from(codec: Codec, row: bytes) -> Entry:
         raise Poison(error, position) from error
 
 
-@lru_cache(maxsize=8192)
+_SAID: dict[bytes, tuple[Origin, Actor, dict[str, tuple[int, ...]]]] = {}
+"""What commits without numbers said: the last three columns of a row, which most share with others."""
+
+_MOST = 8192
+
+
 def _said(columns: bytes) -> tuple[Origin, Actor, dict[str, tuple[int, ...]]]:
-    """Return what a commit said: the last three columns of a row, which most commits share with others."""
+    """Return what a commit said: by which way it came, who acted, the numbers on paper."""
     parts: list[bytes] = []
     end = 0
     while end < len(columns):
@@ -108,7 +115,12 @@ def _said(columns: bytes) -> tuple[Origin, Actor, dict[str, tuple[int, ...]]]:
         end = begin + _LENGTH(columns, end)[0]
         parts.append(columns[begin:end])
     origin, actor, numbers = parts
-    return _ORIGINS[origin.decode()], _actor(actor), _numbers(numbers)
+    if numbers:  # each commit its own
+        return _ORIGINS[origin.decode()], _actor(actor), _NUMBERS.decode(numbers)
+    found = _ORIGINS[origin.decode()], _actor(actor), {}
+    if len(_SAID) < _MOST:
+        _SAID[columns] = found
+    return found
 
 
 @lru_cache(maxsize=16)

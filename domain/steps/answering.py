@@ -543,7 +543,7 @@ def on_reply_submitted(order: WorkOrder, event: ReplySubmitted, entry: Entry) ->
     order = with_assignment(order, event.assignment, state=AssignmentState.REPLIED)
     if order.episodes:
         last = order.episodes[-1]
-        ended = tuple(msgspec.structs.replace(x, ended=at) if x.pending else x for x in last.extensions)
+        ended = tuple([msgspec.structs.replace(x, ended=at) if x.pending else x for x in last.extensions])
         # Published under the query code, or told by the reply itself: the statute asks for no more (8.10, 8.14).
         open_to_all = event.published or event.informing in (Informing.TOLD, Informing.PUBLISHED)
         known = last.informed_acceptance or (at if open_to_all else None)
@@ -569,12 +569,14 @@ def on_applicant_informed(order: WorkOrder, event: ApplicantInformed, entry: Ent
     if event.about is InformAbout.RESULT and merge is not None and merge.undone is None:
         links = msgspec.structs.replace(order.links, merge=msgspec.structs.replace(merge, told=merge.told or at))
         return msgspec.structs.replace(order, links=links)
-    if event.about in (InformAbout.ACCEPTANCE, InformAbout.RESULT) and order.episodes:
-        order = latest_episode(order, informed_acceptance=order.episodes[-1].informed_acceptance or at)
+    if order.episodes:
+        known = order.episodes[-1].informed_acceptance or at
+        if event.about is InformAbout.RESULT:
+            order = latest_episode(order, informed_acceptance=known, informed_result=at)
+        elif event.about is InformAbout.ACCEPTANCE:
+            order = latest_episode(order, informed_acceptance=known)
     if event.about is not InformAbout.RESULT:
         return order
-    if order.episodes:
-        order = latest_episode(order, informed_result=at)
     if not 0 < event.reply <= len(order.replies):
         return order
     about = order.replies[event.reply - 1]

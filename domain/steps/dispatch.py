@@ -366,8 +366,10 @@ def on_order_dispatched(order: WorkOrder, event: OrderDispatched, entry: Entry) 
     named += [(co.unit, AssignmentRole.CO, co.limit) for co in event.co]
     named += [(unit, AssignmentRole.SUPERVISING, None) for unit in event.supervising]
     assignments = tuple(
-        Assignment(no=no, unit=unit, role=role, given=at, limit=limit)
-        for no, (unit, role, limit) in enumerate(named, 1)
+        [
+            Assignment(no=n, unit=unit, role=role, given=at, limit=limit)
+            for n, (unit, role, limit) in enumerate(named, 1)
+        ]
     )
     episode = Episode(
         no=len(order.episodes) + 1,

@@ -340,7 +340,7 @@ def closed(order: WorkOrder, kind: ClosureKind, entry: Entry) -> WorkOrder:
         order,
         state=OrderState.NOT_ACCEPTED if refused else OrderState.CLOSED,
         resume=None,
-        waits=tuple(_ended_wait(w, kind, at) for w in order.waits),
+        waits=tuple([_ended_wait(w, kind, at) for w in order.waits]),
         filing=filing,
     )
 

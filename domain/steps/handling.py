@@ -447,7 +447,10 @@ def _leads(order: WorkOrder, no: int) -> bool:
 
 def worked(order: WorkOrder, entry: Entry, assignment: int, *, own: bool = False) -> WorkOrder:
     """Return the order with a unit's act on record; own handling by the lead is what TRANSFER waits for."""
-    order = acted(with_assignment(order, assignment, acted=True), entry)
+    held = order.episodes[-1].assignments if order.episodes else ()
+    if 0 < assignment <= len(held) and not held[assignment - 1].acted:
+        order = with_assignment(order, assignment, acted=True)
+    order = acted(order, entry)
     if own and order.episodes and _leads(order, assignment):
         order = take_up(order, mark(entry))
     return order
@@ -471,7 +474,8 @@ def on_assignment_signed(order: WorkOrder, event: AssignmentSigned, entry: Entry
         order = msgspec.structs.replace(order, state=OrderState.WORKING)
     if not order.episodes:
         return order
-    order = latest_episode(order, first_signed=order.episodes[-1].first_signed or at)
+    if order.episodes[-1].first_signed is None:
+        order = latest_episode(order, first_signed=at)
     return take_up(order, at) if event.own_handling else order
 
 

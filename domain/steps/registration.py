@@ -549,7 +549,7 @@ def on_order_registered(order: WorkOrder | None, event: OrderRegistered, entry: 
         involved_units=event.involved_units,
     )
     return WorkOrder(
-        id=UUID(entry.stream.partition(":")[2]),
+        id=msgspec.convert(entry.stream.partition(":")[2], UUID),
         stream=entry.stream,
         version=entry.version,
         state=OrderState.REGISTERED,
