@@ -319,7 +319,7 @@ class Engine:
     async def _found(self, connection: Connection) -> None:
         """Make what is missing. Of those who come at once one makes each thing; the others look again."""
         for _ in range(20):
-            with contextlib.suppress(*_MADE_MEANWHILE):
+            with contextlib.suppress(*MADE_MEANWHILE):
                 await self._make(connection)
                 return
             await asyncio.sleep(0.05)
@@ -898,7 +898,7 @@ class Engine:
         )
 
 
-_MADE_MEANWHILE = (
+MADE_MEANWHILE = (
     psycopg.errors.UniqueViolation,
     psycopg.errors.DuplicateTable,
     psycopg.errors.DuplicateObject,

@@ -36,6 +36,7 @@ from projections.answers import DueChange, Projections
 from scripts import (
     calling,
     carrying,
+    consumers,
     demo,
     desk,
     embedded,
@@ -422,6 +423,7 @@ for command in (
     desk.commands_command,
     *office.COMMANDS,
     *calling.COMMANDS,
+    *consumers.COMMANDS,
     *serving.COMMANDS,
 ):
     huiyin.add_command(command)

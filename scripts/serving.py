@@ -13,6 +13,7 @@ import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
+from functools import partial
 from multiprocessing.process import BaseProcess
 
 import click
@@ -25,9 +26,11 @@ from litestar import Litestar
 from api.app import application
 from api.asking import City, House
 from api.operating import LOG, Lines
+from api.pushing import Courier
 from api.tokens import Verifier, mint
 from domain.refusals import Refusal
 from projections.answers import Projections
+from projections.consumers import Consumers
 from scripts import demo, desk, embedded, files, wiring
 from scripts.desk import city_option
 from scripts.wiring import SettingError
@@ -100,6 +103,7 @@ async def _follow(cities: Sequence[str], parent: int) -> None:
         holder = f"serve:{os.getpid()}:{wiring.fresh()}"
         tasks = [asyncio.create_task(tables.keep_following(holder, idle=0.05)) for tables in shown]
         tasks += [asyncio.create_task(_keep_swept(database, name)) for name in cities]
+        tasks += [asyncio.create_task(_keep_telling(database, name, holder)) for name in cities]
         while not end.is_set() and os.getppid() == parent and not any(task.done() for task in tasks):
             try:
                 await asyncio.wait_for(end.wait(), 0.5)
@@ -110,6 +114,22 @@ async def _follow(cities: Sequence[str], parent: int) -> None:
         for outcome in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(outcome, Exception):
                 raise outcome
+
+
+async def _keep_telling(database: embedded.Database, name: str, holder: str) -> None:
+    """Tell other systems what their agreements let them know."""
+    pause = 0.5
+    while True:
+        try:
+            async with await wiring.open_city(database, name) as ledger, Consumers(database.app, name) as consumers:
+                endpoints = partial(wiring.read_endpoints, name)
+                manner = wiring.manner()
+                courier = Courier(ledger, consumers, endpoints, holder=holder, now=wiring.process_now, manner=manner)
+                await courier.keep_telling()
+        except (Refusal, SettingError, psycopg.Error, OSError) as error:  # the next time, perhaps
+            LOG.warning("telling consumers of %s: %s", name, type(error).__name__)
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, 60.0)
 
 
 async def _keep_swept(database: embedded.Database, name: str) -> None:

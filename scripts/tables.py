@@ -14,8 +14,10 @@ import click
 
 from domain.ledger import Ledger
 from projections.answers import PROJECTIONS, Projections
+from projections.consumers import Consumers
 from projections.engine import Status
 from scripts import printing, wiring
+from scripts.consumers import print_standing
 from scripts.desk import city_option, json_option, with_city
 from scripts.lawbook import answer
 
@@ -108,16 +110,22 @@ def follow_command(city: str | None) -> None:
 @city_option
 @json_option
 def status_command(city: str | None, as_json: bool) -> None:
-    """状态: where the ledger stands, how far each table followed, how fast, and what stopped it."""
+    """状态: where the ledger stands, how far each table followed and each consumer was told, and what stopped it."""
+    database = wiring.database()
 
     async def work(ledger: Ledger, shown: Projections) -> None:
         position, at = await ledger.head()
         rows = await shown.status()
+        async with Consumers(database.app, ledger.city) as consumers:
+            told = await consumers.standing()
         if as_json:
-            answer({"city": ledger.city, "position": position, "recorded_at": at, "projections": rows})
+            said = {"city": ledger.city, "position": position, "recorded_at": at}
+            answer({**said, "projections": rows, "consumers": told})
             return
         click.echo(f"账本 ledger {ledger.city}: 位置 position {position}, {printing.show_instant(at)}")
         _print_tables(rows)
+        if told:
+            print_standing(list(told))
 
     with_city(city, work, follow=False)
 

@@ -5,13 +5,14 @@ The only place that reads the environment, the process clock and entropy; everyt
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
 import urllib.request
 from collections.abc import Iterable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -21,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from api.gate import Networks
+from api.pushing import Endpoint, Manner, unfit_url
 from api.tokens import AUDIENCE, Issuer, public_keys
 from domain import institution, recorder
 from domain.attachments import Files
@@ -321,6 +323,52 @@ def _write_secret(path: Path, text: str, *, replace: bool = False) -> None:
     with suppress(FileExistsError):
         os.link(draft, path)
     draft.unlink()
+
+
+def endpoints_file(city: str) -> Path:
+    """Return where the endpoints of the city's consumers lie, with the secrets that messages are signed with."""
+    return keyring_file(city).with_suffix(".endpoints.json")
+
+
+def read_endpoints(city: str) -> dict[str, Endpoint]:
+    """Return where each consumer is told. Raises SettingError."""
+    path = endpoints_file(city)
+    if not path.exists():
+        return {}
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, Endpoint])
+    except (msgspec.MsgspecError, OSError) as error:
+        raise SettingError(f"推送地址文件不合格 not the endpoints of consumers: {path}: {error}") from error
+
+
+def write_endpoint(city: str, consumer: str, url: str | None) -> str:
+    """Keep where a consumer is told and return its new secret; without an address forget it.
+
+    The secret before it signs too, until the next one is made, so that a consumer may change when it likes.
+    """
+    held = read_endpoints(city)
+    before = held.pop(consumer, None)
+    secret = ""
+    if url is not None:
+        if wrong := unfit_url(url):
+            raise SettingError(f"{url}: {wrong}")
+        secret = "whsec_" + base64.b64encode(os.urandom(32)).decode()
+        held[consumer] = Endpoint(url, (secret, *(before.secrets[:1] if before is not None else ())))
+    _write_secret(endpoints_file(city), msgspec.json.encode(held).decode() + "\n", replace=True)
+    return secret
+
+
+def manner() -> Manner:
+    """Return how patiently consumers are told (HUIYIN_PUSH_GIVE_UP: hours; HUIYIN_PUSH_NETWORKS: private networks)."""
+    said = os.environ.get("HUIYIN_PUSH_GIVE_UP") or "24"
+    try:
+        hours = float(said)
+        networks = tuple(ip_network(one) for one in (os.environ.get("HUIYIN_PUSH_NETWORKS") or "").split(",") if one)
+    except ValueError as error:
+        raise SettingError(f"HUIYIN_PUSH_GIVE_UP, HUIYIN_PUSH_NETWORKS: {error}") from error
+    if not 0 <= hours <= 24 * 30:
+        raise SettingError(f"HUIYIN_PUSH_GIVE_UP: 0 … 720 小时 hours: {said}")
+    return Manner(give_up=timedelta(hours=hours), networks=networks)
 
 
 def make_keyring(city: str) -> Keyring:

@@ -32,11 +32,11 @@ AGREEMENT: dict[str, Any] = {
 }
 
 
-def agreed(served: Served, consumer: str | None = None, **more: Any) -> tuple[str, Caller]:
+def agreed(served: Served, *, city: str = "api", **more: Any) -> tuple[str, Caller]:
     """Publish an agreement; return the consumer and its caller."""
-    consumer = consumer or f"platform-{secrets.token_hex(4)}"
+    consumer = f"platform-{secrets.token_hex(4)}"
     body = {**AGREEMENT, "consumer": consumer, **more}
-    reply = served.as_(Role.HOTLINE_MANAGER).post("/institution/publish_share_agreement", body)
+    reply = served.as_(Role.HOTLINE_MANAGER, city=city).post("/institution/publish_share_agreement", body)
     assert reply.status == 201, reply
     return consumer, listening(served, consumer)
 
