@@ -28,8 +28,15 @@ from domain.refusals import Refusal, Unavailable
 Opening = Callable[[], AbstractAsyncContextManager[House]]
 """How what is served is opened when a worker starts, and closed when it ends."""
 
+QUERIES: dict[str, frozenset[str]] = {
+    operation.name: frozenset(query.name for query in operation.queries) for operation in OPERATIONS
+}
+"""The query parameters of each operation; of commands, as they are counted, the same for all."""
+
 _COMMANDING = "command"
 """How requests that give a command are counted: their own names are those of the domain, and many."""
+
+QUERIES[_COMMANDING] = QUERIES["register"]
 
 
 def application(opening: Opening, *, fresh: Callable[[], str]) -> Litestar:
@@ -81,6 +88,7 @@ class _Served:
         try:
             ask = self.house().visit(request) if by_code else await self.house().ask(request, collection)
             role = str(ask.who.role)
+            ask.only(QUERIES[name])
             answer = await run(ask)
         except Exception as error:  # noqa: BLE001  whatever it is, the caller reads a problem, never a trace
             answer, code = self.refused(error)

@@ -7,7 +7,7 @@ import base64
 import contextlib
 import re
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlencode
@@ -19,7 +19,7 @@ from litestar.exceptions import HTTPException
 
 from api import access
 from api.access import Viewer
-from api.commands import DEEP, too_deep
+from api.commands import DEEP, near, too_deep
 from api.gate import Gate, Networks, address_of
 from api.problems import (
     Behind,
@@ -238,8 +238,19 @@ class Ask(NamedTuple):
         return said[0] if said else None
 
     def queries(self, name: str) -> list[str]:
-        """Return every value of a query parameter; what has none is left out."""
-        return [value for value in self.request.query_params.getall(name, []) if value != ""]
+        """Return every value of a query parameter. Raises QueryUnfit for one without a value."""
+        said = self.request.query_params.getall(name, [])
+        if "" in said:
+            raise QueryUnfit(f"{name}: 须有值 a value is needed", field=name)
+        return said
+
+    def only(self, known: Collection[str]) -> None:
+        """Refuse a query parameter that there is not: a misspelt filter would show everything. Raises QueryUnfit."""
+        if not self.request.scope["query_string"]:
+            return
+        for name in self.request.query_params:
+            if name not in known:
+                raise QueryUnfit(f"{name}: 没有此参数 no such parameter{near(name, known)}", field=name)
 
     def flag(self, name: str) -> bool:
         """Return a query parameter that is true or false."""

@@ -127,7 +127,7 @@ _SHAPES: dict[str, dict[str, Any]] = {
     "indicators": _has({"figures": _rows("Figure"), **_AT_POSITION}),
     "policies": _has({"policies": THINGS}),
     "policy": _has({"policy": THING}),
-    "calendar": _has({"year": WHOLE, "published": YES, "days": THINGS}),
+    "calendar": _has({"year": WHOLE, "published": {"anyOf": [THING, {"type": "null"}]}, "days": THINGS}),
     "due": _has({"clock": THING}),
     "institution_history": _HISTORY,
     "access": _HISTORY,

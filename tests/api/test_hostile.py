@@ -195,6 +195,9 @@ def test_queries_and_headers_that_have_no_form_are_refused(served: Served):
         "sort=x",
         "limit=1&limit=2",
         "sort=due&state=closed",
+        "overdu=true",
+        "unit=",
+        "state=&limit=1",
     ):
         refused(agent.raw("GET", f"/orders?{query}"), 400)
     order = registered(served).body["id"]
@@ -212,6 +215,14 @@ def test_queries_and_headers_that_have_no_form_are_refused(served: Served):
         )
         refused(answer, 400, 422)
     assert served.as_(Role.AUDITOR).get(f"/orders/{order}").body["order"]["version"] == 1
+
+
+def test_a_dry_run_that_is_misspelt_writes_nothing(served: Served):
+    agent, before = served.as_(Role.AGENT), position(served)
+    for query in ("validat=true", "validate=yes", "validate", "Validate=true"):
+        answer = agent.raw("POST", f"/orders?{query}", json.dumps(DEMAND).encode(), Idempotency_Key="k", **JSON)
+        assert refused(answer, 400)["code"] == "query-unfit"
+    assert position(served) == before
 
 
 def test_a_body_cut_off_and_a_request_that_is_none_harm_nobody(served: Served):

@@ -72,9 +72,17 @@ class Stranger:
     def try_out(self, operation: Any) -> None:
         """Try one operation."""
         tokens = self.tokens(operation.definition.raw.get("x-roles", []))
+        made = [operation.as_strategy(generation_mode=self.mode)]
+        if self.mode is GenerationMode.POSITIVE:
+            made += operation.get_strategies_from_examples()
+        for strategy in made:
+            self.send_each(operation, strategy, tokens)
+
+    def send_each(self, operation: Any, strategy: Any, tokens: Iterator[str]) -> None:
+        """Send what a strategy makes up."""
 
         @self.settings
-        @given(case=operation.as_strategy(generation_mode=self.mode))
+        @given(case=strategy)
         def each(case: Any) -> None:
             self.sent += 1
             case.path_parameters = {**case.path_parameters, "city": self.served.names["api"]}
