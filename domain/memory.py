@@ -7,9 +7,11 @@ caller saw at the beginning, or later, still holds but for the writer's own even
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from domain.exchange import EPOCH
 from domain.journals import NUMBERS
 from domain.leaves import NOTHING
 from domain.recorder import Asked, Head, Known, Locked
@@ -24,8 +26,9 @@ MOST = 1 << 15
 class _Generation:
     """What was written in a while: the streams' versions and leaves, the commands, the keys and subjects that are new."""
 
-    def __init__(self, since: int) -> None:
+    def __init__(self, since: int, began: datetime) -> None:
         self.since = since
+        self.began = began
         self.last: dict[str, tuple[int, bytes]] = {}
         self.known: dict[str, Known] = {}
         self.keys: dict[str, tuple[str, str]] = {}  # id -> (stream, holder)
@@ -45,7 +48,7 @@ class Memory:
 
     def __init__(self) -> None:
         self.tail: Head | None = None
-        self._old = self._young = _Generation(0)
+        self._old = self._young = _Generation(0, EPOCH)
 
     @property
     def empty(self) -> bool:
@@ -67,9 +70,10 @@ class Memory:
         began = batch.events[0].position - 1 if batch.events else settlement.head.position
         if tail is None or tail.position != began or batch.destroys:
             # What callers saw of keys before some are destroyed no longer holds.
-            self._old = self._young = _Generation(settlement.head.position if batch.destroys else began)
+            since = settlement.head.position if batch.destroys else began
+            self._old = self._young = _Generation(since, settlement.now)
         elif self._young.full:
-            self._old, self._young = self._young, _Generation(began)
+            self._old, self._young = self._young, _Generation(began, settlement.now)
         self.tail = settlement.head
         young = self._young
         young.last.update(settlement.moved)
@@ -109,7 +113,7 @@ class _Recalling:
     """One batch, remembered proposal by proposal."""
 
     def __init__(self, old: _Generation, young: _Generation) -> None:
-        self._since = old.since
+        self._oldest = old
         self._generations = (young, old)
         self._last: dict[str, tuple[int, bytes]] = {}
         self._known: dict[str, Known] = {}
@@ -120,15 +124,11 @@ class _Recalling:
 
     def recall(self, batch: Sequence[Proposal], tail: Head) -> tuple[Locked, Asked]:
         """Return what is known, and what is to be asked for."""
-        for proposal in batch:
-            fresh = proposal.seen >= self._since
-            written: set[str] = set()
-            for step in proposal.steps:
-                if isinstance(step, Draft):
-                    written.add(step.stream)
-                elif isinstance(step, Number):
-                    written.update(f"{NUMBERS}{step.journal}/{name}" for name in proposal.series(step))
-            for stream in written | proposal.expected.keys():
+        writes = [_written(proposal) for proposal in batch]
+        written = set[str]().union(*writes)  # by any of them: it needs the leaf of what another only reads
+        for proposal, own in zip(batch, writes, strict=True):
+            fresh = self._is_fresh(proposal, tail)
+            for stream in own | proposal.expected.keys():
                 if stream in self._last or stream in self._absent:
                     continue
                 seen = proposal.expected.get(stream) if fresh else None
@@ -141,6 +141,10 @@ class _Recalling:
         streams, commands, keys, places, macs = self._missing
         seen = Locked(tail, self._last, self._known, self._keys, self._subjects)
         return seen, Asked(tuple(streams), tuple(commands), tuple(keys), tuple(places), tuple(macs))
+
+    def _is_fresh(self, proposal: Proposal, tail: Head) -> bool:
+        """Tell whether what it saw still holds; not if it was read of a ledger that ended elsewhere, before a fail-over."""
+        return self._oldest.since <= proposal.seen <= tail.position and proposal.now >= self._oldest.began
 
     def _stream(self, stream: str, seen: int | None, *, written: bool) -> None:
         for generation in self._generations:
@@ -175,6 +179,17 @@ class _Recalling:
         self._missing.keys.update(key for key in used if key not in self._keys)
         self._missing.places.update(places)
         self._missing.macs.update(mac for mac in macs if mac not in self._subjects)
+
+
+def _written(proposal: Proposal) -> set[str]:
+    """Return the streams it may write."""
+    written: set[str] = set()
+    for step in proposal.steps:
+        if isinstance(step, Draft):
+            written.add(step.stream)
+        elif isinstance(step, Number):
+            written.update(f"{NUMBERS}{step.journal}/{name}" for name in proposal.series(step))
+    return written
 
 
 def merged(known: Locked, heard: Locked) -> Locked:

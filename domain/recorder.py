@@ -669,14 +669,14 @@ async def write(exchange: Exchange, batch: Batch) -> None:
     await exchange.hear()
 
 
-def write_ahead(exchange: Exchange, after: int, until: datetime, batch: Batch) -> Sent:
+def write_ahead(exchange: Exchange, after: Head, until: datetime, batch: Batch) -> Sent:
     """Send a whole transaction as one round trip.
 
-    It fails at its first step where the head is not at `after`, or its turn comes after `until`.
+    It fails at its first step where the head is not `after`, or its turn comes after `until`.
     """
     changes = list(_changes(batch))  # before anything is said: what cannot be sent leaves no half of it behind
     exchange.say("begin")
-    exchange.say(HEAD_FROM, after, batch.events[-1].position, batch.recorded_at, until)
+    exchange.say(HEAD_FROM, after.position, after.recorded_at, batch.events[-1].position, batch.recorded_at, until)
     for name, *parameters in changes:
         exchange.say(name, *parameters)
     exchange.say("commit")

@@ -146,14 +146,14 @@ UPDATE city.head SET pos = $1::bigint, recorded_at = $2::timestamptz
 
 -- name: move_head_from
 -- Where somebody else has moved the head, or the turn came too late, nothing is divided by, and the transaction ends. The
--- clock is asked outside of what waits for the lock.
+-- instant tells a head that was turned back and has come as far again. The clock is asked outside of what waits for the lock.
 WITH moved AS (
-    UPDATE city.head SET pos = $2::bigint, recorded_at = $3::timestamptz
-    WHERE pos = $1::bigint AND recorded_at <= $3::timestamptz
+    UPDATE city.head SET pos = $3::bigint, recorded_at = $4::timestamptz
+    WHERE pos = $1::bigint AND recorded_at = $2::timestamptz
     RETURNING pos
 )
 SELECT 1 / count(*), date_trunc('milliseconds', clock_timestamp())
-FROM (SELECT FROM moved WHERE clock_timestamp() <= $4::timestamptz) AS in_time
+FROM (SELECT FROM moved WHERE clock_timestamp() <= $5::timestamptz) AS in_time
 
 -- name: insert_events
 INSERT INTO city.events (position, originator_id, originator_version, topic, state, salt, leaf, commit, recorded_at, occurred_at)

@@ -160,6 +160,7 @@ class Settlement:
         self._keys = locked.keys
         self._places = {place: key for key, place in locked.keys.items()}
         self._subjects = locked.subjects
+        self._before = locked.head
         self._position = locked.head.position
         self.now = max(locked.head.recorded_at, locked.head.clock)
         self.batch = Batch(self.now)
@@ -169,7 +170,7 @@ class Settlement:
     @property
     def head(self) -> Head:
         """The head as it leaves it."""
-        return Head(self._position, self.now, self.now)
+        return Head(self._position, self.now if self.batch.events else self._before.recorded_at, self.now)
 
     def settle(self, proposal: Proposal) -> Outcome:
         """Settle the next proposal; what it writes is added to the batch and seen by those after it."""

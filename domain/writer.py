@@ -48,6 +48,9 @@ SOON = timedelta(seconds=1)
 TRUSTED = 1.0
 """For how many seconds the database's clock is counted on from where it was heard, instead of asked for."""
 
+BRIEF = 1.0
+"""For how many seconds it is tried to look ahead; under the lock everything is found out all the same."""
+
 WATCH = 0.1
 """Seconds between two looks for callers whose time is over."""
 
@@ -93,7 +96,7 @@ class Writer:
         patience: float = 20.0,
     ) -> None:
         self._line = Line(dsn, named, patience)
-        self._scout = Line(dsn, named, patience)  # looks ahead while the line writes
+        self._scout = Line(dsn, named, min(patience, BRIEF))  # looks ahead while the line writes
         self._patience = patience
         self._imprint = imprint
         self._entropy = entropy
@@ -219,6 +222,12 @@ class Writer:
 
     async def _sent_ahead(self, turn: list[_Waiting]) -> bool:
         """Send a batch behind those under way, and tell whether it was; else it is to be written under the lock."""
+        try:
+            return await self._flies(turn)
+        except Exception:  # noqa: BLE001  whatever it is: it is one of them, and the lock's holder finds out which
+            return False
+
+    async def _flies(self, turn: list[_Waiting]) -> bool:
         batch = [waiting.proposal for waiting in turn if isinstance(waiting.proposal, Proposal)]
         if self._hold or len(batch) < len(turn) or self._memory.empty:
             return False
@@ -236,14 +245,14 @@ class Writer:
             return False
         settlement = Settlement(known._replace(head=tail._replace(clock=at)), self._imprint, self._entropy)
         before = [proposal.sent for proposal in batch]
-        try:
-            outcomes = [settlement.settle(proposal) for proposal in batch]
-            if not settlement.batch.events or settlement.batch.destroys:
-                return False
-            until = min([at + SOON, *(proposal.fence for proposal in batch if proposal.fence is not None)])
-            said = recorder.write_ahead(exchange, tail.position, until, settlement.batch)
-        except Exception:  # noqa: BLE001  whatever it is: it is one of them, and the lock's holder finds out which
+        outcomes = [settlement.settle(proposal) for proposal in batch]
+        if not settlement.batch.events or settlement.batch.destroys:
             return False
+        until = min([at + SOON, *(proposal.fence for proposal in batch if proposal.fence is not None)])
+        try:
+            said = recorder.write_ahead(exchange, tail, until, settlement.batch)
+        except psycopg.Error:
+            said = ()  # all of it may have left before the session ended: whoever listens will hear so
         for proposal, outcome in zip(batch, outcomes, strict=True):
             proposal.sent = proposal.sent or isinstance(outcome, Written)
         self._flights.append(_Flight(turn, outcomes, before, exchange, said))
@@ -257,7 +266,8 @@ class Writer:
         try:
             heard = await self._scout.ask(lambda exchange: recorder.look_ahead(exchange, unknown))
         except (psycopg.Error, Refusal):
-            return None  # the line will hear the same, or knows better
+            self._hold = HOLD  # the line will hear the same, or knows better
+            return None
         self._set_clock(heard.head.clock)
         if (tail := self._memory.tail) is None:
             return None
@@ -280,23 +290,37 @@ class Writer:
 
     async def _land(self) -> None:
         """Hear how each flight ended, and tell its callers."""
+        ended = False
         try:
-            while self._flights:
-                flight = self._flights[0]
-                async with asyncio.timeout(self._patience):
-                    self._set_clock(await recorder.landed(flight.exchange, flight.said))
-                self._flights.popleft()
-                self._misses = 0
-                for (_, answer, _), outcome in zip(flight.turn, flight.outcomes, strict=True):
-                    tell(answer, outcome)
-                self._stirred.set()
-        except Exception:  # noqa: BLE001  whatever it is: under the lock it is heard again, and told
-            await self._fall()
+            try:
+                while self._flights:
+                    await self._land_next(self._flights[0])
+            except Exception as error:  # noqa: BLE001  whatever it is: under the lock it is heard again, and told
+                await self._fall(error)
+            ended = True
         finally:
+            if not ended:  # stopped in the midst of it: nobody knows what the session would say next
+                self._ground()
+                self._line.abandon()
             self._landing = None
             self._stirred.set()
 
-    async def _fall(self) -> None:
+    async def _land_next(self, flight: _Flight) -> None:
+        async with asyncio.timeout(self._patience):
+            self._set_clock(await recorder.landed(flight.exchange, flight.said))
+        self._flights.popleft()
+        self._misses = 0
+        for (_, answer, _), outcome in zip(flight.turn, flight.outcomes, strict=True):
+            tell(answer, outcome)
+        self._stirred.set()
+
+    def _ground(self) -> None:
+        """Have what is under way written under the lock, before all that came after it."""
+        self._memory.forget()
+        self._fallen.extendleft(flight.turn for flight in reversed(self._flights))
+        self._flights.clear()
+
+    async def _fall(self, error: Exception) -> None:
         """Have what is under way written under the lock: the first of it failed, and all behind it does."""
         exchange = self._flights[0].exchange
         failed = exchange.failed
@@ -304,13 +328,12 @@ class Writer:
             if failed and (place or failed != "commit"):  # the server said no, and never came to the COMMIT
                 for (proposal, _, _), was in zip(flight.turn, flight.sent, strict=True):
                     proposal.sent = was
-        self._memory.forget()
         behind = [flight.said for flight in self._flights][1:]
-        self._fallen.extend(flight.turn for flight in self._flights)
-        self._flights.clear()
+        self._ground()
         if failed == recorder.HEAD_FROM:
             self._miss()
-        if failed != recorder.HEAD_FROM or not await self._taken_back(exchange, behind):
+        heard = failed == recorder.HEAD_FROM and not isinstance(error, TimeoutError)  # to the end of what failed
+        if not heard or not await self._taken_back(exchange, behind):
             await self._line.close()
 
     async def _taken_back(self, exchange: Exchange, behind: Sequence[Sent]) -> bool:
@@ -329,7 +352,7 @@ class Writer:
 
     def _miss(self) -> None:
         """Note that somebody else writes, too: then taking the lock first is quicker."""
-        self._misses += 1
+        self._misses = min(self._misses + 1, HOLD.bit_length())
         self._hold = min(2**self._misses, HOLD)
 
     # --- under the lock ------------------------------------------------------------------------------------------
@@ -348,7 +371,8 @@ class Writer:
                 await self._answer(turn[:half])  # nothing was committed, and one of them is why; it harms no other
                 await self._answer(turn[half:])
                 return
-            outcomes = [StorageRefused(type(error).__name__) if isinstance(error, psycopg.Error) else error] * len(turn)
+            told = StorageRefused(type(error).__name__) if isinstance(error, psycopg.Error) else error
+            outcomes = [OutcomeUnknown() if one.sent else told for one in batch]
             if isinstance(error, Unavailable | OutcomeUnknown):
                 self._give_up()
         for (_, answer, _), outcome in zip(turn, outcomes, strict=True):
@@ -368,7 +392,7 @@ class Writer:
         wanted = asked(list(proposals.values()))
         locked = await recorder.lock(exchange, wanted)
         self._set_clock(locked.head.clock)
-        if (tail := self._memory.tail) is not None and tail.position != locked.head.position:
+        if (tail := self._memory.tail) is not None and tail[:2] != locked.head[:2]:
             self._memory.forget()
         _refuse_clock_ahead(locked.head)
         if insistences:
@@ -381,8 +405,9 @@ class Writer:
             batch[i].sent = batch[i].sent or isinstance(outcomes[i], Written)
         try:
             await recorder.write(exchange, settlement.batch)
-        except psycopg.Error:
-            if exchange.failed not in ("", "commit"):  # the server said no, and never came to the COMMIT
+        except Exception as error:
+            unsent = not isinstance(error, psycopg.Error | OSError)
+            if unsent or exchange.failed not in ("", "commit"):  # the server said no, and never came to the COMMIT
                 for one, was in zip(batch, before, strict=True):
                     one.sent = was
             raise

@@ -256,6 +256,150 @@ async def test_a_writer_whose_loop_stops_under_flights_leaves_no_half_heard_sess
         assert len(await ledger.history(slip)) == 2
 
 
+async def test_who_stops_listening_to_flights_leaves_them_to_the_lock(city: City):
+    async with door(city) as ledger:
+        slip = (await opened(ledger)).stream
+        async with held(city):
+            answers = [ledger._writer.queued(noted(slip)) for _ in range(2 * LEAST)]
+            await asyncio.sleep(0.2)
+            assert ledger._writer._landing is not None
+            ledger._writer._landing.cancel()
+            await asyncio.sleep(0.1)
+        outcomes = await asyncio.gather(*answers)
+        assert all(isinstance(outcome, Written | Before) for outcome in outcomes)  # what was sent may be carried out
+        assert len(await ledger.history(slip)) == 1 + 2 * LEAST
+        assert await ledger.verify_all() == []
+
+
+@pytest.mark.parametrize("reader_first", [True, False])
+async def test_a_record_that_one_of_a_batch_reads_and_another_writes_keeps_its_chain(city: City, reader_first: bool):
+    async with door(city) as other:
+        theirs = (await opened(other)).stream
+    async with door(city) as ledger:
+        slip = (await opened(ledger)).stream
+        position, now = await ledger.head()
+        reads, writes = noted(slip, expected=1), noted(theirs, expected=1)
+        reads.expected = {slip: 1, theirs: 1}
+        reads.seen, reads.now = position, now
+        batch = (reads, writes) if reader_first else (writes, reads)
+        outcomes = await asyncio.gather(*(ledger.submit(one) for one in batch))
+        assert [type(one) for one in outcomes] == [Written, Written if reader_first else Moved]
+        assert await ledger.verify_all() == []
+
+
+async def test_what_comes_after_flights_that_fall_is_written_after_them(city: City):
+    async with door(city) as ledger, door(city) as other:
+        slip, theirs = (await opened(ledger)).stream, (await opened(other)).stream
+        for _ in range(4):
+            await opened(ledger)
+        other._writer._memory.forget()  # it takes the lock first
+        last = shredding("slip:none")  # never sent ahead
+        last.steps, last.expected = [*last.steps, *noted(slip).steps], {slip: 2}
+        async with held(city):
+            before = asyncio.create_task(do(other, theirs, NoteSlip()))
+            await asyncio.sleep(0.2)
+            answers = [ledger._writer.queued(noted(slip, expected=1))]
+            await asyncio.sleep(0.1)
+            assert ledger._writer._flights
+            answers.append(ledger._writer.queued(last))
+            await asyncio.sleep(0.1)
+        await before
+        outcomes = await asyncio.gather(*answers)
+        assert [type(outcome) for outcome in outcomes] == [Written, Written]
+
+
+@pytest.mark.parametrize("where", ["stream", "reason"])
+async def test_what_cannot_be_sent_ahead_harms_no_other(city: City, where: str):
+    async with door(city) as ledger:
+        slip = (await opened(ledger)).stream
+        bad = noted("slip:\ud800" if where == "stream" else slip)
+        bad.reason = "\ud800" if where == "reason" else ""
+        outcomes = await asyncio.gather(
+            ledger.submit(noted(slip)), ledger.submit(bad), ledger.submit(noted(slip)), return_exceptions=True
+        )
+        assert [type(outcome) for outcome in outcomes] == [Written, UnicodeEncodeError, Written]
+        assert len(await ledger.history(slip)) == 3
+
+
+async def test_a_second_session_that_cannot_be_had_holds_nobody_up(city: City):
+    async with door(city) as ledger:
+        slip = (await opened(ledger)).stream
+        ledger._writer._memory.forget()
+        await opened(ledger)
+        ledger._writer._scout._dsn = make_conninfo(city.database.app, host="/nonexistent")
+        async with asyncio.timeout(8):  # less than the patience of whoever writes
+            assert isinstance(await ledger.submit(noted(slip)), Written)
+        assert ledger._writer._hold > LEAST
+
+
+async def turned_back(city: City, ledger: Ledger) -> None:
+    """Lose the last event of a ledger, as a fail-over to a copy that lay behind does."""
+    position, _ = await ledger.head()
+    as_superuser(city, f"DELETE FROM {{}}.events WHERE position = {position}")
+    as_superuser(city, f"DELETE FROM {{}}.commits WHERE first_position = {position}")
+    as_superuser(city, f"UPDATE {{}}.head SET pos = {position - 1}")
+
+
+@pytest.mark.parametrize("lock_first", [False, True])
+async def test_a_head_that_was_turned_back_and_came_as_far_again_is_not_taken_for_the_same(
+    city: City, lock_first: bool
+):
+    async with door(city) as ledger, door(city) as other:
+        slip = (await opened(ledger)).stream
+        await do(ledger, slip, NoteSlip())
+        await turned_back(city, ledger)
+        await do(other, slip, NoteSlip())
+        if lock_first:
+            ledger._writer._hold = 1
+            await opened(ledger)
+        assert isinstance(await ledger.submit(noted(slip, expected=2)), Written)
+        assert await ledger.verify_all() == []
+
+
+async def test_what_was_seen_of_events_that_a_fail_over_lost_no_longer_holds(city: City):
+    async with door(city) as ledger:
+        slip, theirs = (await opened(ledger)).stream, (await opened(ledger)).stream
+        await do(ledger, theirs, NoteSlip())
+        position, now = await ledger.head()
+        await turned_back(city, ledger)
+        for _ in range(3):  # the ledger is as long as before, and longer
+            await opened(ledger)
+        stale = noted(slip, expected=1)
+        stale.expected = {slip: 1, theirs: 2}
+        stale.seen, stale.now = position, now
+        ahead = noted(slip, expected=1)
+        ahead.expected = {slip: 1, theirs: 2}
+        ahead.seen, ahead.now = position + 10, (await ledger.head())[1]
+        ledger._writer._memory._young.last.pop(theirs, None)
+        ledger._writer._memory._old.last.pop(theirs, None)
+        ledger._writer._hold = 0
+        outcomes = await asyncio.gather(*(ledger.submit(one) for one in (stale, ahead, noted(slip))))
+        assert [type(outcome) for outcome in outcomes] == [Moved, Moved, Written]
+
+
+@pytest.mark.parametrize("then", ["away", "clock ahead"])
+async def test_a_flight_of_which_nobody_knows_whether_it_left_is_never_called_unwritten(
+    city: City, monkeypatch: pytest.MonkeyPatch, then: str
+):
+    async with door(city, patience=2.0) as ledger:
+        slip = (await opened(ledger)).stream
+        send = Exchange.send
+
+        def lose_the_session(exchange: Exchange) -> Sent:
+            said = send(exchange)
+            if recorder.HEAD_FROM in said:
+                if then == "away":
+                    ledger._writer._line._dsn = make_conninfo(city.database.app, host="/nonexistent")
+                else:
+                    as_superuser(city, "UPDATE {}.head SET recorded_at = recorded_at + interval '1 hour'")
+                raise psycopg.OperationalError("the line went dead behind the flight")
+            return said
+
+        monkeypatch.setattr(Exchange, "send", lose_the_session)
+        with pytest.raises(OutcomeUnknown):
+            await do(ledger, slip, NoteSlip())
+
+
 async def test_what_a_writer_remembers_holds_after_keys_were_destroyed_and_across_generations(
     city: City, monkeypatch: pytest.MonkeyPatch
 ):
