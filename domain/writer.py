@@ -248,13 +248,14 @@ class Writer:
         outcomes = [settlement.settle(proposal) for proposal in batch]
         if not settlement.batch.events or settlement.batch.destroys:
             return False
-        until = min([at + SOON, *(proposal.fence for proposal in batch if proposal.fence is not None)])
+        written = [one for one, outcome in zip(batch, outcomes, strict=True) if isinstance(outcome, Written)]
+        until = min([at + SOON, *(proposal.fence for proposal in written if proposal.fence is not None)])
         try:
             said = recorder.write_ahead(exchange, tail, until, settlement.batch)
         except psycopg.Error:
             said = ()  # all of it may have left before the session ended: whoever listens will hear so
-        for proposal, outcome in zip(batch, outcomes, strict=True):
-            proposal.sent = proposal.sent or isinstance(outcome, Written)
+        for proposal in written:
+            proposal.sent = True
         self._flights.append(_Flight(turn, outcomes, before, exchange, said))
         self._memory.note(settlement)
         if self._landing is None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -22,7 +23,7 @@ from domain.refusals import (
     StorageRefused,
     Unavailable,
 )
-from domain.settling import Before, Draft, Moved, Proposal, Written
+from domain.settling import Before, Draft, Late, Moved, Proposal, Written
 from domain.terms import Shred
 from domain.writer import FLIGHTS, LEAST
 from tests.conftest import City, as_superuser
@@ -319,6 +320,17 @@ async def test_what_cannot_be_sent_ahead_harms_no_other(city: City, where: str):
         )
         assert [type(outcome) for outcome in outcomes] == [Written, UnicodeEncodeError, Written]
         assert len(await ledger.history(slip)) == 3
+
+
+async def test_who_comes_too_late_brings_down_no_flight(city: City):
+    async with door(city) as ledger:
+        slip = (await opened(ledger)).stream
+        _, then = await ledger.head()
+        late = noted(slip)
+        late.fence = then - timedelta(milliseconds=1)
+        outcomes = await asyncio.gather(ledger.submit(late), ledger.submit(noted(slip)))
+        assert [type(outcome) for outcome in outcomes] == [Late, Written]
+        assert ledger._writer._misses == 0
 
 
 async def test_a_second_session_that_cannot_be_had_holds_nobody_up(city: City):
