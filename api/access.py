@@ -43,6 +43,10 @@ FEEDING = "feed"
 """The scope of a token that may read the feed of all records."""
 
 
+EXCHANGING = "exchange"
+"""The scope of another platform that hands orders to us, and takes those that we hand to it."""
+
+
 class Viewer(msgspec.Struct, frozen=True):
     """Who asks: as whom they act, what they were given, and the units that count as theirs."""
 

@@ -143,13 +143,13 @@ def _reply(reply: Reply) -> dict[str, Any]:
     return {
         "no": reply.no,
         "submitted_at": reply.submitted.at,
-        "released": _released(reply),
+        "released": released(reply),
         "told_at": None if told is None else told.at,
-        "outcome": reply.outcome if _released(reply) else None,
+        "outcome": reply.outcome if released(reply) else None,
     }
 
 
-def _released(reply: Reply) -> bool:
+def released(reply: Reply) -> bool:
     """Tell whether the applicant was told of a reply, or would have been, had they been reached; and it still stands."""
     return (reply.informed or reply.counted_informed) is not None and not reply.sent_back
 
@@ -157,11 +157,11 @@ def _released(reply: Reply) -> bool:
 async def answer(ask: Ask) -> Answer:
     """Return the words of the newest reply that was released; the access journal says first that they were read."""
     shown = await _opened(ask, await _knock(ask, Knock))
-    released = [reply.no for reply in shown.case.replies if _released(reply)]
-    if not released:
+    told = [reply.no for reply in shown.case.replies if released(reply)]
+    if not told:
         raise NotAnsweredYet
     given = [entry for entry in shown.look.entries if isinstance(entry.event, ReplySubmitted)]
-    event: ReplySubmitted = given[released[-1] - 1].event
+    event: ReplySubmitted = given[told[-1] - 1].event
     text: Any = event.public_answer
     if isinstance(text, Sealed):
         opened = await ask.city.ledger.open_sealed(
@@ -173,7 +173,7 @@ async def answer(ask: Ask) -> Answer:
         )
         text = opened["public_answer"]
     said = text if isinstance(text, str) else {"erased": True}
-    return _as_it_stands(shown, {"reply": released[-1], "answer": said})
+    return _as_it_stands(shown, {"reply": told[-1], "answer": said})
 
 
 # --- acting ------------------------------------------------------------------------------------------------------

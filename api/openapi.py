@@ -102,11 +102,17 @@ def _answers(operation: Operation) -> dict[str, Any]:
         statuses += [412, 413, 415]
     if operation.name.startswith("open_"):
         statuses += [410, 429]
-    if operation.by_code or operation.name in ("callers", "query_code", "feed"):
+    if operation.by_code or operation.name in ("callers", "query_code", "feed", "exchange_open"):
         statuses.append(429)
     if operation.name == "upload_attachment":
         statuses.append(410)
-    if operation.name in ("applicant_urge", "applicant_evaluate", "upload_attachment"):
+    if operation.name in (
+        "applicant_urge",
+        "applicant_evaluate",
+        "upload_attachment",
+        "exchange_take",
+        "exchange_receipt",
+    ):
         answers["201"] = {**fine, "description": "已记录 recorded"}
     for status in statuses:
         answers[str(status)] = {"$ref": f"#/components/responses/{status}"}

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
-from api import applicant, callers, feeding, files, reading, writing
+from api import applicant, callers, exchanging, feeding, files, reading, writing
 from api.asking import LARGEST_PAGE, Answer, Ask
 from api.commands import SERVED
 from api.reading import Opening
@@ -363,6 +363,59 @@ DESK: tuple[Operation, ...] = (
 )
 
 
+_REFERENCE = "GJ-2026-000001"
+
+EXCHANGE: tuple[Operation, ...] = (
+    Operation(
+        "POST",
+        "/exchange/orders",
+        "exchange_take",
+        "转入 an order that another platform hands over, once for each of its references",
+        exchanging.take,
+        (Tag.MACHINES,),
+        body=exchanging.Inbound,
+        example={
+            "reference": _REFERENCE,
+            "channel": "national_platform",
+            "due": "2026-11-28T18:00:00+08:00",
+            "title": "路灯不亮",
+            "category": "市政/路灯",
+            "attributes": {"demand_type": "help"},
+            "content": "河滨路的路灯三天不亮。",
+            "applicant": {"kind": "person", "name": "张三", "phone": "13800001111"},
+        },
+    ),
+    _ask(
+        "/exchange/orders",
+        "exchange_order",
+        "转入办理情况 how an order stands that a platform handed to us",
+        exchanging.order,
+        (Tag.MACHINES,),
+        Query("reference", "对方编号 the platform's own reference", needed=True, example=_REFERENCE),
+    ),
+    Operation(
+        "POST",
+        "/exchange/open",
+        "exchange_open",
+        "互转查阅 the answer to what a platform handed to us, or the demand we handed to it; recorded first",
+        exchanging.read,
+        (Tag.MACHINES,),
+        body=exchanging.Wanted,
+        example={"purpose": "exchange", "reference": _REFERENCE},
+    ),
+    Operation(
+        "POST",
+        "/exchange/receipts",
+        "exchange_receipt",
+        "转出回执 whether a platform took what we handed to it",
+        exchanging.receipt,
+        (Tag.MACHINES,),
+        body=exchanging.Receipt,
+        example={"order": "HY20261121-000001", "taken": True, "reference": "CQ-1"},
+    ),
+)
+
+
 FILES: tuple[Operation, ...] = (
     _ask(
         "/orders/{record}/attachments",
@@ -445,5 +498,14 @@ def audiences(command: type[Act]) -> tuple[Tag, ...]:
     return tuple(tag for tag, roles in found if roles & command.roles)
 
 
-OPERATIONS: tuple[Operation, ...] = (*QUESTIONS, *_of_records(), *APPLICANTS, *DESK, *FILES, BATCH, *_of_commands())
+OPERATIONS: tuple[Operation, ...] = (
+    *QUESTIONS,
+    *_of_records(),
+    *APPLICANTS,
+    *DESK,
+    *EXCHANGE,
+    *FILES,
+    BATCH,
+    *_of_commands(),
+)
 """All of them."""

@@ -373,10 +373,13 @@ def _field_of(refusal: Refusal) -> str:
 _AT = re.compile(r"^(?P<path>[A-Za-z_][\w.\[\]]*): ")
 
 
+_AT_END = re.compile(r" - at `\$\.(?P<path>[\w.\[\]]+)`$")
+
+
 def unfit(error: msgspec.ValidationError) -> BodyUnfit:
     """Return what does not fit of a command, its field named."""
     words = str(error)
-    at = _AT.match(words)
+    at = _AT.match(words) or _AT_END.search(words)
     return BodyUnfit(words, **({"field": at["path"]} if at else {}))
 
 

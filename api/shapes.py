@@ -111,7 +111,17 @@ _HISTORY = _has({"entries": _rows("_Entry"), **_AT_POSITION}, next=TEXT)
 _SOME_ORDERS = {"anyOf": [_of("OrderRow"), _has({"id": TEXT, "number": TEXT, "state": TEXT})]}
 """A whole row, or what overseers see of one."""
 
+_HANDED_OVER = _has(
+    {"reference": TEXT, "id": TEXT, "number": TEXT, "state": TEXT, "stages": THINGS, "answered": YES, **_AT_POSITION},
+    due=AT,
+)
+"""How an order stands that another platform handed over."""
+
 _SHAPES: dict[str, dict[str, Any]] = {
+    "exchange_take": _HANDED_OVER,
+    "exchange_order": _HANDED_OVER,
+    "exchange_open": _has({"id": TEXT, "number": TEXT, "fields": THING}),
+    "exchange_receipt": _has({"id": TEXT, "number": TEXT, "taken": YES, "replayed": YES}),
     "city": _has({"city": TEXT, "code": TEXT, "hotline": TEXT, "tables": THINGS, "you": THING, **_AT_POSITION}),
     "ping": _has({"role": TEXT, "unit": TEXT}),
     "ping_post": _has({"role": TEXT, "unit": TEXT}),
@@ -238,6 +248,8 @@ def headers(operation: Operation) -> dict[str, Any]:
         }
     elif operation.name.startswith("order") or operation.kind:
         found["ETag"] = _ETAG
+    if operation.name == "exchange_take":
+        found["Location"] = _answered("读取此记录的地址 where the record is read", TEXT)
     if operation.name == "feed" or any(query.name == "cursor" for query in operation.queries):
         found["Link"] = _answered('下一页 the next page, rel="next"', TEXT)
     return found

@@ -89,7 +89,7 @@ def order_entries(entries: Sequence[Entry], seen: Sight) -> Iterator[Entry]:
         yield entry
 
 
-_STAGES = frozenset(
+STAGES = frozenset(
     words(
         "order_registered order_supplemented supplement_requested order_dispatched assignment_signed reply_submitted"
         " applicant_informed extension_informed order_closed not_accepted direct_answered order_withdrawn"
@@ -101,7 +101,7 @@ _STAGES = frozenset(
 
 def _own(entry: Entry, data: Data, case: WorkOrder | None, seen: Sight) -> bool:
     if seen.who.role is Role.CITIZEN:
-        return str(entry.event.__struct_config__.tag).partition(".")[2] in _STAGES
+        return str(entry.event.__struct_config__.tag).partition(".")[2] in STAGES
     if entry.actor.unit in seen.who.below or _unit_of(entry.event) in seen.who.below:
         return True
     if data is not Data.TIMELINE:
