@@ -33,6 +33,7 @@ class Gauges:
         self._seconds = Histogram(
             "huiyin_request_seconds", "How long they took", ("operation",), buckets=_SECONDS, registry=self._registry
         )
+        self._held: dict[tuple[str, int], tuple[Counter, Histogram]] = {}  # finding them by their labels takes long
         self._refused = Counter("huiyin_refusals", "Refusals by code", ("code",), registry=self._registry)
         self._position = Gauge(
             "huiyin_ledger_position", "The ledger's last position", ("city",), registry=self._registry
@@ -46,8 +47,12 @@ class Gauges:
 
     def count(self, operation: str, status: int, seconds: float, code: str) -> None:
         """Count one request."""
-        self._requests.labels(operation, str(status)).inc()
-        self._seconds.labels(operation).observe(seconds)
+        held = self._held.get((operation, status))
+        if held is None:
+            held = self._requests.labels(operation, str(status)), self._seconds.labels(operation)
+            self._held[operation, status] = held
+        held[0].inc()
+        held[1].observe(seconds)
         if code:
             self._refused.labels(code).inc()
 

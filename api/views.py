@@ -31,7 +31,11 @@ quotation mark stands without a backslash before it, so that nobody can write a 
 def plain(value: Any) -> Any:
     """Return a value as plain data, every sealed text replaced by `SEALED`, the ids of persons left out."""
     written = msgspec.json.encode(value)
-    return msgspec.json.decode(_PERSON.sub(b"", _BOX.sub(b'{"sealed":true}', written)))
+    if b'"box":"' in written:
+        written = _BOX.sub(b'{"sealed":true}', written)
+    if b'"subject":"' in written:
+        written = _PERSON.sub(b"", written)
+    return msgspec.json.decode(written)
 
 
 def sealed_fields(value: object, path: str = "") -> Iterator[tuple[str, Sealed]]:

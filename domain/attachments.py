@@ -17,8 +17,9 @@ import os
 import re
 import struct
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
-from typing import IO, NamedTuple, cast
+from typing import IO, Any, NamedTuple, cast, get_args, get_type_hints
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -140,11 +141,28 @@ def named_by(value: object, path: str = "") -> Iterator[tuple[str, Attachment]]:
     if isinstance(value, Attachment):
         yield path, value
     elif isinstance(value, msgspec.Struct):
-        for name in value.__struct_fields__:
+        for name in _ways(type(value)):
             yield from named_by(getattr(value, name), f"{path}.{name}" if path else name)
     elif isinstance(value, tuple | list):
         for number, item in enumerate(cast("Sequence[object]", value)):
             yield from named_by(item, f"{path}.{number}")
+
+
+@cache
+def _ways(kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    """Return the fields of a record under which a file may be named: of most there is none, and nothing is looked for."""
+    hints = get_type_hints(kind)
+    return tuple(name for name in kind.__struct_fields__ if _leads(hints[name], (kind,)))
+
+
+def _leads(hint: Any, within: tuple[object, ...]) -> bool:
+    """Tell whether a value of a type may hold a file."""
+    if hint is Any or hint is Attachment:
+        return True
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        inner = get_type_hints(hint).values()
+        return hint not in within and any(_leads(one, (*within, hint)) for one in inner)
+    return any(_leads(one, within) for one in get_args(hint))
 
 
 # --- how it lies there -------------------------------------------------------------------------------------------
