@@ -39,6 +39,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 LOG = logging.getLogger("huiyin.api")
 
+_LONGEST_ANSWER = 65536
+
 CONTENT_TYPE = "application/cloudevents+json"
 PAGE = 200
 SYSTEM = Actor(user="system", role=Role.SYSTEM)
@@ -160,7 +162,7 @@ class Answered(NamedTuple):
 
 
 class Sender:
-    """Sends messages; follows no redirect, reads no answer beyond its status."""
+    """Sends messages; follows no redirect, and of an answer minds only the status."""
 
     def __init__(self, manner: Manner) -> None:
         self._manner = manner
@@ -193,6 +195,11 @@ class Sender:
                 pool.stream("POST", endpoint.url, headers=list(headers.items()), content=said.body) as answer,
             ):
                 status = answer.status
+                size = 0
+                async for part in answer.aiter_stream():  # to its end, or the connection could not be used again
+                    size += len(part)
+                    if size > _LONGEST_ANSWER:
+                        break
                 asked = {name.lower(): value for name, value in answer.headers}.get(b"retry-after", b"")
         except TimeoutError:
             return Answered("time-out")
@@ -226,53 +233,72 @@ class Courier:
         self._now = now
         self._manner = manner
         self._sender = Sender(manner)
-        self._seen: dict[
-            str, tuple[int, float]
-        ] = {}  # where each consumer stood after its last turn, and when that was
+        self._law: Law | None = None
+        # Where each consumer stood after its last turn, and when that was.
+        self._seen: dict[str, tuple[int, float]] = {}
 
     async def keep_telling(self, idle: float = 0.2) -> None:
-        """Tell until cancelled. A database that is away is waited for."""
+        """Tell until cancelled, each consumer at its own pace. A database that is away is waited for."""
+        loop, running, resting = asyncio.get_running_loop(), dict[str, asyncio.Task[int]](), dict[str, float]()
         try:
             while True:
-                try:
-                    told = await self.tell()
-                except (Unavailable, psycopg.Error):
-                    told = 0
-                if not told:
+                with contextlib.suppress(Unavailable, psycopg.Error):
+                    for one, endpoint in await self._due():
+                        name = one.consumer
+                        if name not in running and loop.time() >= resting.get(name, 0.0):
+                            running[name] = asyncio.create_task(self._tell(one, endpoint))
+                if running:
+                    await asyncio.wait(running.values(), timeout=idle, return_when=asyncio.FIRST_COMPLETED)
+                else:
                     await asyncio.sleep(idle)
+                for name in [name for name, task in running.items() if task.done()]:
+                    if not _outcome(name, running.pop(name)):
+                        resting[name] = loop.time() + idle
         finally:
-            await self._sender.close()
+            for task in running.values():
+                task.cancel()
+            await asyncio.gather(*running.values(), return_exceptions=True)
+            await self.close()
             with contextlib.suppress(Unavailable, psycopg.Error):
                 await self._consumers.release(self._holder)
 
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._sender.close()
+
     async def tell(self) -> int:
-        """Tell each consumer what is new, at most a page; return how many positions were gone past."""
+        """Tell each consumer once what is new, at most a page; return how many positions were gone past."""
+        turns = {one.consumer: asyncio.create_task(self._tell(one, endpoint)) for one, endpoint in await self._due()}
+        if turns:
+            await asyncio.wait(turns.values())
+        return sum(_outcome(name, task) for name, task in turns.items())
+
+    async def _due(self) -> list[tuple[Agreement, Endpoint]]:
+        """Return the consumers that there is something to look at for."""
         endpoints = self._endpoints()
-        law: Law | None = await self._ledger.law() if endpoints else None
-        if law is None:
-            return 0
+        self._law = await self._ledger.law() if endpoints else None
+        if self._law is None:
+            return []
         head, _ = await self._ledger.head()
-        held = [law.agreements[name] for name in endpoints if name in law.agreements]
+        held = [self._law.agreements[name] for name in endpoints if name in self._law.agreements]
         due = [one for one in held if one.in_force(self._now()) and self._is_due(one.consumer, head)]
-        turns = (self._tell(one, endpoints[one.consumer], law) for one in due)
-        gone = 0
-        for one, outcome in zip(due, await asyncio.gather(*turns, return_exceptions=True), strict=True):
-            if isinstance(outcome, Unavailable | psycopg.Error) or not isinstance(outcome, Exception | int):
-                raise outcome
-            if isinstance(outcome, Exception):  # one consumer that cannot be told keeps nobody else waiting
-                LOG.error("telling %s: %s", one.consumer, type(outcome).__name__)
-            else:
-                gone += outcome
-        return gone
+        return [(one, endpoints[one.consumer]) for one in due]
+
+    def _holds(self, agreement: Agreement) -> bool:
+        """Tell whether an agreement is still the one that holds, as far as is known by now."""
+        held = self._law.agreements.get(agreement.consumer) if self._law is not None else None
+        return held is not None and held.number == agreement.number and held.in_force(self._now())
 
     def _is_due(self, name: str, head: int) -> bool:
         """Tell whether there is anything to look at: something new, or a lease to be kept."""
         position, at = self._seen.get(name, (-1, 0.0))
         return position < head or asyncio.get_running_loop().time() - at > self._manner.lease / 3
 
-    async def _tell(self, agreement: Agreement, endpoint: Endpoint, law: Law) -> int:
-        """Tell one consumer, in the order of positions, until something does not arrive."""
-        name, lease = agreement.consumer, self._manner.lease
+    async def _tell(self, agreement: Agreement, endpoint: Endpoint) -> int:
+        """Tell one consumer, in the order of positions, until something does not arrive or may no longer be told."""
+        name, lease, law = agreement.consumer, self._manner.lease, self._law
+        if law is None:
+            return 0
         turn = await self._consumers.take(name, agreement.position, self._holder, lease)
         if turn is None:
             return 0
@@ -283,6 +309,8 @@ class Courier:
         at = {entry.position: entry for entry in entries}
         digest = turn.run_digest
         for one in told:
+            if not self._holds(agreement):
+                return 0
             said = message(self._ledger.city, one)
             answered = await self._sender.send(endpoint, said, self._now())
             if answered.error:
@@ -350,6 +378,18 @@ class Courier:
             )
         except CommandIdReused:  # written down already, in other words of the same failure
             return
+
+
+def _outcome(name: str, turn: asyncio.Task[int]) -> int:
+    """Return how far a turn went; what went wrong with one consumer keeps nobody else waiting."""
+    error = turn.exception()
+    if error is None:
+        return turn.result()
+    if not isinstance(error, Exception):
+        raise error
+    if not isinstance(error, Unavailable | psycopg.Error):
+        LOG.error("telling %s: %s", name, type(error).__name__)
+    return 0
 
 
 def _digest(before: str, body: bytes) -> str:

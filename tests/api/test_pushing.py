@@ -129,7 +129,11 @@ async def couriers(
             Courier(ledger, consumers, lambda: endpoints, holder=f"h{n}", now=wiring.process_now, manner=manner)
             for n in range(number)
         ]
-        yield ledger, consumers, made
+        try:
+            yield ledger, consumers, made
+        finally:
+            for one in made:
+                await one.close()
 
 
 async def told(courier: Courier, until: Callable[[], bool], seconds: float = 60.0) -> None:
@@ -274,6 +278,63 @@ async def test_of_two_workers_one_tells_and_each_message_goes_out_once(served: S
             await asyncio.gather(*running, return_exceptions=True)
     assert [json.loads(one.body)["subject"] for one in receiver.requests] == streams
     assert receiver.positions == sorted(set(receiver.positions))
+
+
+async def test_a_consumer_that_is_slow_keeps_no_other_waiting(served: Served):
+    slow, _ = agreed(served, city="other")
+    quick, _ = agreed(served, city="other")
+    registered(served, 5)
+    with receiving() as dull, receiving() as bright:
+        dull.answer = lambda _: time.sleep(1.0) or 204
+        endpoints = {slow: Endpoint(dull.url, (SECRET,)), quick: Endpoint(bright.url, (SECRET,))}
+        async with couriers(served, endpoints, FAST) as (_, _, (courier,)):
+            running = asyncio.create_task(courier.keep_telling(0.01))
+            await asyncio.to_thread(bright.wait, 5)
+            behind = len(dull.requests)
+            await asyncio.to_thread(registered, served, 1)
+            await asyncio.to_thread(bright.wait, 6)
+            assert max(behind, len(dull.requests)) < 6
+            await asyncio.to_thread(dull.wait, 6)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_an_agreement_that_ends_in_the_middle_of_a_page_ends_it_there(served: Served):
+    consumer, _ = agreed(served, city="other")
+    registered(served, 6)
+    body = {"consumer": consumer, "reason": "停用"}
+    with receiving() as receiver:
+
+        def end(one: Received) -> int:
+            if len(receiver.requests) == 2:
+                reply = served.as_(Role.SUPERVISOR, city="other").post("/institution/end_share_agreement", body)
+                assert reply.status == 201
+                time.sleep(0.5)
+            return 204
+
+        receiver.answer = end
+        async with couriers(served, {consumer: Endpoint(receiver.url, (SECRET,))}, FAST) as (_, _, (courier,)):
+            running = asyncio.create_task(courier.keep_telling(0.01))
+            await asyncio.to_thread(receiver.wait, 2)
+            await asyncio.sleep(1.5)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+    assert len(receiver.requests) == 2
+
+
+async def test_a_turn_that_breaks_is_noted_and_the_next_consumer_is_told(
+    served: Served, caplog: pytest.LogCaptureFixture
+):
+    broken, _ = agreed(served, city="other")
+    sound, _ = agreed(served, city="other")
+    registered(served, 1)
+    with receiving() as receiver:
+        endpoints = {broken: Endpoint(receiver.url, ("whsec_x",)), sound: Endpoint(receiver.url, (SECRET,))}
+        async with couriers(served, endpoints, FAST) as (_, consumers, (courier,)):
+            await told(courier, lambda: len(receiver.requests) == 1)
+            assert (await standing(consumers, sound)).delivered == 1
+            assert (await standing(consumers, broken)).delivered == 0
+    assert f"telling {broken}: Error" in caplog.text
 
 
 async def test_what_was_delivered_is_written_down_once_with_what_it_was(served: Served):
