@@ -196,6 +196,11 @@ HEADERS: dict[str, dict[str, Any]] = {
         "来源 backfill, or import by a token with that scope",
         {"type": "string", "enum": ["backfill", "import"]},
     ),
+    "Correlation": _header(
+        "Huiyin-Correlation",
+        "关联标识 what this belongs to elsewhere, kept with the commit",
+        {"type": "string", "maxLength": 200},
+    ),
     "Trace": _header(
         "traceparent",
         "链路 W3C Trace Context; its trace is kept with the commit",
@@ -203,7 +208,7 @@ HEADERS: dict[str, dict[str, Any]] = {
     ),
     "Prefer": _header("Prefer", "简复 return=minimal: the receipt without the record as it is afterwards", TEXT),
 }
-WRITING = ("Key", "Match", "Reason", "Behalf", "Occurred", "Origin", "Trace", "Prefer")
+WRITING = ("Key", "Match", "Reason", "Behalf", "Occurred", "Origin", "Correlation", "Trace", "Prefer")
 
 PLACES: dict[str, tuple[str, dict[str, Any], str]] = {
     "city": ("城市 the city's name", {}, "chengdu"),

@@ -99,6 +99,32 @@ def test_lists_are_filtered_and_paged(served: Served):
     assert caller.get("/orders", limit=0).status == caller.get("/orders", limit=10**6).status == 400
 
 
+def test_every_list_leads_to_its_next_page_by_link_and_by_cursor(served: Served):
+    for _ in range(3):
+        dispatched(served, "D")
+    caller = served.as_(Role.SUPERVISOR)
+    caller.get("/orders", min_position=caller.get("").body["position"])
+    for path in (
+        "/orders?state=dispatched",
+        "/orders?sort=due",
+        "/duties?unit=D",
+        "/search?q=路灯",
+        "/institution/history",
+    ):
+        said = "&" if "?" in path else "?"
+        whole, seen = caller.raw("GET", f"{path}{said}limit=200").json(), []
+        name = next(name for name, rows in whole.items() if isinstance(rows, list))
+        where = f"/v1/{caller.city}{path}{said}limit=1"
+        for _ in range(3):
+            answer = served.client.get(where, headers={"Authorization": f"Bearer {caller.token}"})
+            assert answer.status_code == 200, (path, answer.text)
+            seen += answer.json()[name]
+            link = answer.links["next"]["url"]
+            assert quote(answer.json()["next"]) in link
+            where = link
+        assert [row.get("id") or row for row in seen] == [row.get("id") or row for row in whole[name][:3]], path
+
+
 def test_duties_are_what_the_command_takes_and_paged(served: Served):
     for _ in range(3):
         dispatched(served, "D")

@@ -6,8 +6,11 @@ import secrets
 from uuid import uuid4
 
 import msgspec
+import psycopg
 import pytest
+from psycopg import sql
 
+from api.access import SENSITIVE
 from api.commands import BY_NAME, SERVED
 from api.openapi import spoken
 from api.operations import OPERATIONS
@@ -108,6 +111,47 @@ def test_a_key_and_for_sensitive_commands_a_reason_must_be_there(served: Served)
     name = next(n for n in ("propose_correction", "propose_erasure") if Role.SUPERVISOR in BY_NAME[n].roles)
     refused = supervisor.post(f"/orders/{order}/{name}", {})
     assert (refused.status, refused.body["code"]) == (400, "reason-needed")
+
+
+def test_every_command_that_touches_a_person_or_what_was_recorded_takes_a_reason(served: Served):
+    auditor, before = served.as_(Role.AUDITOR), served.as_(Role.AUDITOR).get("").body["position"]
+    paths = {operation.name: operation.path for operation in COMMANDS}
+    for name in SENSITIVE:
+        role = min(BY_NAME[name].roles - {Role.SYSTEM})
+        caller = served.as_(role, "D" if role in (Role.MGMT_UNIT, Role.ORG_APPROVER, Role.ORG_HANDLER) else "HOTLINE")
+        path = paths[name].replace("{record}", str(uuid4()))
+        for said in ({}, {"Huiyin_Reason": ""}):
+            refused = caller.post(path, spoken()[name].example, **said)
+            assert (refused.status, refused.body["code"]) == (400, "reason-needed"), name
+            assert refused.body["field"] == "Huiyin-Reason"
+    assert auditor.get("").body["position"] == before
+
+
+def test_what_a_caller_says_in_headers_is_kept_with_the_commit(served: Served):
+    order, trace = registered(served).body["id"], secrets.token_hex(16)
+    body = {"kind": "ordinary", "lead": "D", "basis": "territory"}
+    said = {"Huiyin_Reason": "shift-plan", "Huiyin_On_Behalf_Of": "dispatcher-2", "Huiyin_Correlation": "call-7"}
+    key = secrets.token_hex(8)
+    dispatcher = served.as_(Role.DISPATCHER)
+    told = dispatcher.post(f"/orders/{order}/dispatch", body, key=key, traceparent=f"00-{trace}-{'2' * 16}-01", **said)
+    assert told.status == 201, told
+    entry = dispatcher.get(f"/orders/{order}/history").body["entries"][-1]
+    assert (entry["reason"], entry["on_behalf_of"]) == ("shift-plan", "dispatcher-2")
+    assert kept(served, key) == (trace, "call-7", "shift-plan", "dispatcher-2")
+    for number, unfit in enumerate(("nonsense", f"00-{trace}", f"00-{trace.upper()}-{'2' * 16}-01", "")):
+        other = f"{key}-{number}"
+        assert served.as_(Role.AGENT).post("/orders", DEMAND, key=other, traceparent=unfit).status == 201
+        assert kept(served, other) == ("", "", "", "")
+
+
+def kept(served: Served, key: str) -> tuple[str, ...]:
+    """Return what the ledger keeps of a command beside its events."""
+    table = sql.Identifier(served.names["api"], "commits")
+    asked = sql.SQL("SELECT trace_id, correlation_id, reason, on_behalf_of FROM {} WHERE command_id = %s").format(table)
+    with psycopg.connect(served.database.superuser) as line:
+        row = line.execute(asked, (key,)).fetchone()
+    assert row is not None
+    return tuple(value or "" for value in row)
 
 
 def test_an_order_goes_all_the_way_from_desk_to_organizer_and_back(served: Served):
