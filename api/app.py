@@ -81,19 +81,28 @@ class _Served:
             raise NotReady
         return self.held[0]
 
+    def turn(self, request: Request[Any, Any, Any]) -> Mapping[str, str]:
+        """Return what an answer of a sandbox says of itself, also where it refuses."""
+        city = self.held[0].cities.get(str(request.path_params.get("city", ""))) if self.held else None
+        return city.turn if city is not None else {}
+
     async def operation(
         self, request: Request[Any, Any, Any], run: Run, name: str, collection: str, *, by_code: bool
     ) -> ASGIApp:
         """Answer one request of an operation."""
         begun, role, code = time.perf_counter(), "", ""
+        turn = self.turn(request)
         try:
             ask = self.house().visit(request) if by_code else await self.house().ask(request, collection)
-            role = str(ask.who.role)
+            role, turn = str(ask.who.role), ask.city.turn
             ask.only(QUERIES[name])
             answer = await run(ask)
         except Exception as error:  # noqa: BLE001  whatever it is, the caller reads a problem, never a trace
             answer, code = self.refused(error)
+            if turn and answer.status >= 500:  # it is being reset: what this worker has open is no more
+                answer, code = self.refused(problems.SandboxResetting())
             await drained(request)
+        answer = answer._replace(headers={**turn, **answer.headers}) if turn else answer
         return self.respond(request, answer, name, begun, role=role, code=code)
 
     def refused(self, error: Exception) -> tuple[Answer, str]:

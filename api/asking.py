@@ -7,7 +7,7 @@ import base64
 import contextlib
 import re
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlencode
@@ -22,6 +22,7 @@ from api.access import Viewer
 from api.commands import DEEP, near, too_deep
 from api.gate import Gate, Networks, address_of
 from api.problems import (
+    AnotherLedger,
     Behind,
     BodyCut,
     BodyTooDeep,
@@ -31,6 +32,7 @@ from api.problems import (
     HeaderUnfit,
     MatchUnfit,
     MediaUnfit,
+    PositionAhead,
     QueryUnfit,
     RoleNotHeldHere,
     TooMany,
@@ -66,8 +68,9 @@ PATIENCE = 5.0
 class City:
     """One city that is served: its ledger, its tables, and the law as it was read last."""
 
-    def __init__(self, ledger: Ledger, shown: Projections, files: Files) -> None:
-        self.name = ledger.city
+    def __init__(self, name: str, ledger: Ledger, shown: Projections, files: Files, *, sandbox: bool = False) -> None:
+        self.name = name
+        self.sandbox = sandbox
         self.ledger = ledger
         self.shown = shown
         self.files = files
@@ -111,6 +114,11 @@ class City:
             found = access.viewer(actor, claims, await self.law(fresh=True), now)  # granted a moment ago, perhaps
         self._viewers[id(claims), role] = found
         return found
+
+    @property
+    def turn(self) -> Mapping[str, str]:
+        """Return what every answer of a sandbox says: which ledger it is of, since there will be another one."""
+        return {"Huiyin-Ledger": self.ledger.imprint.ledger_id} if self.sandbox else {}
 
     async def file(self, stream: str, digest: str) -> Opened:
         """Open a file of a case. Raises UnknownFile, FileChanged, and Erased where its key was destroyed."""
@@ -160,11 +168,13 @@ class House:
         now: Callable[[], datetime],
         *,
         proxies: Networks = (),
+        reset: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         self.cities = cities
         self.verifier = verifier
         self.now = now
         self.proxies = proxies
+        self.reset = reset  # makes a sandbox anew
         self.openings = Pace(60, now)
         self.gate = Gate(now)
         self.uploads = asyncio.Semaphore(UPLOADS)
@@ -187,6 +197,8 @@ class House:
         city = self.cities.get(name)
         if city is None:
             raise UnknownCity
+        if city.sandbox:
+            await _of_this_turn(city, request, headers)
         return Ask(
             self,
             city,
@@ -195,6 +207,18 @@ class House:
             headers,
             collection,
         )
+
+
+async def _of_this_turn(city: City, request: Request[Any, Any, Any], headers: Mapping[str, str]) -> None:
+    """Refuse what a caller has from before a sandbox was reset. Raises AnotherLedger, PositionAhead."""
+    said = headers.get("huiyin-ledger")
+    if said and said != city.ledger.imprint.ledger_id:
+        raise AnotherLedger
+    said = [request.query_params.get(name, "") for name in ("after", "min_position")]
+    said.append(headers.get("last-event-id") or "")
+    last = max((int(one) for one in said if one.isascii() and one.isdecimal() and len(one) < 19), default=0)
+    if last and last > (await city.ledger.head())[0]:
+        raise PositionAhead(f"{last}")
 
 
 APPLICANT = Viewer(Actor(user="citizen", role=Role.CITIZEN), Claims(sub="citizen", exp=0))

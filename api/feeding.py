@@ -76,7 +76,7 @@ async def _agreement(ask: Ask) -> Agreement | None:
 async def _told(ask: Ask, entries: Sequence[Entry]) -> list[Told]:
     agreement = await _agreement(ask)
     if agreement is None:
-        return sharing.everything(ask.city.name, entries)
+        return sharing.everything(ask.city.ledger.city, entries)
     return await sharing.bounded(ask.city.ledger, await ask.city.law(), agreement, entries)
 
 

@@ -132,7 +132,7 @@ def _operation(operation: Operation, schema: dict[str, Any] | None) -> dict[str,
     parameters += [_place(name) for name in names]
     parameters += [_parameter(query) for query in operation.queries]
     if not operation.by_code:
-        parameters.append({"$ref": "#/components/parameters/Role"})
+        parameters += [{"$ref": f"#/components/parameters/{name}"} for name in ("Role", "Ledger")]
     found: dict[str, Any] = {
         "operationId": operation.name if operation.command is None else f"{operation.kind}.{operation.name}",
         "summary": operation.says,

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
-from api import applicant, callers, exchanging, feeding, files, reading, writing
+from api import applicant, callers, exchanging, feeding, files, reading, sandbox, writing
 from api.asking import LARGEST_PAGE, Answer, Ask
 from api.commands import SERVED
 from api.reading import Opening
@@ -446,6 +446,16 @@ FILES: tuple[Operation, ...] = (
 )
 
 
+RESET = Operation(
+    "POST",
+    "/reset",
+    "reset",
+    "重置培训演练城市 make a sandbox anew; a city in earnest is never reset",
+    sandbox.reset,
+    (Tag.LAW,),
+)
+
+
 def _of_commands() -> Iterator[Operation]:
     """Yield an operation for each command."""
     collection_of = {kind: collection for collection, kind in COLLECTIONS.items()}
@@ -505,6 +515,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *DESK,
     *EXCHANGE,
     *FILES,
+    RESET,
     BATCH,
     *_of_commands(),
 )

@@ -171,6 +171,24 @@ class FileNotKept(Refusal):
     another size or type: upload it first, then name it."""
 
 
+class NotASandbox(Refusal):
+    """这不是培训演练城市，不得重置。This is no sandbox: a city in earnest is never reset."""
+
+
+class SandboxResetting(Refusal):
+    """培训演练城市正在重置，请稍后再试。The sandbox is being reset: try again in a moment."""
+
+
+class AnotherLedger(Refusal):
+    """该城市已重置，所指账本已不存在，请从头开始。The city was reset, and the ledger you name is no more: begin again."""
+
+    field = "Huiyin-Ledger"
+
+
+class PositionAhead(Refusal):
+    """所指位置超出账本末尾：该城市可能已重置。The position lies beyond the ledger's end: the city was reset, perhaps."""
+
+
 class Behind(Refusal):
     """查询表尚未跟上所要的位置。The tables have not reached that position yet."""
 
@@ -285,6 +303,7 @@ _SAID: dict[int, tuple[type[Refusal], ...]] = {
     503: (
         Behind,
         NotReady,
+        SandboxResetting,
         refusals.Busy,
         refusals.Unavailable,
         refusals.OutcomeUnknown,

@@ -368,6 +368,7 @@ async def city(ask: Ask) -> Answer:
     body = {
         "city": ask.city.name,
         "code": law.city_code,
+        "sandbox": law.sandbox,
         "hotline": law.hotline_unit,
         "policy": views.plain(law.policy_at(ask.house.now())),
         "position": position,

@@ -122,7 +122,9 @@ _SHAPES: dict[str, dict[str, Any]] = {
     "exchange_order": _HANDED_OVER,
     "exchange_open": _has({"id": TEXT, "number": TEXT, "fields": THING}),
     "exchange_receipt": _has({"id": TEXT, "number": TEXT, "taken": YES, "replayed": YES}),
-    "city": _has({"city": TEXT, "code": TEXT, "hotline": TEXT, "tables": THINGS, "you": THING, **_AT_POSITION}),
+    "city": _has(
+        {"city": TEXT, "code": TEXT, "sandbox": YES, "hotline": TEXT, "tables": THINGS, "you": THING, **_AT_POSITION}
+    ),
     "ping": _has({"role": TEXT, "unit": TEXT}),
     "ping_post": _has({"role": TEXT, "unit": TEXT}),
     "orders": _has({"orders": {"type": "array", "items": _SOME_ORDERS}, **_AT_POSITION}, next=TEXT),
@@ -142,6 +144,7 @@ _SHAPES: dict[str, dict[str, Any]] = {
     "institution_history": _HISTORY,
     "access": _HISTORY,
     "callers": _has({"orders": THINGS, **_AT_POSITION}, next=TEXT),
+    "reset": _has({"city": TEXT, "ledger": TEXT, "code": TEXT, **_AT_POSITION}),
     "query_code": _has({"number": TEXT, "query_code": TEXT}),
 }
 """Answers by operation; what is not said here is an object."""
@@ -206,6 +209,7 @@ HEADERS: dict[str, dict[str, Any]] = {
         "链路 W3C Trace Context; its trace is kept with the commit",
         {"type": "string", "pattern": "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"},
     ),
+    "Ledger": _header("Huiyin-Ledger", "培训演练城市的账本 of a sandbox: refuse if it has been reset since", TEXT),
     "Prefer": _header("Prefer", "简复 return=minimal: the receipt without the record as it is afterwards", TEXT),
 }
 WRITING = ("Key", "Match", "Reason", "Behalf", "Occurred", "Origin", "Correlation", "Trace", "Prefer")
@@ -231,6 +235,7 @@ def _answered(says: str, form: dict[str, Any]) -> dict[str, Any]:
 
 _POSITION = _answered("真实到此位置 the position up to which it is true", WHOLE)
 _ETAG = _answered('版本 the version, as `"7"`', {"type": "string", "pattern": '^"[0-9]+"$'})
+_LEDGER = _answered("培训演练城市的账本 of a sandbox only: which ledger it is of, since a reset makes another", TEXT)
 _RETRY = _answered("多少秒后再试 seconds to wait", {"type": "integer", "minimum": 1})
 
 REFUSED: dict[int, dict[str, Any]] = {
@@ -244,7 +249,7 @@ REFUSED: dict[int, dict[str, Any]] = {
 
 def headers(operation: Operation) -> dict[str, Any]:
     """Return the headers of an operation's answer."""
-    found = {"Ledger-Position": _POSITION}
+    found = {"Ledger-Position": _POSITION, "Huiyin-Ledger": _LEDGER}
     if operation.command is not None:
         found |= {
             "ETag": _ETAG,

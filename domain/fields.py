@@ -71,6 +71,7 @@ TERMS: Final[Mapping[str, str]] = {
     "children": "子单",
     "circular": "通报",
     "city_code": "城市代码",
+    "sandbox": "培训演练城市",
     "city_name": "城市",
     "classes": "类",
     "clock": "时限",

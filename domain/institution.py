@@ -98,6 +98,7 @@ class CityFounded(Fact, frozen=True, tag="institution.city_founded"):
     city_name: str
     hash_algorithm: HashAlgorithm
     hotline_unit: UnitId
+    sandbox: bool = False  # for training and for developers: nothing in it concerns anybody, and it may be reset
 
 
 class PolicyPackProposed(Fact, frozen=True, tag="institution.policy_pack_proposed"):
@@ -388,6 +389,7 @@ class Found(Act, frozen=True, tag="found"):
     grants: tuple[GrantRole, ...] = ()
     policies: tuple[ProposePolicy, ...] = ()
     calendars: tuple[CalendarYear, ...] = ()
+    sandbox: bool = False
 
 
 Command = (
@@ -445,6 +447,7 @@ def _evolve(law: Law, event: Event, entry: Entry) -> Law:
                 city_code=event.city_code,
                 city_name=event.city_name,
                 hash_algorithm=event.hash_algorithm,
+                sandbox=event.sandbox,
                 units=replace(law.units, hotline=event.hotline_unit),
             )
         case PolicyPackProposed() | CalendarProposed() | OutageProposed():
@@ -571,6 +574,7 @@ def _found(act: Found, actor: Actor, now: datetime) -> list[Step]:
             city_name=act.city_name,
             hash_algorithm=act.hash_algorithm,
             hotline_unit=act.hotline.unit,
+            sandbox=act.sandbox,
         )
     )
     for unit in (act.hotline, *act.units):

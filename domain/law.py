@@ -259,6 +259,7 @@ class Law(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     version: int = 0
     ledger_id: UUID | None = None
     city_code: str = ""
+    sandbox: bool = False  # may be reset; said by the founding act, so that no city becomes one afterwards
     city_name: str = ""
     hash_algorithm: str = "sha256"
     policies: Policies = Policies()

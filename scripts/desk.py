@@ -60,8 +60,17 @@ def parse_actor(text: str) -> Actor:
 
 
 async def the_city(database: embedded.Database, said: str | None) -> str:
-    """Return the city meant: the one said, or the only one. Raises SettingError."""
-    cities = await wiring.cities(database)
+    """Return the schema of the city meant: the one said, or the only one. Raises SettingError."""
+    schemas = wiring.by_name(await wiring.cities(database))
+    return schemas[_meant(list(schemas), said)]
+
+
+async def the_name(database: embedded.Database, said: str | None) -> str:
+    """Return the name of the city meant, as it is asked under. Raises SettingError."""
+    return _meant(list(wiring.by_name(await wiring.cities(database))), said)
+
+
+def _meant(cities: Sequence[str], said: str | None) -> str:
     if said in cities or (not said and len(cities) == 1):
         return said or cities[0]
     if not cities:

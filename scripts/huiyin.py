@@ -45,6 +45,7 @@ from scripts import (
     lawbook,
     office,
     printing,
+    sandboxes,
     serving,
     tables,
     transfer,
@@ -409,6 +410,7 @@ huiyin.add_command(lawbook.due_command)
 lawbook.policy_group.add_command(policy_publish)
 huiyin.add_command(lawbook.policy_group)
 huiyin.add_command(calendar_group)
+huiyin.add_command(sandboxes.sandbox_group)
 for command in (
     carrying.import_command,
     carrying.reconcile_command,

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
@@ -26,9 +26,10 @@ from litestar import Litestar
 from api.app import application
 from api.asking import City, House
 from api.operating import LOG, Lines
+from api.problems import SandboxResetting
 from api.pushing import Courier
 from api.tokens import Verifier, mint
-from domain.refusals import Refusal
+from domain.refusals import Refusal, Unavailable
 from projections.answers import Projections
 from projections.consumers import Consumers
 from scripts import demo, desk, embedded, files, wiring
@@ -37,6 +38,9 @@ from scripts.wiring import SettingError
 
 SERVED = "HUIYIN_SERVED"
 """How the workers are told which cities they serve: by name, with commas. Set by `huiyin serve`, not by anybody else."""
+
+WATCHING = 0.3
+"""Seconds between two looks whether a sandbox was reset."""
 
 SWEEPING = 900.0
 """Seconds between two looks for files whose keys were destroyed."""
@@ -56,17 +60,58 @@ async def house() -> AsyncIterator[House]:
     database = await asyncio.to_thread(wiring.database)
     async with AsyncExitStack() as opened:
         cities: dict[str, City] = {}
+        schemas = wiring.by_name(await wiring.cities(database))
+        held: dict[str, AsyncExitStack] = {}
         for name in wiring.environment()[SERVED].split(","):
-            ledger = await opened.enter_async_context(await wiring.open_city(database, name))
-            shown = await opened.enter_async_context(Projections(database.app, name))
-            cities[name] = City(ledger, shown, wiring.files_of(ledger))
+            held[name] = await opened.enter_async_context(AsyncExitStack())
+            cities[name] = await _city(database, name, schemas[name], held[name])
+        if any(city.sandbox for city in cities.values()):
+            watch = asyncio.create_task(_keep_current(database, cities, held))
+            opened.callback(watch.cancel)
         gc.collect()
         gc.freeze()  # what is there by now stays: looking through it again and again finds nothing
         gc.set_threshold(20_000, 20, 50)
         verifier = Verifier(wiring.issuer(), wiring.process_now)
-        served = House(cities, verifier, wiring.process_now, proxies=wiring.proxies())
+        served = House(cities, verifier, wiring.process_now, proxies=wiring.proxies(), reset=_reset)
         asyncio.get_running_loop().add_signal_handler(ENDING, served.closing.set)
         yield served
+
+
+async def _city(database: embedded.Database, name: str, schema: str, opened: AsyncExitStack) -> City:
+    ledger = await opened.enter_async_context(await wiring.open_city(database, schema))
+    shown = await opened.enter_async_context(Projections(database.app, schema))
+    return City(name, ledger, shown, wiring.files_of(ledger), sandbox=bool(wiring.turn_of(schema)[1]))
+
+
+async def _keep_current(database: embedded.Database, cities: dict[str, City], held: dict[str, AsyncExitStack]) -> None:
+    """Serve of each sandbox the one that was made last: open it when it is there, and close the one that is no more."""
+    while True:
+        await asyncio.sleep(WATCHING)
+        try:
+            schemas = wiring.by_name(await wiring.cities(database))
+            for name, city in list(cities.items()):
+                schema = schemas.get(name)
+                if city.sandbox and schema is not None and schema != city.ledger.city:
+                    opened = AsyncExitStack()
+                    cities[name] = await _city(database, name, schema, opened)
+                    before, held[name] = held[name], opened
+                    await before.aclose()
+        except (Refusal, psycopg.Error, OSError, SettingError) as error:  # in the middle of a reset; soon again
+            LOG.warning("sandboxes: %s", type(error).__name__)
+
+
+async def _reset(name: str) -> None:
+    """Reset a sandbox, in a process of its own: it is made of many events, and nobody else shall wait for them.
+
+    Raises SandboxResetting, and Unavailable where it could not be done.
+    """
+    words = (sys.executable, "-m", "scripts.huiyin", "sandbox", "reset", name, "--json")
+    quiet = asyncio.subprocess.DEVNULL
+    process = await asyncio.create_subprocess_exec(*words, stdout=quiet, stderr=asyncio.subprocess.PIPE)
+    _, said = await process.communicate()
+    if process.returncode:
+        LOG.error("reset of %s: %s", name, process.returncode)
+        raise SandboxResetting(name) if SandboxResetting.code().encode() in said else Unavailable(name)
 
 
 def _log_lines() -> None:
@@ -98,21 +143,27 @@ async def _follow(cities: Sequence[str], parent: int) -> None:
     end = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, end.set)
+    schemas = {name: schema for name, schema in wiring.by_name(await wiring.cities(database)).items() if name in cities}
     async with AsyncExitStack() as opened:
-        shown = [await opened.enter_async_context(Projections(database.app, name)) for name in cities]
+        followed = list(schemas.values())
+        shown = [await opened.enter_async_context(Projections(database.app, schema)) for schema in followed]
         holder = f"serve:{os.getpid()}:{wiring.fresh()}"
         tasks = [asyncio.create_task(tables.keep_following(holder, idle=0.05)) for tables in shown]
-        tasks += [asyncio.create_task(_keep_swept(database, name)) for name in cities]
-        tasks += [asyncio.create_task(_keep_telling(database, name, holder)) for name in cities]
+        tasks += [asyncio.create_task(_keep_swept(database, followed))]
+        tasks += [asyncio.create_task(_keep_telling(database, schema, holder)) for schema in followed]
+        sandboxes = any(wiring.turn_of(schema)[1] for schema in followed)
         while not end.is_set() and os.getppid() == parent and not any(task.done() for task in tasks):
+            if sandboxes and await _moved(database, schemas):
+                break
             try:
                 await asyncio.wait_for(end.wait(), 0.5)
             except TimeoutError:
                 continue
         for task in tasks:
             task.cancel()
+        moved = sandboxes and await _moved(database, schemas)
         for outcome in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(outcome, Exception):
+            if isinstance(outcome, Exception) and not moved:  # a sandbox that was reset has no tables any more
                 raise outcome
 
 
@@ -132,14 +183,21 @@ async def _keep_telling(database: embedded.Database, name: str, holder: str) -> 
         pause = min(pause * 2, 60.0)
 
 
-async def _keep_swept(database: embedded.Database, name: str) -> None:
-    """Remove the files of cases that were erased, every quarter of an hour."""
+async def _moved(database: embedded.Database, schemas: Mapping[str, str]) -> bool:
+    """Tell whether one of the cities is another one by now: then this process ends, and the next one follows that."""
+    now = wiring.by_name(await wiring.cities(database))
+    return any(now.get(name) != schema for name, schema in schemas.items())
+
+
+async def _keep_swept(database: embedded.Database, schemas: Sequence[str]) -> None:
+    """Remove the files of cases that were erased, every quarter of an hour, one city after the other."""
     while True:
-        try:
-            async with await wiring.open_city(database, name) as ledger:
-                await files.sweep(ledger, wiring.files_of(ledger), wiring.process_now().timestamp())
-        except (Refusal, psycopg.Error, OSError) as error:  # the next time, perhaps
-            LOG.warning("files of %s: %s", name, type(error).__name__)
+        for schema in schemas:
+            try:
+                async with await wiring.open_city(database, schema) as ledger:
+                    await files.sweep(ledger, wiring.files_of(ledger), wiring.process_now().timestamp())
+            except (Refusal, psycopg.Error, OSError) as error:  # the next time, perhaps
+                LOG.warning("files of %s: %s", schema, type(error).__name__)
         await asyncio.sleep(SWEEPING)
 
 
@@ -158,24 +216,24 @@ def serve_command(cities: tuple[str, ...], host: str, port: int, workers: int, w
     Ends with Ctrl-C or SIGTERM, after what was accepted has been written. TLS is the proxy's in front.
     """
     database = wiring.database()
-    there = desk.run_async(wiring.cities(database))
+    there = wiring.by_name(desk.run_async(wiring.cities(database)))
     if with_demo and demo.CITY not in there:
         demo.demo_command.main(["--simulated"], standalone_mode=False)
-        there = desk.run_async(wiring.cities(database))
+        there = wiring.by_name(desk.run_async(wiring.cities(database)))
     served = list(cities or ([demo.CITY] if with_demo else there))
     if not served:
         raise SettingError("还没有城市 no city yet; 请先 run first: huiyin init CITY --policy S0")
     for name in served:
         if name not in there:
             raise SettingError(f"没有此城市 no such city: {name}; 已有 there are: {', '.join(there)}")
-        wiring.read_keyring(name)  # said here, where somebody reads it, and not in a worker
+        wiring.read_keyring(there[name])  # said here, where somebody reads it, and not in a worker
     wiring.issuer()
     wiring.proxies()
     if host not in LOCAL:
         click.echo(
             f"注意 note: {host} 未加密 is not encrypted; 请置于 TLS 代理之后 put it behind a proxy with TLS", err=True
         )
-    desk.run_async(_tables_made(database, served))
+    desk.run_async(_tables_made(database, [there[name] for name in served]))
     _say(served, host, port)
     _run(served, host, port, workers)
 
@@ -218,7 +276,8 @@ class Following:
             if self._process.is_alive():
                 pause = 0.5
             elif not self._ending.wait(pause):
-                LOG.error("following ended with %s and begins again", self._process.exitcode)
+                ended = self._process.exitcode
+                LOG.log(logging.ERROR if ended else logging.INFO, "following ended with %s and begins again", ended)
                 pause = min(pause * 2, 30.0)
                 self._process = self._started()
 
@@ -285,7 +344,7 @@ def token_command(
         raise SettingError("已设 HUIYIN_ISSUER, 令牌由其签发 tokens come from the issuer that is set")
     actor = desk.parse_actor(who)
     database = wiring.database()
-    name = desk.run_async(desk.the_city(database, city))
+    name = desk.run_async(desk.the_name(database, city))
     roles = [f"{actor.role}@{actor.unit}" if actor.unit else str(actor.role), *more]
     token = mint(
         wiring.issuer_key(),

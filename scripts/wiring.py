@@ -139,6 +139,7 @@ def founding_act(
     grants: Iterable[GrantRole] = (),
     units: Iterable[RegisterUnit] = (),
     hash_algorithm: HashAlgorithm = HashAlgorithm.SHA256,
+    sandbox: bool = False,
 ) -> Found:
     """Return the founding act of a city: its hotline, its packs and every shipped calendar.
 
@@ -167,6 +168,7 @@ def founding_act(
         ),
         calendars=read_calendars(),
         hash_algorithm=hash_algorithm,
+        sandbox=sandbox,
     )
 
 
@@ -234,13 +236,40 @@ def problem(error: Exception) -> dict[str, str]:
 
 _CITY = re.compile(r"[a-z][a-z0-9_]{0,40}")
 
+BUILDING = "__building"
+"""How the schema of a sandbox ends while it is being made."""
 
-def check_city(city: str) -> str:
+_TURN = re.compile(r"(?P<name>.+)__(?P<turn>[1-9]\d{0,8})")
+
+
+def turn_of(schema: str) -> tuple[str, int]:
+    """Return the name of a city by its schema, and for a sandbox which reset it is of; 0 for a real one.
+
+    Each reset of a sandbox has a schema of its own: what was opened before it finds nothing to write to any more.
+    """
+    found = _TURN.fullmatch(schema)
+    return (found["name"], int(found["turn"])) if found else (schema, 0)
+
+
+def by_name(schemas: Iterable[str]) -> dict[str, str]:
+    """Return schemas by the names that cities are asked under; of a sandbox the newest, none that is being made."""
+    found: dict[str, str] = {}
+    for schema in sorted(schemas, key=lambda one: turn_of(one)[1]):
+        if not schema.endswith(BUILDING):
+            found[turn_of(schema)[0]] = schema
+    return dict(sorted(found.items()))
+
+
+def check_city(city: str, *, sandbox: bool = False) -> str:
     """Return the name of a city that is to be founded. Raises SettingError for one that PostgreSQL or we keep back."""
     if not _CITY.fullmatch(city):
         raise SettingError(
             f"城市代号只用小写字母、数字和下划线, 以字母开头 write a city's name in lower-case letters, digits and "
             f"underscores, a letter first, at most 41: {city!r}; 名称另以 --name 写明 its proper name goes into --name"
+        )
+    if not sandbox and (turn_of(city)[1] or city.endswith(BUILDING)):
+        raise SettingError(
+            f"此代号留给培训演练城市 names that end so are the sandboxes': {city!r}; huiyin sandbox create NAME"
         )
     if city.startswith("pg_") or city.endswith("_projections") or city in ("public", "information_schema"):
         raise SettingError(f"此代号已由数据库占用 the database keeps this name for itself: {city!r}")
@@ -421,12 +450,13 @@ async def found_city(
     hash_algorithm: HashAlgorithm = HashAlgorithm.SHA256,
     units: Iterable[RegisterUnit] = (),
     grants: Iterable[GrantRole] = (),
+    sandbox: bool = False,
 ) -> Receipt:
     """Create a city's ledger and record its founding act. An interrupted founding is completed, never begun twice.
 
     Raises LedgerExists, and SettingError where the name is taken by something else.
     """
-    keyring = make_keyring(check_city(city))
+    keyring = make_keyring(check_city(city, sandbox=sandbox))
     with suppress(LedgerExists):
         await create(
             database.owner,
@@ -451,6 +481,7 @@ async def found_city(
             units=units,
             grants=grants,
             hash_algorithm=hash_algorithm,
+            sandbox=sandbox,
         )
         receipt = await ledger.execute(act, stream=institution.STREAM, actor=SYSTEM, command_id=f"found:{city}")
         if receipt.replayed:  # another founding was faster

@@ -1024,3 +1024,21 @@ def test_the_desk_finds_a_callers_orders_and_gives_their_code_again(
     assert "路灯不亮" in nothing_yet.ok(*ask, *AS_AGENT).out
     monkeypatch.setattr(sys, "stdin", io.StringIO("13900002222\n"))
     assert "not-for-this-role" in nothing_yet.refused(*ask, *AS_DISPATCHER)
+
+
+def test_a_sandbox_is_made_and_reset_at_the_terminal_and_a_real_city_is_not(nothing_yet: Deployment):
+    nothing_yet.ok("init", "earnest", "--policy", "S0")
+    made = nothing_yet.ok("sandbox", "create", "training", "--policy", "S0", "--with", "s0", "--json").data
+    assert (made["city"], made["turn"]) == ("training", 1)
+    listed = nothing_yet.ok("list", "--city", "training", "--json").data
+    assert listed["rows"][0]["number"].startswith(made["letters"])
+    again = nothing_yet.ok("sandbox", "reset", "training", "--json").data
+    assert again["turn"] == 2
+    assert again["position"] == made["position"]
+    assert again["ledger_id"] != made["ledger_id"]
+    assert "第 3 次" in nothing_yet.ok("sandbox", "reset", "training").out
+    assert "not-a-sandbox" in nothing_yet.refused("sandbox", "reset", "earnest")
+    assert "ledger-exists" in nothing_yet.refused("sandbox", "create", "earnest", "--policy", "S0")
+    assert "no such case script" in nothing_yet.refused("sandbox", "create", "x", "--policy", "S0", "--with", "nothing")
+    assert "huiyin sandbox" in nothing_yet.refused("init", "training__9", "--policy", "S0")
+    assert nothing_yet.ok("verify", "--files", "--city", "training", "--json").data["findings"] == []

@@ -306,8 +306,8 @@ def test_every_command_shows_an_example_of_its_form():
         read_command({**said.example, "type": name})
 
 
-WITH_FILES = ("batch", "upload_attachment", "open_attachment")
-"""Operations whose bodies are no JSON, or that need a file that is there: tried by tests of their own."""
+ELSEWHERE = ("batch", "upload_attachment", "open_attachment", "reset")
+"""Operations whose bodies are no JSON, or that need a file or a sandbox that is there: tried by tests of their own."""
 
 
 def test_the_examples_of_every_question_are_taken(served: Served):
@@ -316,7 +316,7 @@ def test_the_examples_of_every_question_are_taken(served: Served):
     made = {"order": order, **of_each_kind(served)}
     caller = served.as_(Role.SUPERVISOR)
     for operation in OPERATIONS:
-        elsewhere = operation.by_code or operation.name in WITH_FILES or operation.name.startswith("exchange_")
+        elsewhere = operation.by_code or operation.name in ELSEWHERE or operation.name.startswith("exchange_")
         if operation.command is not None or elsewhere:
             continue
         where = f"/v1/{{city}}{operation.path}"
