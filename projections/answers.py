@@ -21,7 +21,7 @@ from psycopg import IsolationLevel
 
 from domain.clocks import Clock, Status, clocks
 from domain.law import Law
-from domain.refusals import Refusal, Unavailable, UnknownOrder
+from domain.refusals import Refusal, Unavailable, UnknownOrder, UnknownUnit
 from domain.terms import ClockName, OrderState, Role, UnitId, UserId
 from projections import clocks as clock_table
 from projections import duties as duty_table
@@ -321,6 +321,8 @@ class Projections(Engine):
         wanted = None if states is None else {str(state) for state in states}
         then = as_at or recorded_by
         position, law, task = await self._of_all_cases()
+        if unit:
+            await self._refuse_unknown(unit, law)
 
         def kept() -> list[OrderRow]:
             read = past.histories(task, self._codec, progress)
@@ -521,14 +523,22 @@ class Projections(Engine):
         return Listing(position, tuple(_load(law, now, u, led, owed) for u in known))
 
     async def _heirs_of(self, unit: UnitId | None, now: datetime | None) -> list[str] | None:
-        """Return the unit and those whose duties it bears; None for a question about all."""
+        """Return the unit and those whose duties it bears; None for a question about all.
+
+        Raises UnknownUnit for a code that neither the law nor an order brought over knows.
+        """
         if not unit:
             return None if unit is None else [""]
         async with session(self._work) as connection:
             head, until = await self._head(connection)
         law = await self.law_at(head)
+        await self._refuse_unknown(unit, law)
         at = now or until
         return [unit, *(u for u in law.units.by_id if u != unit and law.successor(u, at) == unit)]
+
+    async def _refuse_unknown(self, unit: UnitId, law: Law) -> None:
+        if law.unit(unit) is None and not (await self._ask("orders", "has_unit", unit))[1]:
+            raise UnknownUnit(unit, unit=unit)
 
 
 _OF_ORDERS = ("orders", "open", "overdue")

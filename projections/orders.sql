@@ -102,6 +102,9 @@ CROSS JOIN LATERAL (
 ) AS o
 ORDER BY o.id LIMIT $3::bigint
 
+-- name: has_unit
+SELECT unit FROM projections.orders_N WHERE unit = $1 LIMIT 1
+
 -- name: list_of_units
 SELECT o.* FROM unnest($1::text[]) AS w(unit) CROSS JOIN unnest($2::text[]) AS v(state)
 CROSS JOIN LATERAL (

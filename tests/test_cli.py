@@ -487,7 +487,9 @@ def test_orders_are_listed_by_state_unit_lateness_and_due(town: Deployment):
 
 
 def test_an_empty_list_says_why_and_until_when(town: Deployment, deployment: Deployment):
-    assert "no orders like that" in town.ok("list", "--city", "town", "--unit", "NOBODY").out
+    assert "no orders like that" in town.ok("list", "--city", "town", "--unit", "SJT", "--state", "merged").out
+    for words in (["--overdue"], ["--by-due"], ["--as-of", "2025-03-05 00:00"], []):
+        assert "没有此单位" in town.refused("list", "--city", "town", "--unit", "NOBODY", *words)
     deployment.ok("init", "empty", "--policy", "S0")
     assert "no orders yet" in deployment.ok("list", "--city", "empty").out
 
