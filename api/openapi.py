@@ -61,6 +61,8 @@ def _said_plainly(schema: Any) -> Any:
         return [_said_plainly(one) for one in schema]
     if not isinstance(schema, dict):
         return schema
+    if schema.get("default") == "" and schema.get("minLength"):
+        schema = {key: value for key, value in schema.items() if key != "default"}  # left out it may be, never empty
     arms = schema.get("anyOf")
     if isinstance(arms, list) and {"$ref": _REF.format(name="Sealed")} in arms:
         left = [one for one in arms if one != {"$ref": _REF.format(name="Sealed")}]

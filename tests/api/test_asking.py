@@ -279,6 +279,18 @@ def test_the_document_describes_every_operation_and_is_served_with_a_page(served
     assert body["properties"]["content"]["x-sealed"]
 
 
+def test_what_the_document_says_of_a_field_left_out_has_the_form_of_the_field():
+    components = openapi.document()["components"]["schemas"]
+    told = [
+        (name, field, said)
+        for name, schema in components.items()
+        for field, said in schema.get("properties", {}).items()
+        if isinstance(said.get("default"), str) and "minLength" in said
+    ]
+    assert not [one for one in told if len(one[2]["default"]) < one[2]["minLength"]]
+    assert "minLength" in components["Dispatch"]["properties"]["directory"]
+
+
 def test_the_document_has_a_page_that_shows_all_of_it_and_needs_nothing_from_elsewhere(served: Served):
     shown = served.client.get("/docs")
     assert shown.headers["content-type"].startswith("text/html")
