@@ -238,10 +238,10 @@ class Courier:
         self._seen: dict[str, tuple[int, float]] = {}
 
     async def keep_telling(self, idle: float = 0.2) -> None:
-        """Tell until cancelled, each consumer at its own pace. A database that is away is waited for."""
+        """Tell while there is anybody to tell, each consumer at its own pace. A database that is away is waited for."""
         loop, running, resting = asyncio.get_running_loop(), dict[str, asyncio.Task[int]](), dict[str, float]()
         try:
-            while True:
+            while self._endpoints():
                 with contextlib.suppress(Unavailable, psycopg.Error):
                     for one, endpoint in await self._due():
                         name = one.consumer

@@ -297,7 +297,8 @@ def _launch(place: Place, programs: Path, entries: Database, settings: Mapping[s
     """Start the server and wait until it answers, through whatever a crash left behind."""
     _own_directory(place.run, place.user)
     log = place.root / "log"
-    options = {"listen_addresses": "", "unix_socket_directories": str(place.run), "port": "5432"} | dict(settings)
+    options = {"listen_addresses": "", "unix_socket_directories": str(place.run), "port": "5432"}
+    options |= {"max_connections": "300", **settings}  # a city that is served takes up to ten sessions
     said = " ".join(f"-c {name}='{value}'" for name, value in options.items())
     while True:
         unreachable = _running(place)

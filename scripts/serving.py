@@ -168,19 +168,20 @@ async def _follow(cities: Sequence[str], parent: int) -> None:
 
 
 async def _keep_telling(database: embedded.Database, name: str, holder: str) -> None:
-    """Tell other systems what their agreements let them know."""
-    pause = 0.5
+    """Tell other systems what their agreements let them know; a city that tells nobody takes no session."""
+    endpoints = partial(wiring.read_endpoints, name)
     while True:
         try:
-            async with await wiring.open_city(database, name) as ledger, Consumers(database.app, name) as consumers:
-                endpoints = partial(wiring.read_endpoints, name)
-                manner = wiring.manner()
-                courier = Courier(ledger, consumers, endpoints, holder=holder, now=wiring.process_now, manner=manner)
-                await courier.keep_telling()
+            if endpoints():
+                async with await wiring.open_city(database, name) as ledger, Consumers(database.app, name) as consumers:
+                    manner = wiring.manner()
+                    courier = Courier(
+                        ledger, consumers, endpoints, holder=holder, now=wiring.process_now, manner=manner
+                    )
+                    await courier.keep_telling()
         except (Refusal, SettingError, psycopg.Error, OSError) as error:  # the next time, perhaps
             LOG.warning("telling consumers of %s: %s", name, type(error).__name__)
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, 60.0)
+        await asyncio.sleep(1.0)
 
 
 async def _moved(database: embedded.Database, schemas: Mapping[str, str]) -> bool:
