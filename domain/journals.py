@@ -58,9 +58,9 @@ def series(wish: Number, at: datetime) -> str:
     local = at.astimezone(SHANGHAI)
     match wish.per:
         case Period.DAY:
-            return f"{wish.prefix}{local:%Y%m%d}"
+            return f"{wish.prefix}{local.year}{local.month:02}{local.day:02}"  # strftime takes four microseconds
         case Period.YEAR:
-            return f"{wish.prefix}{local:%Y}"
+            return f"{wish.prefix}{local.year}"
         case Period.NEVER:
             return wish.prefix
 
