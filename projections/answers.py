@@ -23,6 +23,7 @@ from domain.clocks import Clock, Status, clocks
 from domain.law import Law
 from domain.refusals import Refusal, Unavailable, UnknownOrder, UnknownUnit
 from domain.terms import ClockName, OrderState, Role, UnitId, UserId
+from projections import agenda as agenda_table
 from projections import clocks as clock_table
 from projections import duties as duty_table
 from projections import figures, past
@@ -58,6 +59,7 @@ PROJECTIONS = (
     duty_table.PROJECTION,
     indicator_table.PROJECTION,
     search_table.PROJECTION,
+    agenda_table.PROJECTION,
 )
 
 ASKING = {"timezone": "UTC", "jit": "off", "plan_cache_mode": "force_custom_plan", "statement_timeout": "30s"}
@@ -130,6 +132,13 @@ class UnitLoad(msgspec.Struct, frozen=True):
     duties: int
     late_duties: int
     due_soon: int  # duties due within a day, not yet late
+
+
+class DueOrder(msgspec.Struct, frozen=True):
+    """An order that a sweep has to look at, and since when."""
+
+    at: datetime
+    order_id: UUID
 
 
 class DueChange(msgspec.Struct, frozen=True):
@@ -507,6 +516,24 @@ class Projections(Engine):
         """Return the notices of an order."""
         position, found = await self._ask("notices", "of_order", order)
         return _listing(NoticeRow, position, found)
+
+    # --- what a sweep finds --------------------------------------------------------------------------------------
+
+    async def due_for_sweep(
+        self,
+        now: datetime,
+        *,
+        left: bool = False,
+        limit: int = 500,
+        after: tuple[datetime, UUID] | None = None,
+    ) -> Listing[DueOrder]:
+        """Return orders about which something comes about by itself by an instant, the longest waiting first.
+
+        `left` asks for those where a person has to do it; `after` ended the page before. Each is to be folded anew.
+        """
+        asked = ("left" if left else "due", now, *(after or (None, None)), limit + 1)
+        position, found = await self._ask("agenda", *asked)
+        return _listing(DueOrder, position, found, limit)
 
     # --- units ---------------------------------------------------------------------------------------------------
 

@@ -47,6 +47,7 @@ from scripts import (
     printing,
     sandboxes,
     serving,
+    sweeping,
     tables,
     transfer,
     wiring,
@@ -427,6 +428,7 @@ for command in (
     *calling.COMMANDS,
     *consumers.COMMANDS,
     *serving.COMMANDS,
+    *sweeping.COMMANDS,
 ):
     huiyin.add_command(command)
 
