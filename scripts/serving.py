@@ -32,9 +32,11 @@ from api.tokens import Verifier, mint
 from domain.refusals import Refusal, Unavailable
 from projections.answers import Projections
 from projections.consumers import Consumers
-from scripts import demo, desk, embedded, files, wiring
+from scripts import demo, desk, embedded, files, sweeping, wiring
 from scripts.desk import city_option
 from scripts.wiring import SettingError
+from supervision.scheduler import LOG as SUPERVISION
+from supervision.scheduler import scheduled
 
 SERVED = "HUIYIN_SERVED"
 """How the workers are told which cities they serve: by name, with commas. Set by `huiyin serve`, not by anybody else."""
@@ -118,9 +120,10 @@ def _log_lines() -> None:
     """Let the service's log be lines of JSON on stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Lines())
-    LOG.handlers[:] = [handler]
-    LOG.propagate = False
-    LOG.setLevel(wiring.log_level())
+    for log in (LOG, SUPERVISION):
+        log.handlers[:] = [handler]
+        log.propagate = False
+        log.setLevel(wiring.log_level())
 
 
 def app() -> Litestar:
@@ -135,6 +138,7 @@ def app() -> Litestar:
 def follow(cities: Sequence[str], parent: int) -> None:
     """Follow the ledgers of cities until told to end, or until whoever started this is gone. Callers come first."""
     os.nice(5)
+    _log_lines()
     asyncio.run(_follow(cities, parent))
 
 
@@ -148,6 +152,8 @@ async def _follow(cities: Sequence[str], parent: int) -> None:
         followed = list(schemas.values())
         shown = [await opened.enter_async_context(Projections(database.app, schema)) for schema in followed]
         holder = f"serve:{os.getpid()}:{wiring.fresh()}"
+        sweeps = sweeping.jobs(database, shown, wiring.sweep_every())
+        await opened.enter_async_context(scheduled(sweeps, first=wiring.process_now()))
         tasks = [asyncio.create_task(tables.keep_following(holder, idle=0.05)) for tables in shown]
         tasks += [asyncio.create_task(_keep_swept(database, followed))]
         tasks += [asyncio.create_task(_keep_telling(database, schema, holder)) for schema in followed]
@@ -230,6 +236,7 @@ def serve_command(cities: tuple[str, ...], host: str, port: int, workers: int, w
         wiring.read_keyring(there[name])  # said here, where somebody reads it, and not in a worker
     wiring.issuer()
     wiring.proxies()
+    wiring.sweep_every()
     if host not in LOCAL:
         click.echo(
             f"注意 note: {host} 未加密 is not encrypted; 请置于 TLS 代理之后 put it behind a proxy with TLS", err=True

@@ -1,11 +1,14 @@
-"""`huiyin sweep`: what supervision does about all cases by itself, done once now, or only shown."""
+"""What supervision does about all cases by itself: `huiyin sweep` once, now, or only shown; the worker every minute."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from functools import partial
 
 import click
+import psycopg
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
@@ -14,12 +17,14 @@ from rich.text import Text
 from domain import kinds
 from domain.duties import title_of
 from domain.ledger import Ledger
+from domain.refusals import Unavailable
 from domain.terms import Act, ClockName, NoticeKind, Role
 from projections.answers import Projections
-from scripts import desk, printing, wiring
+from scripts import desk, embedded, printing, wiring
 from scripts.desk import city_option, json_option, with_city
 from scripts.lawbook import answer
 from scripts.wiring import SettingError
+from supervision.scheduler import LOG, Job
 from supervision.sweep import BROKEN, Line, Manner, Outcome, Swept, sweep
 
 
@@ -148,5 +153,24 @@ def _why(line: Line) -> str:
 _COMMANDS: dict[str, type[Act]] = {
     str(command.__struct_config__.tag): command for kind in kinds.KINDS for command in kind.commands
 }
+
+# --- in the worker -----------------------------------------------------------------------------------------------
+
+
+def jobs(database: embedded.Database, cities: Iterable[Projections], every: timedelta | None) -> list[Job]:
+    """Return what sweeps each city, by the tables that the worker follows; none where sweeping is turned off."""
+    return [Job(f"sweep:{shown.city}", every, partial(_swept, database, shown)) for shown in cities if every]
+
+
+async def _swept(database: embedded.Database, shown: Projections) -> None:
+    try:
+        async with await wiring.open_city(database, shown.city) as ledger:
+            swept = await sweep(ledger, shown, await ledger.now())
+    except (psycopg.Error, SettingError) as error:
+        raise Unavailable(f"{type(error).__name__}: {error}") from error
+    if swept.total or +swept.refused:
+        said = {"city": shown.city, "done": swept.done, "refused": +swept.refused, "left": swept.left}
+        LOG.info("sweep", extra={"said": said})
+
 
 COMMANDS = (sweep_command,)

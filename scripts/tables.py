@@ -16,10 +16,11 @@ from domain.ledger import Ledger
 from projections.answers import PROJECTIONS, Projections
 from projections.consumers import Consumers
 from projections.engine import Status
-from scripts import printing, wiring
+from scripts import printing, sweeping, wiring
 from scripts.consumers import print_standing
 from scripts.desk import city_option, json_option, with_city
 from scripts.lawbook import answer
+from supervision.scheduler import scheduled
 
 NAMES = click.Choice([projection.name for projection in PROJECTIONS])
 
@@ -91,17 +92,20 @@ def follow_command(city: str | None) -> None:
     """跟进: keep the tables up to date until interrupted.
 
     One worker does it; further ones stand by, and one of them takes over within seconds when it dies. A blocked table,
-    and a database that is away, are tried again after a pause that grows.
+    and a database that is away, are tried again after a pause that grows. Each sweeps the city too (HUIYIN_SWEEP).
     """
+    database = wiring.database()
     holder = f"{socket.gethostname()}:{os.getpid()}:{wiring.fresh()[:8]}"
 
     async def work(_: Ledger, shown: Projections) -> None:
+        sweeps = sweeping.jobs(database, [shown], wiring.sweep_every())
         task = asyncio.ensure_future(shown.keep_following(holder))
         for sign in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(sign, partial(task.cancel))
         click.echo(f"跟进中 following as {holder}", err=True)
         with contextlib.suppress(asyncio.CancelledError):
-            await task
+            async with scheduled(sweeps, first=wiring.process_now()):
+                await task
 
     with_city(city, work, follow=False)
 

@@ -400,6 +400,18 @@ def manner() -> Manner:
     return Manner(give_up=timedelta(hours=hours), networks=networks)
 
 
+def sweep_every() -> timedelta | None:
+    """Return how often a worker sweeps (HUIYIN_SWEEP: seconds, 60 unless said); None where 0 turns it off."""
+    said = os.environ.get("HUIYIN_SWEEP") or "60"
+    try:
+        seconds = float(said)
+    except ValueError as error:
+        raise SettingError(f"HUIYIN_SWEEP: 秒 seconds: {said!r}") from error
+    if seconds and not 1 <= seconds <= 86_400:
+        raise SettingError(f"HUIYIN_SWEEP: 0, 1 … 86400 秒 seconds: {said}")
+    return timedelta(seconds=seconds) if seconds else None
+
+
 def make_keyring(city: str) -> Keyring:
     """Return the city's keys, made and written (mode 600) where there are none yet."""
     path = keyring_file(city)

@@ -166,9 +166,12 @@ class _Sweep:
             after, more = _end(found.rows), found.more
 
     async def _all(self, orders: set[UUID]) -> None:
-        async with asyncio.TaskGroup() as group:
-            for order_id in sorted(orders):
-                group.create_task(self._one(order_id))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for order_id in sorted(orders):
+                    group.create_task(self._one(order_id))
+        except ExceptionGroup as gone:  # the first says it for all
+            raise gone.exceptions[0] from gone
 
     async def _one(self, order_id: UUID) -> None:
         async with self._side_by_side:

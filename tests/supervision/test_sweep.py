@@ -399,9 +399,8 @@ async def test_a_ledger_that_is_too_busy_is_asked_again_next_time_and_one_that_i
             swept = await sweep(failing, p, at("2025-06-18 08:00"), SIMULATED)
             assert swept.refused == {"busy": 1}
         else:
-            with pytest.raises(BaseExceptionGroup) as raised:
+            with pytest.raises(Unavailable):
                 await sweep(failing, p, at("2025-06-18 08:00"), SIMULATED)
-            assert raised.group_contains(Unavailable)
         assert (await simulated(here, p, "2025-06-18 08:00"))[0].total == 1
 
 
