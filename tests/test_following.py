@@ -452,9 +452,9 @@ async def test_a_worker_under_which_postgresql_is_killed_goes_on_where_it_was(op
             pid = int((root / "home/data/postmaster.pid").read_text().split()[0])
             copied, copy = list[bytes](), p._copy
 
-            async def copying(connection: engine.Connection, *said: Any) -> None:
-                await copy(connection, *said)
-                copied.append(said[0])
+            async def copying(connection: engine.Connection, statement: bytes, packed: bytes) -> None:
+                await copy(connection, statement, packed)
+                copied.append(statement)
                 if len(copied) == 10:  # in the midst of a page, and not the first
                     _killed(pid)
 
