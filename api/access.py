@@ -46,6 +46,12 @@ FEEDING = "feed"
 EXCHANGING = "exchange"
 """The scope of another platform that hands orders to us, and takes those that we hand to it."""
 
+_LAW = {"city", "ping", "ping_post", "policies", "policy", "calendar", "due"}
+_EXCHANGE = {"exchange_take", "exchange_order", "exchange_open", "exchange_receipt"}
+TO_OUTSIDE = frozenset({"feed", *_EXCHANGE, *_LAW})
+"""Operations for the system of another department or platform: what its agreement gives it, what it handed over itself,
+and the law."""
+
 
 class Viewer(msgspec.Struct, frozen=True):
     """Who asks: as whom they act, what they were given, and the units that count as theirs."""
@@ -64,6 +70,12 @@ class Viewer(msgspec.Struct, frozen=True):
     def of_unit(self) -> bool:
         """Tell whether they see only what their units have."""
         return self.actor.role in OF_UNITS
+
+    @property
+    def outside(self) -> bool:
+        """Tell whether this is another department's or platform's system: a machine whose token says what it is let do."""
+        machine = self.actor.role is Role.SYSTEM and not self.claims.may(IMPORTING)
+        return machine and (self.claims.may(FEEDING) or self.claims.may(EXCHANGING))
 
 
 def actor_of(claims: Claims, said: str | None) -> Actor:
@@ -109,6 +121,12 @@ def viewer(actor: Actor, claims: Claims, law: Law, now: datetime) -> Viewer:
     own = {actor.unit, *(u for u in law.units.by_id if law.successor(u, now) == actor.unit)}
     below = {u for u in law.units.by_id if not own.isdisjoint(law.units.ancestors(u, now))}
     return Viewer(actor, claims, frozenset(own), frozenset(own | below))
+
+
+def for_outside(who: Viewer, operation: str) -> None:
+    """Refuse to another department's system what is not for it. Raises NotForThisRole."""
+    if who.outside and operation not in TO_OUTSIDE:
+        raise NotForThisRole("feed, exchange")
 
 
 # --- what there is to see ----------------------------------------------------------------------------------------

@@ -18,6 +18,8 @@ import httpx
 import pytest
 from cloudevents.core.formats.json import JSONFormat
 
+from api.access import TO_OUTSIDE
+from api.operations import OPERATIONS
 from domain.terms import Role
 from tests.api.conftest import CHECKOUT, DEMAND, Caller, Served, dispatched, free_port, registered
 
@@ -89,6 +91,31 @@ def test_without_an_agreement_a_machine_is_told_nothing_and_what_to_do(served: S
         )
         assert (answer.status_code, answer.json()["code"]) == (403, "no-share-agreement")
         assert "热线管理机构" in answer.json()["title_zh"]
+
+
+@pytest.mark.parametrize("scope", ["feed", "exchange", "feed exchange"])
+def test_another_department_s_system_reads_what_its_agreement_gives_and_nothing_beside_it(served: Served, scope: str):
+    order = registered(served).body["id"]
+    consumer, _ = agreed(served)
+    outside = Caller(served.client, served.token(consumer, "system", scope=scope), served.names["api"])
+    asked = [operation for operation in OPERATIONS if operation.method == "GET" and operation.name not in TO_OUTSIDE]
+    assert {"orders", "order", "order_history", "search", "duties", "units"} <= {operation.name for operation in asked}
+    for operation in asked:
+        path = operation.path.replace("{record}", order).replace("{day}", "2026-11-22")
+        assert outside.get(path).body["code"] == "not-for-this-role", operation.name
+    before = head(served)
+    assert outside.post("/orders", DEMAND).body["code"] == "not-for-this-role"
+    pushed = {"platform": "x", "about": "x"}
+    assert outside.post(f"/orders/{order}/record_external_push", pushed).body["code"] == "not-for-this-role"
+    assert outside.raw("POST", "/batch", b"", Content_Type="application/x-ndjson").status_code == 403
+    assert head(served) == before
+    assert outside.get("/policies").status == outside.get("/ping").status == 200
+    machine = Caller(served.client, served.token("machine", "system"), served.names["api"])
+    assert machine.get(f"/orders/{order}").status == 200
+
+
+def test_what_other_systems_may_ask_for_is_there():
+    assert {operation.name for operation in OPERATIONS} >= TO_OUTSIDE
 
 
 def test_a_consumer_is_told_the_types_and_fields_of_its_agreement_and_no_others(served: Served):
