@@ -81,6 +81,8 @@ async def _opened(ask: Ask, knock: Knock) -> Shown:
 
 
 async def _stream(ask: Ask, name: str) -> str | None:
+    if not name.isprintable():
+        return None
     try:
         row = await ask.city.shown.order_by_number(name)
     except Refusal:

@@ -269,10 +269,12 @@ class Ask(NamedTuple):
         return said[0] if said else None
 
     def queries(self, name: str) -> list[str]:
-        """Return every value of a query parameter. Raises QueryUnfit for one without a value."""
+        """Return every value of a query parameter. Raises QueryUnfit for one without a value, or that nothing can hold."""
         said = self.request.query_params.getall(name, [])
         if "" in said:
             raise QueryUnfit(f"{name}: 须有值 a value is needed", field=name)
+        if any("\0" in one for one in said):
+            raise QueryUnfit(f"{name}: U+0000", field=name)
         return said
 
     def only(self, known: Collection[str]) -> None:

@@ -28,6 +28,10 @@ from domain.state import WorkOrder
 from domain.terms import SHANGHAI, ClockName, DemandType, Entry, Mark, NoticeState, OrderState, Role
 from projections.duties import DutyRow
 
+Ordinal = Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)]
+"""The number of a part of a case, as tables hold it."""
+
+
 # --- one case ----------------------------------------------------------------------------------------------------
 
 
@@ -298,7 +302,7 @@ async def duty_list(ask: Ask) -> Answer:
 
 
 def _after_duty(ask: Ask) -> DutyRow | None:
-    held = ask.cursor(tuple[datetime | None, datetime, UUID, int])
+    held = ask.cursor(tuple[datetime | None, datetime, UUID, Ordinal])
     if held is None:
         return None
     due, since, order_id, no = held
@@ -317,7 +321,7 @@ async def notices(ask: Ask) -> Answer:
         states=ask.words("state", NoticeState) or None,
         only_open=ask.flag("open"),
         limit=ask.limit(),
-        after=ask.cursor(tuple[UUID, int]),
+        after=ask.cursor(tuple[UUID, Ordinal]),
     )
     last = found.rows[-1] if found.rows else None
     cursor = next_page(last.order_id, last.no) if found.more and last is not None else ""
@@ -341,6 +345,8 @@ async def indicators(ask: Ask) -> Answer:
     since, until = ask.instant("from"), ask.instant("to")
     if since is None or until is None:
         raise QueryUnfit("from, to", field="from" if since is None else "to")
+    if until.year >= LAST_YEAR:
+        raise QueryUnfit(f"to: < {LAST_YEAR}", field="to")
     until += timedelta(days=1) if until.time() == datetime.min.time() else timedelta()
     if since >= until:
         raise QueryUnfit("from < to", field="to")

@@ -106,6 +106,13 @@ def test_a_code_is_taken_as_people_write_it(served: Served, typed: Any):
     assert knock(served, "view", {**shown, "code": typed(shown["code"])}).status == 200
 
 
+def test_a_number_that_nobody_can_print_is_none(served: Served):
+    shown = known(served)
+    for number in ("\0", f"{shown['number']}\0"):
+        reply = knock(served, "view", {**shown, "number": number})
+        assert (reply.status, reply.body["code"]) == (404, "number-and-code-unfit")
+
+
 _WIDE = {ord(str(n)): chr(0xFF10 + n) for n in range(10)}
 
 

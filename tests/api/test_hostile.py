@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from api.asking import next_page
 from domain.terms import Role
 from tests.api.conftest import DEMAND, Served, registered
 
@@ -198,8 +199,18 @@ def test_queries_and_headers_that_have_no_form_are_refused(served: Served):
         "overdu=true",
         "unit=",
         "state=&limit=1",
+        "unit=%00",
     ):
         refused(agent.raw("GET", f"/orders?{query}"), 400)
+    manager = served.as_(Role.HOTLINE_MANAGER)
+    far = next_page("01a2012e-2ede-7060-896a-2e147bb56e8d", 1 << 40)
+    for path in (
+        f"/notices?cursor={far}",
+        "/search?q=a%00",
+        "/indicators?from=2026-01-01&to=9999-12-31",
+        "/indicators?from=2026-01-01&to=2026-02-01&area=%00",
+    ):
+        refused(manager.raw("GET", path), 400)
     order = registered(served).body["id"]
     for name, value in (
         ("If_Match", '"999999999999"'),
