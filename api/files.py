@@ -62,6 +62,10 @@ async def upload(ask: Ask) -> Answer:
     if not await ledger.keys_left([key.id]):  # erased while it came
         files.remove(stream, kept.digest)
         raise Erased(stream)
+    if not new:  # kept before, perhaps as another type that begins alike: a command names it as it is kept
+        found = await ask.city.file(stream, kept.digest)
+        found.close()
+        kept = msgspec.structs.replace(kept, media_type=found.media_type)
     return Answer({"attachment": msgspec.to_builtins(kept), "new": new}, 201 if new else 200)
 
 

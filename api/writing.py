@@ -210,9 +210,9 @@ async def carry_out(ask: Ask, given: Given) -> tuple[Receipt, dict[str, Any]]:
 async def _files_kept(ask: Ask, given: Given, stream: str | None) -> None:
     """Refuse what names files of a case that are not there: evidence that nobody can open is none. Raises FileNotKept.
 
-    What other systems tell of, past or present, lies with them.
+    What other systems tell of, past or present, lies with them; what is entered afterwards was given here.
     """
-    if given.kind != "order" or given.origin is not Origin.LIVE or ask.who.role is Role.SYSTEM:
+    if given.kind != "order" or given.origin is Origin.IMPORT or ask.who.role is Role.SYSTEM:
         return
     for path, one in named_by(given.act):
         if stream is None or not await ask.city.keeps(stream, one):

@@ -75,6 +75,15 @@ def test_a_file_is_given_named_and_opened_again(served: Served):
     assert "我家门口" not in str(row)
 
 
+def test_a_file_given_again_as_another_type_is_told_of_as_it_is_kept(served: Served):
+    order, content = registered(served).body["id"], b"\x1aE\xdf\xa3 the crane at night"
+    agent = served.as_(Role.AGENT)
+    kept, again = give(agent, order, content, "audio/webm"), give(agent, order, content, "video/webm")
+    assert again.body == {"attachment": kept.body["attachment"], "new": False}
+    named = agent.post(f"/orders/{order}/supplement", {"items": ["x"], "attachments": [again.body["attachment"]]})
+    assert named.status == 201
+
+
 def test_what_lies_on_the_disk_is_sealed(served: Served):
     order = registered(served).body["id"]
     digest = attached(served, order)
@@ -178,6 +187,9 @@ def test_a_command_names_only_files_that_are_kept_for_its_case(served: Served):
         reply = agent.post(f"/orders/{where}/supplement", {"attachments": [named]})
         assert (reply.status, reply.body["code"]) == (422, FileNotKept.code())
     assert registered_with(agent, kept).status == 422
+    named = {"attachments": [{**kept, "digest": "sha256:" + "0" * 64}]}
+    afterwards = {"Huiyin_Occurred_At": wiring.process_now().isoformat(), "Huiyin_Reason": "outage"}
+    assert agent.post(f"/orders/{order}/supplement", named, **afterwards).body["code"] == FileNotKept.code()
     assert served.as_(Role.AUDITOR).get("").body["position"] == before
 
 
