@@ -188,7 +188,7 @@ class Sender:
             "webhook-signature": " ".join(signature(one, said.id, at, said.body) for one in endpoint.secrets),
             "Host": urlsplit(endpoint.url).netloc,
         }
-        pool = self._pools[endpoint.url.startswith("http:")]
+        pool = self._pools[urlsplit(endpoint.url).scheme == "http"]
         try:
             async with (
                 asyncio.timeout(self._manner.timeout),

@@ -443,7 +443,13 @@ async def _sent(url: str, manner: Manner = FAST) -> Answered:
 
 @pytest.mark.parametrize(
     "url",
-    ["https://10.0.0.1/", "http://192.168.1.1/", "https://[::ffff:10.0.0.1]/", "http://169.254.169.254/latest"],
+    [
+        "https://10.0.0.1/",
+        "http://192.168.1.1/",
+        "https://[::ffff:10.0.0.1]/",
+        "http://169.254.169.254/latest",
+        "HTTP://1.1.1.1/",
+    ],
 )
 async def test_nothing_is_sent_to_where_it_may_not_go(url: str):
     assert "address not allowed" in (await _sent(url)).error
