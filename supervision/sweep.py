@@ -16,6 +16,7 @@ from uuid import UUID
 
 import msgspec
 
+from domain.law import Law
 from domain.ledger import Ledger
 from domain.refusals import (
     ClosedDoor,
@@ -28,7 +29,7 @@ from domain.refusals import (
 )
 from domain.state import WorkOrder
 from domain.steps.oversight import EscalateNotice, IssueNotice
-from domain.terms import NoticeKind, Origin, Role, Word
+from domain.terms import Entry, NoticeKind, Origin, Role, Word
 from projections.answers import DueOrder, Projections
 from supervision.rules import TIMER, Deed, Plan, plan, reads
 
@@ -126,6 +127,15 @@ async def sweep(
     return await _Sweep(ledger, shown, now, manner, tell or (lambda _: None)).run()
 
 
+class _Case(NamedTuple):
+    """One order as it was read, and what is to be done about it."""
+
+    order: WorkOrder
+    plan: Plan
+    entries: list[Entry]
+    law: Law
+
+
 class _Sweep:
     def __init__(
         self, ledger: Ledger, shown: Projections, now: datetime, manner: Manner, tell: Callable[[Line], None]
@@ -188,37 +198,40 @@ class _Sweep:
 
     async def _about(self, order_id: UUID) -> None:
         """Do what is to be done about one order; again, until nothing is or nothing more can be."""
-        order, made = await self._planned(order_id)
-        if order is None or not (made.deeds or made.left):
+        case = await self._looked_at(order_id)
+        if case is None or not (case.plan.deeds or case.plan.left):
             self.swept.idle += 1
             return
         done: set[str] = set()
         for _ in range(ROUNDS):
-            wanted = [deed for deed in made.deeds if deed.command_id not in done]
+            wanted = [deed for deed in case.plan.deeds if deed.command_id not in done]
             if not wanted or self._manner.dry_run:
                 break
-            await self._carry_out(order, wanted, done)
-            again, made = await self._planned(order_id)
-            order = again or order
-        for deed in made.deeds if self._manner.dry_run else ():
-            self._say(order, deed, Outcome.WOULD)
-        for deed in made.left:
-            self._say(order, deed, Outcome.LEFT if deed.refusal is None else Outcome.REFUSED, deed.refusal)
+            case = await self._carry_out(case, wanted, done) or await self._looked_at(order_id) or case
+        for deed in case.plan.deeds if self._manner.dry_run else ():
+            self._say(case.order, deed, Outcome.WOULD)
+        for deed in case.plan.left:
+            self._say(case.order, deed, Outcome.LEFT if deed.refusal is None else Outcome.REFUSED, deed.refusal)
 
-    async def _planned(self, order_id: UUID) -> tuple[WorkOrder | None, Plan]:
-        """Fold an order from its stream, and ask the rules."""
-        stream = f"order:{order_id}"
-        look = await self._ledger.look(stream)
-        order: WorkOrder | None = self._ledger.fold_entries(stream, look.entries)
+    async def _looked_at(self, order_id: UUID) -> _Case | None:
+        """Read an order's stream, and ask the rules."""
+        look = await self._ledger.look(f"order:{order_id}")
+        return await self._case(look.entries, look.law)
+
+    async def _case(self, entries: list[Entry], law: Law) -> _Case | None:
+        order: WorkOrder | None = self._ledger.fold_entries(entries[0].stream, entries) if entries else None
         if order is None:
-            return None, Plan()
+            return None
         master_id = reads(order)
         master = None if master_id is None else await self._ledger.fold(f"order:{master_id}")
-        return order, plan(order, look.law, self._now, master)
+        return _Case(order, plan(order, law, self._now, master), entries, law)
 
-    async def _carry_out(self, order: WorkOrder, deeds: list[Deed], done: set[str]) -> None:
-        """Give commands about one order one after the other; where it moved meanwhile, leave the rest to another look."""
-        version = order.version
+    async def _carry_out(self, case: _Case, deeds: list[Deed], done: set[str]) -> _Case | None:
+        """Give commands about one order one after the other, and return what it is then; None: it has to be read again.
+
+        Each says which version it was decided from: where somebody was faster, the rest is decided from how it stands.
+        """
+        order, entries = case.order, list(case.entries)
         for deed in deeds:
             try:
                 receipt = await self._ledger.execute(
@@ -226,12 +239,12 @@ class _Sweep:
                     stream=order.stream,
                     actor=TIMER,
                     command_id=deed.command_id,
-                    expected=version,
+                    expected=entries[-1].version,
                     occurred_at=self._now if self._manner.simulated else None,
                     origin=Origin.IMPORT if self._manner.simulated else Origin.LIVE,
                 )
             except (VersionMoved, ConcurrencyConflict):
-                return  # decided again, from how it stands now
+                return None
             except CommandIdReused:  # simulated: done at another instant
                 done.add(deed.command_id)
                 self._say(order, deed, Outcome.AGAIN)
@@ -245,9 +258,10 @@ class _Sweep:
             done.add(deed.command_id)
             if receipt.replayed:
                 self._say(order, deed, Outcome.AGAIN)
-                return  # the version it came to may be long past
-            version = receipt.version
+                return None  # the version it came to may be long past
+            entries += [entry for entry in receipt.events if entry.stream == order.stream]
             self._say(order, deed, Outcome.DONE, position=receipt.first_position)
+        return await self._case(entries, case.law)
 
     def _say(
         self, order: WorkOrder, deed: Deed, outcome: Outcome, refusal: Refusal | None = None, position: int = 0

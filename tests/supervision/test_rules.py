@@ -164,6 +164,15 @@ def test_an_extended_duty_is_reminded_of_anew_and_each_reminder_says_of_which_da
     ]
 
 
+def test_the_hotline_is_reminded_of_its_own_duties():
+    waiting = given(dispatched(S4)).having(episodes=(), state=OrderState.AWAITING_DISPATCH)
+    case = waiting.having(waits=(msgspec.structs.replace(waiting.order.waits[0], until=None, by=""),))
+    due = case.clock(ClockName.DISPATCH).due
+    assert due is not None
+    told_of = [c for c in commands(case, due - timedelta(hours=4)) if isinstance(c, IssueNotice)]
+    assert [(c.kind, c.unit, c.clock) for c in told_of] == [(NoticeKind.REMINDER, "H", ClockName.DISPATCH)]
+
+
 def test_nobody_is_reminded_of_a_right():
     case = given(working(S0, "2025-06-16 09:00"))
     every = [at("2025-06-16 10:00") + timedelta(hours=h) for h in range(24 * 30)]
