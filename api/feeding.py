@@ -57,7 +57,11 @@ async def feed(ask: Ask) -> Answer:
 
 
 async def _agreement(ask: Ask) -> Agreement | None:
-    """Return what binds who asks; None for those who watch over all of it. Raises ScopeMissing, NoShareAgreement."""
+    """Return what binds who asks; None for those who watch over all of it.
+
+    Raises ScopeMissing, NoShareAgreement, and RoleNotHeldHere once a role was revoked: a stream outlasts many a role.
+    """
+    await ask.city.viewer(ask.who.claims, ask.header("huiyin-role"), ask.house.now())
     if ask.who.role in (Role.SUPERVISOR, Role.AUDITOR):
         return None
     if not ask.who.claims.may(FEEDING):

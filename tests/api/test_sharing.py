@@ -19,6 +19,7 @@ import pytest
 from cloudevents.core.formats.json import JSONFormat
 
 from api.access import TO_OUTSIDE
+from api.asking import LAW_LASTS
 from api.operations import OPERATIONS
 from domain.terms import Role
 from tests.api.conftest import CHECKOUT, DEMAND, Caller, Served, dispatched, free_port, registered
@@ -261,6 +262,21 @@ def test_a_stream_ends_with_its_agreement(served: Served):
             "/institution/end_share_agreement", {"consumer": consumer, "reason": "停用"}
         )
         assert [event for event in told if "data" in event] == []
+
+
+def test_a_stream_ends_with_the_role_of_whoever_listens(served: Served):
+    held = {"user": f"watching-{secrets.token_hex(4)}", "role": "supervisor", "unit": "HOTLINE"}
+    admin = served.as_(Role.ADMIN)
+    assert admin.post("/institution/grant_role", held).status == 201
+    token = served.token(held["user"], "supervisor@HOTLINE")
+    caller = Caller(served.client, token, served.names["api"])
+    with stream(served, caller, f"/feed?after={head(served)}") as told:
+        next(told)
+        left = {**held, "no_open_tasks_checked_at_position": head(served)}
+        assert admin.post("/institution/revoke_role", left).status == 201
+        time.sleep(2 * LAW_LASTS)
+        order = registered(served).body["id"]
+        assert not any(order in event.get("data", "") for event in told)
 
 
 def test_a_stream_ends_with_its_token(served: Served):
