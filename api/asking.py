@@ -61,6 +61,9 @@ LARGEST_PAGE = 200
 UPLOADS = 8
 """Files that one worker takes in at once."""
 
+UPLOADS_EACH = 4
+"""Files that one caller gives at once: whoever is slow keeps nobody else from giving theirs."""
+
 PATIENCE = 5.0
 """Seconds that a reader may wait for the tables to reach a position."""
 
@@ -178,6 +181,7 @@ class House:
         self.openings = Pace(60, now)
         self.gate = Gate(now)
         self.uploads = asyncio.Semaphore(UPLOADS)
+        self.giving: Counter[str] = Counter()  # files that each caller gives now
         self.streams: Counter[str] = Counter()  # open streams of each consumer
         self.closing = asyncio.Event()  # set when what is served is about to end
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
@@ -11,9 +12,9 @@ from litestar.exceptions import HTTPException
 
 from api import views
 from api.access import Sight, may_open_file
-from api.asking import Answer, Ask
+from api.asking import UPLOADS_EACH, Answer, Ask
 from api.callers import Purpose
-from api.problems import BodyCut, BodyTooLarge, NotForThisRole, unfit
+from api.problems import BodyCut, BodyTooLarge, NotForThisRole, TooMany, unfit
 from api.writing import sighted, stream_named
 from domain import guards
 from domain.attachments import LIMITS, named_in
@@ -55,9 +56,7 @@ async def upload(ask: Ask) -> Answer:
     guards.unsealed(case)
     files, ledger = ask.city.files, ask.city.ledger
     key = await ledger.file_key(stream)
-    if ask.house.uploads.locked():
-        raise Busy
-    async with ask.house.uploads:
+    async with _turn(ask):
         kept, new = await files.keep(stream, key, declared, _parts(ask, LIMITS.get(declared.partition("/")[0], 0)))
     if not await ledger.keys_left([key.id]):  # erased while it came
         files.remove(stream, kept.digest)
@@ -67,6 +66,24 @@ async def upload(ask: Ask) -> Answer:
         found.close()
         kept = msgspec.structs.replace(kept, media_type=found.media_type)
     return Answer({"attachment": msgspec.to_builtins(kept), "new": new}, 201 if new else 200)
+
+
+@asynccontextmanager
+async def _turn(ask: Ask) -> AsyncIterator[None]:
+    """Take one of the places for files that come, for as long as this one does. Raises Busy, TooMany."""
+    house, who = ask.house, f"{ask.city.name}/{ask.who.claims.sub}"
+    if house.giving[who] >= UPLOADS_EACH:
+        raise TooMany(f"{UPLOADS_EACH}")
+    if house.uploads.locked():
+        raise Busy
+    house.giving[who] += 1
+    try:
+        async with house.uploads:
+            yield
+    finally:
+        house.giving[who] -= 1
+        if not house.giving[who]:
+            del house.giving[who]
 
 
 async def _parts(ask: Ask, most: int) -> AsyncIterator[bytes]:

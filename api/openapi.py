@@ -107,7 +107,7 @@ def _answers(operation: Operation) -> dict[str, Any]:
     if operation.by_code or operation.name in ("callers", "query_code", "feed", "exchange_open"):
         statuses.append(429)
     if operation.name == "upload_attachment":
-        statuses.append(410)
+        statuses += [410, 429]
     if operation.name in (
         "applicant_urge",
         "applicant_evaluate",

@@ -12,10 +12,12 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
 
+from api.asking import UPLOADS, UPLOADS_EACH
 from api.files import ATTACHING
 from api.problems import FileNotKept
 from domain.attachments import Files
@@ -247,6 +249,29 @@ def _until(true: Any) -> None:
     while not true():
         assert time.monotonic() < until
         time.sleep(0.02)
+
+
+def test_whoever_gives_slowly_keeps_nobody_else_from_giving(served: Served):
+    order = registered(served).body["id"]
+    agent, there = served.as_(Role.AGENT), urlsplit(served.url)
+    assert give(agent, order).status == 201
+    head = (
+        f"POST /v1/{agent.city}/orders/{order}/attachments HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {agent.token}"
+    )
+    begun = f"{head}\r\nContent-Type: video/mp4\r\nContent-Length: 9999999\r\n\r\nx".encode()
+    lines = [socket.create_connection((there.hostname, there.port)) for _ in range(UPLOADS)]
+    try:
+        for line in lines:
+            line.sendall(begun)
+        until = time.monotonic() + 20
+        while len(list(folder(served, order).glob(".draft-*"))) < UPLOADS_EACH and time.monotonic() < until:
+            time.sleep(0.05)
+        own = give(agent, order)
+        assert (own.status, own.body["code"]) == (429, "too-many")
+        assert give(served.as_(Role.CITIZEN, orders=(order,)), order).status in (200, 201)
+    finally:
+        for line in lines:
+            line.close()
 
 
 def test_a_large_file_passes_in_bounded_memory(served: Served):
