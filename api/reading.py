@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -23,10 +25,12 @@ from domain.law import Law
 from domain.ledger import Look
 from domain.order import history
 from domain.policy import ClassRule, Rules
-from domain.refusals import UnknownPolicy, UnknownStream, UnknownUnit
+from domain.refusals import UnknownOrder, UnknownPolicy, UnknownStream, UnknownUnit
 from domain.state import WorkOrder
 from domain.terms import SHANGHAI, ClockName, DemandType, Entry, Mark, NoticeState, OrderState, Role
 from projections.duties import DutyRow
+
+T = TypeVar("T")
 
 Ordinal = Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)]
 """The number of a part of a case, as tables hold it."""
@@ -235,6 +239,27 @@ def _lists(ask: Ask) -> Viewer:
     return ask.who
 
 
+async def _known(ask: Ask, rows: Sequence[T], order_of: Callable[[T], UUID]) -> list[T]:
+    """Return the rows of orders that the caller may know of. Tables do not say who is complained of: cases do.
+
+    The page may be shorter for it, and the next one goes on behind it.
+    """
+    if not ask.who.of_unit:
+        return list(rows)
+    orders = list(dict.fromkeys(map(order_of, rows)))
+
+    async def may_know(order: UUID) -> bool:
+        try:
+            entries = await ask.city.ledger.history(f"order:{order}")
+            await sighted(ask, views.case_of(entries, str(order)), str(order))
+        except UnknownOrder:
+            return False
+        return True
+
+    known = dict(zip(orders, await asyncio.gather(*map(may_know, orders)), strict=True))
+    return [row for row in rows if known[order_of(row)]]
+
+
 async def orders(ask: Ask) -> Answer:
     """Return orders by registration, or by what is due next; of a unit its own."""
     who = _lists(ask)
@@ -258,7 +283,7 @@ async def orders(ask: Ask) -> Answer:
             after=held[0] if held else None,
         )
         last = (found.rows[-1].id,) if found.rows else ()
-    rows = [views.row_view(row, who) for row in found.rows]
+    rows = [views.row_view(row, who) for row in await _known(ask, found.rows, lambda row: row.id)]
     return listing(ask, "orders", rows, found.position, next_page(*last) if found.more else "")
 
 
@@ -273,6 +298,7 @@ async def search(ask: Ask) -> Answer:
     rows = [row for row in found.rows if not who.of_unit or row.unit in who.below]
     # A unit's are picked from the page: it may be shorter than asked for, and the next one goes on behind it.
     cursor = next_page(found.rows[-1].id) if found.more else ""
+    rows = await _known(ask, rows, lambda row: row.id)
     return listing(ask, "orders", [views.row_view(row, who) for row in rows], found.position, cursor)
 
 
@@ -298,7 +324,8 @@ async def duty_list(ask: Ask) -> Answer:
     )
     last = found.rows[-1] if found.rows else None
     cursor = next_page(last.due, last.since, last.order_id, last.no) if found.more and last is not None else ""
-    return listing(ask, "duties", found.rows, found.position, cursor)
+    rows = await _known(ask, found.rows, lambda row: row.order_id)
+    return listing(ask, "duties", rows, found.position, cursor)
 
 
 def _after_duty(ask: Ask) -> DutyRow | None:
@@ -325,7 +352,8 @@ async def notices(ask: Ask) -> Answer:
     )
     last = found.rows[-1] if found.rows else None
     cursor = next_page(last.order_id, last.no) if found.more and last is not None else ""
-    return listing(ask, "notices", found.rows, found.position, cursor)
+    rows = await _known(ask, found.rows, lambda row: row.order_id)
+    return listing(ask, "notices", rows, found.position, cursor)
 
 
 async def units(ask: Ask) -> Answer:

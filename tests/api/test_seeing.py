@@ -227,6 +227,37 @@ def test_an_informants_identity_is_opened_to_nobody_here_and_units_read_no_words
     assert '"accused"' not in shown
 
 
+def test_a_unit_that_is_complained_of_meanwhile_is_shown_the_order_in_no_list(served: Served):
+    other, order = dispatched(served, "D"), dispatched(served, "D")
+    unit = served.as_(Role.ORG_APPROVER, "D")
+
+    def listed() -> set[str]:
+        found: set[str] = set()
+        for path, rows, key, query in (
+            ("/orders", "orders", "id", {"sort": "due", "limit": "200"}),
+            ("/orders", "orders", "id", {"limit": "200"}),
+            ("/search", "orders", "id", {"q": "路灯", "limit": "200"}),
+            ("/duties", "duties", "order_id", {"limit": "200"}),
+        ):
+            told = unit.get(path, **query)
+            assert told.status == 200, told
+            shown = {row[key] for row in told.body[rows]}
+            assert other in shown or told.body.get("next"), path
+            found |= shown
+        return found
+
+    head = served.as_(Role.SUPERVISOR).get("").headers["Ledger-Position"]
+    for path in ("/orders", "/search", "/duties"):
+        unit.get(path, min_position=head, **({"q": "路灯"} if path == "/search" else {}))
+    assert order in listed()
+    report = {"attributes": {"demand_type": "report"}, "confidentiality": "informant", "accused": ["D"]}
+    changed = {**report, "reason": "举报其本单位"}
+    told = served.as_(Role.HOTLINE_MANAGER).post(f"/orders/{order}/reclassify", changed, Huiyin_Reason="accused")
+    assert told.status == 201, told
+    assert unit.get(f"/orders/{order}").status == 404
+    assert order not in listed()
+
+
 def test_openings_are_few_a_minute_for_each_person(served: Served):
     order = registered(served).body["id"]
     user = f"u{secrets.token_hex(4)}"
