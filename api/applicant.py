@@ -13,7 +13,7 @@ import msgspec
 from api import views
 from api.access import Sight, Viewer, sight
 from api.asking import Answer, Ask
-from api.problems import NotAnsweredYet, NumberAndCodeUnfit, UrgedToday, unfit
+from api.problems import NotAnsweredYet, NumberAndCodeUnfit, UrgedToday
 from domain.duties import title_of
 from domain.leaves import canonical
 from domain.ledger import Look, Receipt
@@ -90,19 +90,12 @@ async def _stream(ask: Ask, name: str) -> str | None:
     return row.stream if name in (row.number, str(row.id)) else None  # not by the beginning of an id
 
 
-async def _knock(ask: Ask, kind: type[Any]) -> Any:
-    try:
-        return msgspec.convert(await ask.body(), kind)
-    except msgspec.ValidationError as error:
-        raise unfit(error) from error
-
-
 # --- asking ------------------------------------------------------------------------------------------------------
 
 
 async def view(ask: Ask) -> Answer:
     """Return how an order stands, for its applicant."""
-    shown = await _opened(ask, await _knock(ask, Knock))
+    shown = await _opened(ask, await ask.said(Knock))
     return _as_it_stands(shown, {})
 
 
@@ -158,7 +151,7 @@ def released(reply: Reply) -> bool:
 
 async def answer(ask: Ask) -> Answer:
     """Return the words of the newest reply that was released; the access journal says first that they were read."""
-    shown = await _opened(ask, await _knock(ask, Knock))
+    shown = await _opened(ask, await ask.said(Knock))
     told = [reply.no for reply in shown.case.replies if released(reply)]
     if not told:
         raise NotAnsweredYet
@@ -166,16 +159,10 @@ async def answer(ask: Ask) -> Answer:
     event: ReplySubmitted = given[told[-1] - 1].event
     text: Any = event.public_answer
     if isinstance(text, Sealed):
-        opened = await ask.city.ledger.open_sealed(
-            {"public_answer": text},
-            stream=shown.stream,
-            viewer=ask.who.actor,
-            purpose="applicant",
-            command_id=f"applicant:{ask.city.ledger.fresh_id()}",
-        )
+        fields = {"public_answer": text}
+        opened = await ask.opened(fields, stream=shown.stream, purpose="applicant")
         text = opened["public_answer"]
-    said = text if isinstance(text, str) else {"erased": True}
-    return _as_it_stands(shown, {"reply": told[-1], "answer": said})
+    return _as_it_stands(shown, {"reply": told[-1], "answer": text})
 
 
 # --- acting ------------------------------------------------------------------------------------------------------
@@ -183,7 +170,7 @@ async def answer(ask: Ask) -> Answer:
 
 async def urge(ask: Ask) -> Answer:
     """Urge, once a day: sent again it is the same urging, with other words it is refused. Raises UrgedToday."""
-    said: Urging = await _knock(ask, Urging)
+    said = await ask.said(Urging)
     shown = await _opened(ask, said)
     day = shown.look.now.astimezone(SHANGHAI).date()
     try:
@@ -195,7 +182,7 @@ async def urge(ask: Ask) -> Answer:
 
 async def evaluate(ask: Ask) -> Answer:
     """Evaluate the newest reply; the same evaluation sent again is the same."""
-    said: Evaluating = await _knock(ask, Evaluating)
+    said = await ask.said(Evaluating)
     shown = await _opened(ask, said)
     act = Evaluate(ratings=said.ratings, resolution=said.resolution, words=said.words)
     same = ask.city.ledger.digest(canonical(act)).hex()[:24]

@@ -37,13 +37,14 @@ from api.problems import (
     RoleNotHeldHere,
     TooMany,
     UnknownCity,
+    unfit,
 )
 from api.tokens import Claims, Verifier
 from domain.attachments import Files, Opened
 from domain.law import Law
 from domain.ledger import Ledger
 from domain.refusals import Erased, NotFounded, Refusal
-from domain.terms import SHANGHAI, Actor, Attachment, Role
+from domain.terms import SHANGHAI, Actor, Attachment, Role, Sealed
 from projections.answers import Projections
 
 T = TypeVar("T")
@@ -390,6 +391,37 @@ class Ask(NamedTuple):
     async def body(self) -> dict[str, Any]:
         """Return the body as a JSON object. Raises BodyUnreadable, BodyTooDeep and BodyUnfit."""
         return read_object(await self.bytes("application/json"))
+
+    async def said(self, kind: type[T]) -> T:
+        """Return the body as a struct. Raises what `body` does, and BodyUnfit for what does not fit."""
+        try:
+            return msgspec.convert(await self.body(), kind)
+        except msgspec.ValidationError as error:
+            raise unfit(error) from error
+
+    # --- opening what is sealed ---
+
+    def paced(self, whose: str = "") -> None:
+        """Count one more opening: of whoever asks, or of all who ask for the same. Raises TooMany."""
+        person = f"{self.who.actor.user}/{self.who.actor.unit}"
+        self.house.openings.step(f"{self.city.name}/{whose or person}")
+
+    async def opened(
+        self, fields: Mapping[str, Sealed], *, stream: str, purpose: str, words: str | None = None, key: str = ""
+    ) -> dict[str, Any]:
+        """Return sealed fields open, after the access journal says who looked and why; those erased since say so.
+
+        `key` makes of several the same opening, logged once.
+        """
+        found = await self.city.ledger.open_sealed(
+            fields,
+            stream=stream,
+            viewer=self.who.actor,
+            purpose=purpose,
+            command_id=key or f"open:{self.city.ledger.fresh_id()}",
+            words=words,
+        )
+        return {name: {"erased": True} if isinstance(text, Erased) else text for name, text in found.items()}
 
     # --- waiting ---
 

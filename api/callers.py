@@ -7,13 +7,13 @@ in the access journal before anything is shown. What says who somebody is, is no
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
 
 from api import views
 from api.asking import Answer, Ask
-from api.problems import NotForThisRole, unfit
+from api.problems import NotForThisRole
 from api.writing import stream_named
 from domain.law import Law
 from domain.ledger import Ledger
@@ -23,6 +23,7 @@ from domain.terms import Actor, Confidentiality, Role
 _DESK = frozenset({Role.AGENT, Role.HOTLINE_MANAGER, Role.SUPERVISOR})
 _GIVING = frozenset({Role.AGENT, Role.HOTLINE_MANAGER})
 
+T = TypeVar("T")
 Code = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Words = Annotated[str, msgspec.Meta(max_length=2000)]
 
@@ -44,19 +45,16 @@ class Caller(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     before: Annotated[str, msgspec.Meta(max_length=36)] = ""
 
 
-async def _said(ask: Ask, kind: type[Any], roles: frozenset[Role]) -> Any:
+async def _said(ask: Ask, kind: type[T], roles: frozenset[Role]) -> T:
     if ask.who.role not in roles:
         raise NotForThisRole
-    ask.house.openings.step(f"{ask.city.name}/{ask.who.actor.user}/{ask.who.actor.unit}")
-    try:
-        return msgspec.convert(await ask.body(), kind)
-    except msgspec.ValidationError as error:
-        raise unfit(error) from error
+    ask.paced()
+    return await ask.said(kind)
 
 
 async def callers(ask: Ask) -> Answer:
     """Return the orders of whoever calls from a number, the newest first; none of an informant is ever among them."""
-    said: Caller = await _said(ask, Caller, _DESK)
+    said = await _said(ask, Caller, _DESK)
     ledger = ask.city.ledger
     key = ask.header("idempotency-key") or f"callers:{ledger.fresh_id()}"
     found = await orders_of(ledger, said, ask.who.actor, key)
@@ -127,7 +125,7 @@ def _told_of(case: WorkOrder, viewer: Actor) -> bool:
 
 async def query_code(ask: Ask) -> Answer:
     """Return the query code of an order again, to read out to an applicant whom the desk has made sure of."""
-    said: Purpose = await _said(ask, Purpose, _GIVING)
+    said = await _said(ask, Purpose, _GIVING)
     ledger, name = ask.city.ledger, ask.path("record")
     stream = await stream_named(ask, "order", name)
     key = ask.header("idempotency-key") or f"query-code:{ledger.fresh_id()}"

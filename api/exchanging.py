@@ -18,7 +18,7 @@ from api import views
 from api.access import EXCHANGING
 from api.applicant import released
 from api.asking import Answer, Ask
-from api.problems import ApprovalNeeded, BodyUnfit, NoShareAgreement, NotAnsweredYet, QueryUnfit, ScopeMissing, unfit
+from api.problems import ApprovalNeeded, BodyUnfit, NoShareAgreement, NotAnsweredYet, QueryUnfit, ScopeMissing
 from api.writing import Given, carry_out, location, stream_named
 from domain.clocks import clocks
 from domain.ledger import Look
@@ -91,13 +91,6 @@ def _platform(ask: Ask) -> str:
     return ask.who.claims.sub
 
 
-async def _said(ask: Ask, kind: type[Any]) -> Any:
-    try:
-        return msgspec.convert(await ask.body(), kind)
-    except msgspec.ValidationError as error:
-        raise unfit(error) from error
-
-
 def _key(platform: str, *names: str) -> str:
     """Return the command id that follows from what a platform calls something: told twice, it is carried out once."""
     named = hashlib.sha256("\n".join(names).encode()).hexdigest()[:40]
@@ -110,7 +103,7 @@ def _key(platform: str, *names: str) -> str:
 async def take(ask: Ask) -> Answer:
     """Register an order that another platform hands over, once for each of its references."""
     platform = _platform(ask)
-    said: Inbound = await _said(ask, Inbound)
+    said = await ask.said(Inbound)
     if said.channel not in _CHANNELS:
         raise BodyUnfit(f"channel: {', '.join(_CHANNELS)}", field="channel")
     told = {
@@ -206,8 +199,8 @@ async def _handed(ask: Ask, platform: str, name: str) -> _Handed:
 async def read(ask: Ask) -> Answer:
     """Open to a platform the answer to what it handed to us, or the demand that we handed to it; recorded first."""
     platform = _platform(ask)
-    ask.house.openings.step(f"{ask.city.name}/{platform}")
-    said: Wanted = await _said(ask, Wanted)
+    ask.paced(platform)
+    said = await ask.said(Wanted)
     if (said.reference is None) is (said.order is None):
         raise BodyUnfit("reference | order", field="reference")
     if said.reference is not None:
@@ -241,22 +234,15 @@ async def _opened(ask: Ask, stream: str, found: Mapping[str, Any], said: Wanted)
     sealed = {name: text for name, text in found.items() if isinstance(text, Sealed)}
     if not sealed:
         return dict(found)
-    opened = await ask.city.ledger.open_sealed(
-        sealed,
-        stream=stream,
-        viewer=ask.who.actor,
-        purpose=said.purpose,
-        command_id=ask.header("idempotency-key") or f"exchange:{ask.city.ledger.fresh_id()}",
-        words=said.words,
-    )
-    said_open = {name: text if isinstance(text, str) else {"erased": True} for name, text in opened.items()}
-    return {**found, **said_open}
+    key = ask.header("idempotency-key")
+    opened = await ask.opened(sealed, stream=stream, purpose=said.purpose, words=said.words, key=key)
+    return {**found, **opened}
 
 
 async def receipt(ask: Ask) -> Answer:
     """Record whether a platform took what we handed to it; the same receipt is recorded once."""
     platform = _platform(ask)
-    said: Receipt = await _said(ask, Receipt)
+    said = await ask.said(Receipt)
     stream, _, case = await _handed(ask, platform, said.order)
     act = RecordTransferReceipt(taken=said.taken, reference=said.reference or "", words=said.words)
     key = _key(platform, "receipt", stream, said.reference or "", str(said.taken))

@@ -14,7 +14,7 @@ from api import views
 from api.access import Sight, may_open_file
 from api.asking import UPLOADS_EACH, Answer, Ask
 from api.callers import Purpose
-from api.problems import BodyCut, BodyTooLarge, NotForThisRole, TooMany, unfit
+from api.problems import BodyCut, BodyTooLarge, NotForThisRole, TooMany
 from api.writing import sighted, stream_named
 from domain import guards
 from domain.attachments import LIMITS, named_in
@@ -147,11 +147,8 @@ def _may(case: WorkOrder, entry: Entry, path: str, seen: Sight) -> Refusal | Non
 
 async def opened(ask: Ask) -> Answer:
     """Return what a file holds, after the access journal says who opened it and why."""
-    ask.house.openings.step(f"{ask.city.name}/{ask.who.actor.user}/{ask.who.actor.unit}")
-    try:
-        said = msgspec.convert(await ask.body(), Purpose)
-    except msgspec.ValidationError as error:
-        raise unfit(error) from error
+    ask.paced()
+    said = await ask.said(Purpose)
     stream, look, case, seen = await _case(ask)
     digest = ask.path("digest")
     named = [(entry, path) for entry, path, one in _named(look, seen) if one.digest == digest]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -14,7 +14,7 @@ import msgspec
 from api import views
 from api.access import OVERSEERS, Data, Grade, Sight, Viewer, may_open, may_read, need, units_asked
 from api.asking import LARGEST_PAGE, Answer, Ask, listing, next_page
-from api.problems import NotForThisRole, QueryUnfit, UnknownEntry, unfit
+from api.problems import NotForThisRole, QueryUnfit, UnknownEntry
 from api.writing import COLLECTIONS, sighted, stream_named
 from domain.calendar import FIRST_YEAR, LAST_YEAR
 from domain.clocks import Clock, clocks
@@ -123,11 +123,8 @@ class Opening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 async def open_sealed(ask: Ask) -> Answer:
     """Open sealed fields of one entry, after the access journal says who looked and why."""
-    ask.house.openings.step(f"{ask.city.name}/{ask.who.actor.user}/{ask.who.actor.unit}")
-    try:
-        asked = msgspec.convert(await ask.body(), Opening)
-    except msgspec.ValidationError as error:
-        raise unfit(error) from error
+    ask.paced()
+    asked = await ask.said(Opening)
     kind = COLLECTIONS[ask.collection]
     stream = await stream_named(ask, kind, ask.path("record"))
     look = await ask.city.ledger.look(stream)
@@ -145,15 +142,9 @@ async def open_sealed(ask: Ask) -> Answer:
     if entry is None:
         raise UnknownEntry(f"version: {asked.version}")
     sealed = dict(views.sealed_fields(entry.event))
-    opened = await ask.city.ledger.open_sealed(
-        {name: sealed[name] for name in _chosen(entry, asked)},
-        stream=stream,
-        viewer=ask.who.actor,
-        purpose=asked.purpose,
-        command_id=ask.header("idempotency-key") or f"open:{ask.city.ledger.fresh_id()}",
-        words=asked.words,
-    )
-    texts = {name: text if isinstance(text, str) else {"erased": True} for name, text in opened.items()}
+    fields = {name: sealed[name] for name in _chosen(entry, asked)}
+    key = ask.header("idempotency-key")
+    texts = await ask.opened(fields, stream=stream, purpose=asked.purpose, words=asked.words, key=key)
     headers = {"Cache-Control": "no-store", "Ledger-Position": str(look.position)}
     return Answer({"version": entry.version, "fields": texts}, headers=headers)
 
@@ -247,17 +238,13 @@ async def _known(ask: Ask, rows: Sequence[T], order_of: Callable[[T], UUID]) -> 
     if not ask.who.of_unit:
         return list(rows)
     orders = list(dict.fromkeys(map(order_of, rows)))
-
-    async def may_know(order: UUID) -> bool:
-        try:
-            entries = await ask.city.ledger.history(f"order:{order}")
-            await sighted(ask, views.case_of(entries, str(order)), str(order))
-        except UnknownOrder:
-            return False
-        return True
-
-    known = dict(zip(orders, await asyncio.gather(*map(may_know, orders)), strict=True))
-    return [row for row in rows if known[order_of(row)]]
+    known: set[UUID] = set()
+    histories = await ask.city.ledger.histories([f"order:{one}" for one in orders])
+    for one, entries in zip(orders, histories, strict=True):
+        with contextlib.suppress(UnknownOrder):
+            await sighted(ask, views.case_of(entries, str(one)), str(one))
+            known.add(one)
+    return [row for row in rows if order_of(row) in known]
 
 
 async def orders(ask: Ask) -> Answer:

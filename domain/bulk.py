@@ -95,9 +95,8 @@ class Bulk:
 
     def decide(self, answers: Mapping[int, Found]) -> list[Foreseen | Refusal]:
         """Decide each recording from what was read for it and from those before it."""
-        since = min(
-            (found.since for found in answers.values()), default=-1
-        )  # its stream may have been read for another
+        # What is decided for one may rest on what was read for another.
+        since = min((found.since for found in answers.values()), default=-1)
         answers = {number: found._replace(since=since) for number, found in answers.items()}
         return [self._told(number, stream, answers) for number, stream in enumerate(self._streams)]
 

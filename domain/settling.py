@@ -287,6 +287,7 @@ class Settlement:
         last, previous = self._last.get(stream, ABSENT)
         if version is None:
             version = last + 1
+        # As `leaf_of` does, but before there is a row that could be asked: a second one would cost as much as the leaf.
         salted = digest(self._imprint.hash, salt + state)
         text = header(self._imprint, stream, version, topic, self.now, occurred_at, previous, record, salted)
         made = leaf(self._imprint, text)

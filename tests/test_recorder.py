@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from uuid import uuid4
 
+import msgspec
 import psycopg
 import pytest
 from eventsourcing.application import AggregateNotFoundError
@@ -262,6 +263,13 @@ def test_a_header_and_its_leaf_are_what_they_were_from_the_first_day(name: str, 
 def test_a_column_of_later_years_that_is_empty_changes_no_old_record():
     assert b"reason" not in leaves.commit_record(COMMIT)
     assert b"reason" in leaves.commit_record(COMMIT._replace(reason="duplicate"))
+
+
+def test_a_commit_record_with_every_member_said_is_canonical():
+    words = dict.fromkeys(("on_behalf_of", "reason", "correlation_id", "causation_id", "trace_id"), 'ü"好\u007f')
+    record = leaves.commit_record(COMMIT._replace(**words, numbers='{"order/CD":[1]}', occurred_at=COMMIT.recorded_at))
+    assert len(msgspec.json.decode(record)) == 14
+    assert record == leaves.canonical(msgspec.json.decode(record))
 
 
 @pytest.mark.parametrize(
