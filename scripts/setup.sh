@@ -4,8 +4,13 @@
 checkout=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 venv=$checkout/.venv
 
-# Debian packages the Python wheels lean on at run time. None yet; one name a line, with its reason.
-system_packages=()
+# Debian packages the Python wheels lean on at run time; one name a line, with its reason.
+system_packages=(
+    libpango-1.0-0      # WeasyPrint lays out text with it
+    libpangoft2-1.0-0   # … and finds the fonts with it
+    libharfbuzz-subset0 # … and puts only the letters used into a PDF: without it a document takes seven seconds
+    fonts-noto-cjk      # Chinese letters, rare ones too, that may be embedded (OFL)
+)
 
 say() { printf 'huiyin: %s\n' "$*" >&2; }
 fail() { say "$@"; exit 69; }
@@ -40,8 +45,9 @@ system_libraries() {
         dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
     done
     ((${#missing[@]})) || return 0
+    # Only printing needs them, and it says so by itself: whoever may not install anything can do all the rest.
     { may_install && apt_install "${missing[@]}"; } ||
-        fail "system libraries are missing. Please run: sudo apt-get install ${missing[*]}"
+        say "no PDFs can be made before this: sudo apt-get install ${missing[*]}"
 }
 
 find_python() {

@@ -1,0 +1,129 @@
+"""版式文件. The one renderer: HTML in, PDF/A-3a and PDF/UA-1 out, the same bytes whenever and wherever it is made.
+
+A process of its own lays documents out: no event loop waits for it, no document brings others down, and it is ended
+when it takes too long. It reaches neither network nor files; a document carries all that it shows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from archive.wire import LONGEST, Attached, Done, Failed, Job, Lacking, Outcome, written
+from domain.refusals import Refusal
+
+__all__ = ["Attached", "CannotBeLaidOut", "GlyphsLacking", "Printer", "PrinterAbsent", "PrintingTooLong"]
+
+PATIENCE = 60.0
+"""Seconds that one document may take; a dossier of forty pages takes two."""
+
+_CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+class GlyphsLacking(Refusal):
+    """没有任何已装字体含这些字，版式文件不予生成，请安装含这些字的字体。
+    No installed font has these characters, so no PDF is made: install one that does.
+    """
+
+    basis = "ISO 19005-3 6.2.11.8"
+
+
+class PrintingTooLong(Refusal):
+    """版式文件生成超时，已中止；请缩小范围或稍后再试。
+    Making the PDF took too long and was ended: ask for less, or try again later.
+    """
+
+
+class CannotBeLaidOut(Refusal):
+    """文件无法排版，版式文件不予生成。The document cannot be laid out, so no PDF is made."""
+
+
+class PrinterAbsent(Refusal):
+    """排版程序无法启动，请安装 libpango-1.0-0、libpangoft2-1.0-0、libharfbuzz-subset0。
+    The renderer does not start: install libpango-1.0-0, libpangoft2-1.0-0 and libharfbuzz-subset0.
+    """
+
+
+class Printer:
+    """Renders one document at a time, in a process that is started with the first."""
+
+    def __init__(self, patience: float = PATIENCE) -> None:
+        self._patience = patience
+        self._process: asyncio.subprocess.Process | None = None
+        self._turn = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def pdf(self, html: str, attachments: Sequence[Attached] = ()) -> bytes:
+        """Return a document as PDF. Raises GlyphsLacking, CannotBeLaidOut, PrintingTooLong and PrinterAbsent."""
+        job = written(msgspec.msgpack.encode(Job(html, tuple(attachments))))
+        async with self._turn:
+            try:
+                async with asyncio.timeout(self._patience):
+                    outcome = await self._carried_out(job)
+            except TimeoutError as error:
+                await self._end()
+                raise PrintingTooLong(f"> {self._patience:g} s") from error
+            except (OSError, EOFError) as error:
+                await self._end()
+                raise PrinterAbsent(str(error)) from error
+            except BaseException:  # whoever asked is gone: the answer to their document is nobody else's
+                await self._end()
+                raise
+        match outcome:
+            case Done():
+                return outcome.pdf
+            case Lacking():
+                said = "、".join(f"{one} (U+{ord(one):04X})" for one in outcome.characters)
+                raise GlyphsLacking(said, characters=outcome.characters)
+            case Failed():
+                raise CannotBeLaidOut(outcome.why[:300])
+
+    async def _carried_out(self, job: bytes) -> Outcome:
+        process = self._process
+        if process is None or process.returncode is not None:
+            process = self._process = await _started()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(job)
+        await process.stdin.drain()
+        length = int.from_bytes(await process.stdout.readexactly(4), "big")
+        return msgspec.msgpack.decode(await process.stdout.readexactly(min(length, LONGEST)), type=Outcome)
+
+    async def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+    async def close(self) -> None:
+        """End the process, if there is one."""
+        async with self._turn:
+            await self._end()
+
+
+async def _started() -> asyncio.subprocess.Process:
+    """Start the process: of the environment only what Python and the fonts need to be found."""
+    environment = {"PYTHONPATH": str(_CHECKOUT), "PYTHONSAFEPATH": "1", "PYTHONUTF8": "1", "PATH": "/usr/bin:/bin"}
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "archive.rendering",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env=environment,
+        limit=1 << 20,
+    )

@@ -1,0 +1,144 @@
+"""版式渲染. Makes one document after another into PDF/A-3a and PDF/UA-1, in a process that reaches nothing else.
+
+Started by `archive.pdf` as `python -m archive.rendering`; jobs come on standard input, what became of each goes to
+standard output, both with their length in four bytes before them.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import re
+import resource
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from io import BytesIO
+from typing import Any, BinaryIO, NoReturn
+from xml.etree.ElementTree import Element, SubElement, fromstring, tostring
+
+import msgspec
+from weasyprint import HTML, Attachment
+from weasyprint.document import Document
+from weasyprint.pdf.metadata import NS, DocumentMetadata
+from weasyprint.text.fonts import FontConfiguration
+from weasyprint.urls import FatalURLFetchingError, URLFetcher
+
+from archive.wire import Attached, Done, Failed, Job, Lacking, Outcome, read_from, written
+
+MEMORY = 2 << 30
+"""Bytes that a rendering process may take: a document that wants more fails alone."""
+
+COLLECT_EVERY = 8
+"""Documents after which what they left behind is collected, all at once."""
+
+_LOG = logging.getLogger("weasyprint")
+
+
+class _Nothing(URLFetcher):
+    """Fetches what a document carries itself (`data:`), and nothing from the network or the file system."""
+
+    def __init__(self) -> None:
+        super().__init__(allowed_protocols=("data",), allow_redirects=False, fail_on_errors=True)
+
+    def fetch(self, url: str, headers: Mapping[str, str] | None = None) -> Any:
+        """Return what a `data:` address holds. Raises FatalURLFetchingError for any other: the document is refused."""
+        if not url.lower().startswith("data:"):
+            raise FatalURLFetchingError(f"文件引用了外部资源 the document refers to what lies outside it: {url[:80]}")
+        return super().fetch(url, headers)
+
+
+class _Metadata(DocumentMetadata):
+    """The metadata of both profiles in one RDF block: readers ignore a second one, and PDF/UA would be lost."""
+
+    def generate_rdf_metadata(self, variant: str, version: int, conformance: str) -> bytes:
+        """Return the block with the mark of PDF/UA-1 added."""
+        root = fromstring(super().generate_rdf_metadata(variant, version, conformance))  # noqa: S314  made a line above
+        about = SubElement(root, f"{{{NS['rdf']}}}Description")
+        about.attrib[f"{{{NS['rdf']}}}about"] = ""
+        about.attrib[f"{{{NS['pdfuaid']}}}part"] = "1"
+        assert isinstance(root, Element)
+        return tostring(root, encoding="utf-8")
+
+
+class _Complaints(logging.Handler):
+    """Hears of characters that no installed font can show."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lacking: dict[str, None] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the character that a warning names."""
+        found = re.search(r"U\+([0-9A-F]{4,6})", record.getMessage())
+        if found is not None and "notdef" in record.getMessage():
+            self.lacking[chr(int(found[1], 16))] = None
+
+
+class Renderer:
+    """One process's fonts and what it heard while rendering."""
+
+    def __init__(self) -> None:
+        self._fonts = FontConfiguration()
+        self._heard = _Complaints()
+        _LOG.handlers[:] = [self._heard]
+        _LOG.propagate = False
+
+    def render(self, job: Job) -> Outcome:
+        """Return the PDF, or why there is none."""
+        self._heard.lacking = {}
+        try:
+            document: Document = HTML(string=job.html, url_fetcher=_Nothing()).render(font_config=self._fonts)
+            document.metadata.__class__ = _Metadata
+            document.metadata.attachments = _attachments(job.attachments)
+            made = document.write_pdf(pdf_variant="pdf/a-3a", pdf_tags=True)
+        except FatalURLFetchingError as error:
+            return Failed(f"{error}")
+        except Exception as error:  # noqa: BLE001  a document that cannot be laid out ends its job, not the process
+            return Failed(f"{type(error).__name__}: {error}")
+        if self._heard.lacking:
+            return Lacking("".join(self._heard.lacking))
+        assert isinstance(made, bytes)
+        return Done(made, pages=len(document.pages))
+
+
+def _attachments(named: Sequence[Attached]) -> list[Attachment]:
+    """Return the files as WeasyPrint takes them: with their own instants, which it writes as if they were in UTC."""
+    made: list[Attachment] = []
+    for one in named:
+        at = datetime.fromisoformat(one.at).astimezone(UTC)
+        attachment = Attachment(
+            file_obj=BytesIO(one.content),
+            name=one.name,
+            description=one.description,
+            created=at,
+            modified=at,
+            relationship=one.relationship,
+        )
+        made.append(attachment)
+    return made
+
+
+def serve(jobs: BinaryIO, answers: BinaryIO) -> None:
+    """Render job after job until there are no more."""
+    renderer, done = Renderer(), 0
+    gc.freeze()
+    gc.disable()
+    while (said := read_from(jobs)) is not None:
+        answers.write(written(msgspec.msgpack.encode(renderer.render(msgspec.msgpack.decode(said, type=Job)))))
+        answers.flush()
+        done += 1
+        if done % COLLECT_EVERY == 0:
+            gc.collect()
+
+
+def main() -> NoReturn:
+    """Serve the process that started this one."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    serve(sys.stdin.buffer, sys.stdout.buffer)
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()
