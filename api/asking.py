@@ -40,6 +40,7 @@ from api.problems import (
     unfit,
 )
 from api.tokens import Claims, Verifier
+from archive.pdf import Printer
 from domain.attachments import Files, Opened
 from domain.law import Law
 from domain.ledger import Ledger
@@ -171,12 +172,14 @@ class House:
         verifier: Verifier,
         now: Callable[[], datetime],
         *,
+        printer: Printer,
         proxies: Networks = (),
         reset: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         self.cities = cities
         self.verifier = verifier
         self.now = now
+        self.printer = printer
         self.proxies = proxies
         self.reset = reset  # makes a sandbox anew
         self.openings = Pace(60, now)

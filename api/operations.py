@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
-from api import applicant, callers, exchanging, feeding, files, reading, sandbox, writing
+from api import applicant, callers, exchanging, feeding, files, papers, reading, sandbox, writing
 from api.asking import LARGEST_PAGE, Answer, Ask
 from api.commands import SERVED
 from api.reading import Opening
@@ -14,6 +14,7 @@ from api.writing import COLLECTIONS, NEW
 from domain.duties import title_of
 from domain.kinds import KINDS
 from domain.terms import Act, ClockName, DemandType, NoticeState, OrderState, Role
+from supervision.instruments import InstrumentKind
 
 Run = Callable[[Ask], Awaitable[Answer]]
 
@@ -446,6 +447,45 @@ FILES: tuple[Operation, ...] = (
 )
 
 
+_FORMAT = Query("format", "格式; without: as Accept says, else HTML", ("html", "pdf"), example="html")
+
+
+def _of_papers() -> Iterator[Operation]:
+    """Yield what is asked of the papers of records, and of their register."""
+    yield _ask(
+        "/instruments",
+        "instruments",
+        "文书登记簿 the papers of a kind and year by their running numbers; a page may be shorter than asked for",
+        papers.registered,
+        _EVERYBODY,
+        Query("kind", "文书种类", _words(InstrumentKind), needed=True, example="dispatch_slip"),
+        Query("year", "年; without: this one", kind="integer", example=2026, form={"minimum": 0, "maximum": 9999}),
+        Query("unit", "发往单位 a unit that it is for", example="D"),
+        *PAGED,
+    )
+    for collection in ("orders", "matters", "inquiries"):
+        kind = COLLECTIONS[collection]
+        path = f"/{collection}/{{record}}/instruments"
+        tags = _EVERYBODY if kind == "order" else (Tag.SUPERVISION,)
+        listed = _ask(path, f"{kind}_instruments", "文书 the papers of one record", papers.listed, tags)
+        yield listed._replace(kind=kind)
+        says = "文书 one of them as HTML or PDF; what is sealed stays so. The same bytes whenever it is asked for"
+        one = _ask(f"{path}/{{version}}", f"{kind}_instrument", says, papers.shown, tags, _FORMAT)
+        yield one._replace(kind=kind)
+        yield Operation(
+            "POST",
+            f"{path}/{{version}}/open",
+            f"open_{kind}_instrument",
+            "文书全文 one of them whole; who opened it and why is recorded first",
+            papers.opened,
+            tags,
+            (_FORMAT,),
+            kind=kind,
+            body=callers.Purpose,
+            example={"purpose": "printing"},
+        )
+
+
 RESET = Operation(
     "POST",
     "/reset",
@@ -515,6 +555,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *DESK,
     *EXCHANGE,
     *FILES,
+    *_of_papers(),
     RESET,
     BATCH,
     *_of_commands(),

@@ -9,9 +9,11 @@ from typing import Any, TypeGuard
 
 import msgspec
 
+from archive import pdf
 from domain import refusals
 from domain.refusals import Refusal
 from projections import answers, engine
+from supervision import instruments
 
 TYPE = "urn:huiyin:refusal:"
 MEDIA_TYPE = "application/problem+json"
@@ -258,6 +260,7 @@ _SAID: dict[int, tuple[type[Refusal], ...]] = {
         UnknownPage,
         NumberAndCodeUnfit,
         NotAnsweredYet,
+        instruments.NotAnInstrument,
         refusals.UnknownFile,
         refusals.UnknownOrder,
         refusals.UnknownStream,
@@ -272,6 +275,7 @@ _SAID: dict[int, tuple[type[Refusal], ...]] = {
     422: (
         BodyUnfit,
         FileNotKept,
+        pdf.GlyphsLacking,
         refusals.CommandIdReused,
         refusals.TextNotStorable,
         refusals.NumberTooLarge,
@@ -294,6 +298,7 @@ _SAID: dict[int, tuple[type[Refusal], ...]] = {
     429: (TooMany, StreamsExhausted),
     500: (
         Broken,
+        pdf.CannotBeLaidOut,
         refusals.FileChanged,
         refusals.StorageRefused,
         refusals.UnknownTopic,
@@ -304,6 +309,8 @@ _SAID: dict[int, tuple[type[Refusal], ...]] = {
         Behind,
         NotReady,
         SandboxResetting,
+        pdf.PrinterAbsent,
+        pdf.PrintingTooLong,
         refusals.Busy,
         refusals.Unavailable,
         refusals.OutcomeUnknown,
@@ -340,7 +347,7 @@ def status_of(refusal: Refusal | type[Refusal]) -> int:
 
 def known() -> Iterator[type[Refusal]]:
     """Yield every refusal that a caller may read, those of the rules first."""
-    for module in (refusals, engine, answers):
+    for module in (refusals, engine, answers, instruments, pdf):
         for found in vars(module).values():
             if _is_refusal(found, module.__name__):
                 yield found

@@ -9,11 +9,12 @@ from projections.duties import DutyRow
 from projections.figures import Figure
 from projections.notices import NoticeRow
 from projections.orders import OrderRow
+from supervision.register import Registered
 
 if TYPE_CHECKING:
     from api.operations import Operation
 
-ROWS: tuple[type, ...] = (OrderRow, DutyRow, NoticeRow, UnitLoad, Figure)
+ROWS: tuple[type, ...] = (OrderRow, DutyRow, NoticeRow, UnitLoad, Figure, Registered)
 """Rows of tables that lists show as they are."""
 
 TEXT: dict[str, Any] = {"type": "string"}
@@ -145,6 +146,7 @@ _SHAPES: dict[str, dict[str, Any]] = {
     "access": _HISTORY,
     "callers": _has({"orders": THINGS, **_AT_POSITION}, next=TEXT),
     "reset": _has({"city": TEXT, "ledger": TEXT, "code": TEXT, **_AT_POSITION}),
+    "instruments": _has({"instruments": _rows("Registered"), **_AT_POSITION}, next=TEXT),
     "query_code": _has({"number": TEXT, "query_code": TEXT}),
 }
 """Answers by operation; what is not said here is an object."""
@@ -159,6 +161,10 @@ def content(operation: Operation) -> dict[str, Any]:
         return {**batch, "text/event-stream": {"schema": TEXT}}
     if operation.name == "open_attachment":
         return {"*/*": {"schema": BYTES}}
+    if operation.name.endswith("_instrument"):
+        return {"text/html": {"schema": TEXT}, "application/pdf": {"schema": BYTES}}
+    if operation.name.endswith("_instruments"):
+        return {"application/json": {"schema": _has({"instruments": THINGS, **_AT_POSITION})}}
     found = _SHAPES.get(operation.name, THING)
     if operation.command is not None:
         found = _of("_Receipt")
@@ -224,6 +230,7 @@ PLACES: dict[str, tuple[str, dict[str, Any], str]] = {
     "pack": ("规则 a pack's id, or its digest", {"minLength": 1}, "S0-CHUANYU"),
     "year": ("年 the year", {"pattern": "^[0-9]{4}$"}, "2026"),
     "day": ("日 YYYY-MM-DD", {"format": "date"}, "2026-11-21"),
+    "version": ("事件序号 the event's # in its record's history", {"pattern": "^[1-9][0-9]{0,8}$"}, "2"),
     "digest": ("附件摘要 a file's digest", {"pattern": "^sha256:[0-9a-f]{64}$"}, "sha256:" + "0" * 64),
 }
 """The parts of a path: what they are, their form, an example."""

@@ -29,6 +29,7 @@ from api.operating import LOG, Lines
 from api.problems import SandboxResetting
 from api.pushing import Courier
 from api.tokens import Verifier, mint
+from archive.pdf import Printer
 from domain.refusals import Refusal, Unavailable
 from projections.answers import Projections
 from projections.consumers import Consumers
@@ -74,7 +75,8 @@ async def house() -> AsyncIterator[House]:
         gc.freeze()  # what is there by now stays: looking through it again and again finds nothing
         gc.set_threshold(20_000, 20, 50)
         verifier = Verifier(wiring.issuer(), wiring.process_now)
-        served = House(cities, verifier, wiring.process_now, proxies=wiring.proxies(), reset=_reset)
+        printer = await opened.enter_async_context(Printer())
+        served = House(cities, verifier, wiring.process_now, printer=printer, proxies=wiring.proxies(), reset=_reset)
         asyncio.get_running_loop().add_signal_handler(ENDING, served.closing.set)
         yield served
 

@@ -10,7 +10,7 @@ import msgspec
 from domain.journals import NUMBERS, NumberGiven
 from domain.ledger import Ledger
 from domain.refusals import Erased
-from domain.terms import Entry
+from domain.terms import Entry, UnitId
 from supervision.instruments import InstrumentKind, NotAnInstrument, Paper, Shown, instruments, paper
 
 Opener = Callable[[Sequence[Shown]], Awaitable[Mapping[str, str | Erased]]]
@@ -50,24 +50,34 @@ class Registered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """Numbers in their order, and the last one looked at where there are more."""
+    """Papers in the order of their series and numbers, each with the units it is for and its record's entries."""
 
-    rows: tuple[tuple[Registered, tuple[Entry, ...]], ...]  # each with its record's entries
-    more: int | None
+    rows: tuple[tuple[Registered, frozenset[UnitId], tuple[Entry, ...]], ...]
+    more: tuple[int, int] | None  # the series and the last number looked at, where there are more
 
 
-async def numbered(ledger: Ledger, journal: str, *, after: int, limit: int) -> Page:
-    """Return the papers that a journal numbered (`dispatch_slip/HY2026`), in the order of their numbers."""
-    found = await ledger.rows("stored_of_stream", f"{NUMBERS}{journal}", after, (1 << 62), limit + 1)
-    given = [(int(row[1]), int(row[0]), msgspec.json.decode(row[3], type=NumberGiven)) for row in found]
-    streams = list(dict.fromkeys(one.to for _, _, one in given[:limit]))
+async def numbered(
+    ledger: Ledger, kind: InstrumentKind, series: Sequence[str], *, after: tuple[int, int] | None, limit: int
+) -> Page:
+    """Return the papers of a kind that were numbered in some series (`2026`, `HY2026`), behind where a page ended."""
+    first, last = after or (0, 0)
+    given: list[tuple[int, int, str]] = []  # series, number, record
+    for nth, name in list(enumerate(series))[first:]:
+        since = last if nth == first else 0
+        rows = await ledger.rows(
+            "stored_of_stream", f"{NUMBERS}{kind}/{name}", since, (1 << 62), limit + 1 - len(given)
+        )
+        given += [(nth, int(row[1]), msgspec.json.decode(row[3], type=NumberGiven).to) for row in rows]
+        if len(given) > limit:
+            break
+    page = given[:limit]
+    streams = list(dict.fromkeys(record for _, _, record in page))
     *histories, laws = await ledger.histories([*streams, INSTITUTION])
     of_stream = dict(zip(streams, histories, strict=True))
-    kind = InstrumentKind(journal.partition("/")[0])
-    rows: list[tuple[Registered, tuple[Entry, ...]]] = []
-    for no, _, one in given[:limit]:
-        entries = of_stream[one.to]
-        event = _numbered_by(entries, kind, journal, no)
+    found: list[tuple[Registered, frozenset[UnitId], tuple[Entry, ...]]] = []
+    for nth, no, record in page:
+        entries = of_stream[record]
+        event = _numbered_by(entries, kind, f"{kind}/{series[nth]}", no)
         if event is None:
             continue  # a number that another record of the same commit took
         made, _ = paper(entries, event.version, laws)
@@ -75,15 +85,15 @@ async def numbered(ledger: Ledger, journal: str, *, after: int, limit: int) -> P
             kind=kind,
             no=no,
             number=made.number,
-            record=one.to,
+            record=record,
             version=event.version,
             position=event.position,
-            at=event.at,
+            at=made.at,
             title=made.title,
             to=made.to,
         )
-        rows.append((row, tuple(entries)))
-    return Page(tuple(rows), given[limit - 1][0] if len(given) > limit else None)
+        found.append((row, made.units, tuple(entries)))
+    return Page(tuple(found), page[-1][:2] if len(given) > limit else None)
 
 
 def _numbered_by(entries: Sequence[Entry], kind: InstrumentKind, journal: str, no: int) -> Entry | None:

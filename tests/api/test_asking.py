@@ -320,8 +320,11 @@ def test_every_command_shows_an_example_of_its_form():
         read_command({**said.example, "type": name})
 
 
-ELSEWHERE = ("batch", "upload_attachment", "open_attachment", "reset")
-"""Operations whose bodies are no JSON, or that need a file or a sandbox that is there: tried by tests of their own."""
+ELSEWHERE = (
+    *("batch", "upload_attachment", "open_attachment", "reset"),
+    *(f"{word}{kind}_instrument" for word in ("", "open_") for kind in ("matter", "inquiry")),
+)
+"""Operations whose bodies are no JSON, or that need a file, a sandbox or a paper that is there: tried by tests of their own."""
 
 
 def test_the_examples_of_every_question_are_taken(served: Served):

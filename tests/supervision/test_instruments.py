@@ -140,14 +140,22 @@ async def test_a_full_edition_is_opened_once_the_journal_says_who_looked_and_why
 async def test_the_register_of_a_kind_lists_its_papers_by_number_without_gap(towns: dict[str, Town]):
     town = towns["s4"]
     async with opened(town.city) as ledger:
-        whole = await register.numbered(ledger, "dispatch_slip/HY2025", after=0, limit=100)
-        assert [row.no for row, _ in whole.rows] == list(range(1, len(whole.rows) + 1))
+
+        async def slips(after: tuple[int, int] | None, limit: int) -> register.Page:
+            return await register.numbered(
+                ledger, InstrumentKind.DISPATCH_SLIP, ["2025", "HY2025"], after=after, limit=limit
+            )
+
+        whole = await slips(None, 100)
+        assert [row.no for row, _, _ in whole.rows] == list(range(1, len(whole.rows) + 1))
         assert whole.more is None
-        first = await register.numbered(ledger, "dispatch_slip/HY2025", after=0, limit=3)
-        rest = await register.numbered(ledger, "dispatch_slip/HY2025", after=first.more or 0, limit=100)
-        assert [row for row, _ in (*first.rows, *rest.rows)] == [row for row, _ in whole.rows]
+        first = await slips(None, 3)
+        assert first.more == (1, 3)
+        rest = await slips(first.more, 100)
+        assert [row for row, _, _ in (*first.rows, *rest.rows)] == [row for row, _, _ in whole.rows]
         assert whole.rows[0][0].number == "HY交办〔2025〕1号"
-        assert (await register.numbered(ledger, "circular/1999", after=0, limit=9)).rows == ()
+        none = await register.numbered(ledger, InstrumentKind.CIRCULAR, ["1999"], after=None, limit=9)
+        assert none.rows == ()
 
 
 async def test_a_printed_paper_is_one_page_that_says_what_the_office_wants(towns: dict[str, Town], tmp_path: Path):
