@@ -1,13 +1,14 @@
-"""Many recordings at once: decided one on top of the other from one reading, and written in their order.
+"""Many recordings or commands at once: decided one on top of the other from one reading, and written in their order.
 
-What a city brings over from an old system is tens of thousands of facts that no rule decides; to ask and to answer for
-each of them alone costs more than to record it.
+What a city brings over from an old system is tens of thousands of facts that no rule decides, and what comes about by
+itself at midnight is thousands of notices; to ask and to answer for each of them alone costs more than to record it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import NamedTuple
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from domain.recorder import Found, Want
 from domain.refusals import CommandIdReused, OccurredAtRequired, Refusal, VersionMoved
 from domain.sealing import KeyRow, Survey
 from domain.settling import Draft, Proposal
-from domain.terms import Actor, Entry, Origin, Step
+from domain.terms import Act, Actor, Entry, Origin, Step
 
 
 class Recording(NamedTuple):
@@ -63,6 +64,29 @@ class Recording(NamedTuple):
         )
 
 
+class Commanded(NamedTuple):
+    """A command that is decided from a look at its stream: it must name no other stream and hold nothing to be sealed."""
+
+    act: Act
+    stream: str
+    actor: Actor
+    command_id: str
+    occurred_at: datetime | None = None
+    origin: Origin = Origin.LIVE
+
+    def request(self) -> Request:
+        """Return it as the door's request."""
+        return Request(
+            command_id=self.command_id,
+            stream=self.stream,
+            actor=self.actor,
+            act=self.act,
+            origin=self.origin,
+            occurred_at=None if self.occurred_at is None else milliseconds(self.occurred_at),
+            survey=Survey(self.act),
+        )
+
+
 class Foreseen(NamedTuple):
     """What a recording would come to now."""
 
@@ -71,16 +95,24 @@ class Foreseen(NamedTuple):
 
 
 class Bulk:
-    """Recordings by their number: first what must be read for each, then what each would come to."""
+    """Recordings by their number: first what must be read for each, then what each would come to.
 
-    def __init__(self, proposer: Proposer, recordings: Sequence[Recording]) -> None:
+    Nothing is read for commands: `views` has what was seen of their streams.
+    """
+
+    def __init__(
+        self,
+        proposer: Proposer,
+        recordings: Sequence[Recording | Commanded],
+        views: Mapping[str, View] = MappingProxyType({}),
+    ) -> None:
         self.wants: dict[int, Want] = {}
         self._proposer = proposer
         self._streams = [recording.stream for recording in recordings]
         self._requests: dict[int, Request] = {}
         self._refused: dict[int, Refusal] = {}
         self._ended: dict[str, Refusal] = {}  # streams in which something was refused
-        self._views: dict[str, View] = {}  # of streams after the last recording in each
+        self._views: dict[str, View] = dict(views)  # of streams after the last recording in each
         self._last: dict[str, str] = {}  # the commands that made them
         self._keys: dict[str, list[KeyRow]] = {}
         self._subjects: dict[bytes, UUID] = {}
@@ -88,7 +120,8 @@ class Bulk:
             try:
                 request = recording.request()
                 proposer.prepare(request)
-                self.wants[number] = proposer.want(request)
+                if isinstance(recording, Recording):
+                    self.wants[number] = proposer.want(request)
                 self._requests[number] = request
             except Refusal as refusal:
                 self._refused[number] = refusal
@@ -106,7 +139,10 @@ class Bulk:
         try:
             if number in self._refused:
                 raise self._refused[number]
-            return self._decided(self._requests[number], self.wants[number], answers[number])
+            request = self._requests[number]
+            if request.act is not None:
+                return self._foreseen(request, self._after(request, self._views[stream], self._views[stream].found))
+            return self._decided(request, self.wants[number], answers[number])
         except Refusal as refusal:
             if not stream.endswith(":"):  # a stream that is to be drawn is another each time
                 self._ended[stream] = refusal
@@ -122,6 +158,9 @@ class Bulk:
         found = self._with_keys(want, found)
         before = self._views.get(request.stream)
         view = self._proposer.view(request, found, want) if before is None else self._after(request, before, found)
+        return self._foreseen(request, view)
+
+    def _foreseen(self, request: Request, view: View) -> Foreseen:
         proposal = self._proposer.propose(request, view)
         proposal.after = self._last.get(request.stream, "")
         self._last[request.stream] = request.command_id
@@ -133,7 +172,9 @@ class Bulk:
         if request.expected not in (None, version):
             raise VersionMoved(request.stream, version=version)
         now = found.now if request.origin is Origin.LIVE or request.occurred_at is None else request.occurred_at
-        return before._replace(state=self._proposer.fold(request.stream, before.history), found=found, now=now)
+        grown = request.stream in self._last
+        state = self._proposer.fold(request.stream, before.history) if grown else before.state
+        return before._replace(state=state, found=found, now=now)
 
     def _with_keys(self, want: Want, found: Found) -> Found:
         """Return what was read, with the keys and subjects that recordings before this one bring."""

@@ -12,12 +12,13 @@ import hmac
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 from domain import leaves, naming, recorder
 from domain.attachments import FileKey
-from domain.bulk import Bulk, Foreseen, Recording
+from domain.bulk import Bulk, Commanded, Foreseen, Recording
 from domain.context import StreamKind
 from domain.exchange import Parameter, Rows
 from domain.journals import AccessLogged, access_of, is_journal
@@ -262,13 +263,23 @@ class Ledger:
         )
         return await self._carry_out(recording.request(), dry_run)
 
-    async def foresee(self, recordings: Sequence[Recording]) -> list[Foreseen | Refusal]:
+    async def views(self, streams: Sequence[str]) -> list[View]:
+        """Return what many streams are and what commands about them are decided from, in one round trip."""
+        law = self._proposer.law
+        wants = [Want(((naming.readable(stream), 0), (INSTITUTION, law.version))) for stream in streams]
+        found = await asyncio.gather(*map(self._bulk_reader.asked, wants))
+        return [self._proposer.seen(stream, law, one) for stream, one in zip(streams, found, strict=True)]
+
+    async def foresee(
+        self, recordings: Sequence[Recording | Commanded], views: Mapping[str, View] = MappingProxyType({})
+    ) -> list[Foreseen | Refusal]:
         """Return what each of many recordings would come to, one on top of the other; nothing is written.
 
         What comes after a refused one in its stream is told the same. The proposals may be written by `submit_all`, of
-        this ledger or of the same city's in another process; whether anything has moved since is seen there.
+        this ledger or of the same city's in another process; whether anything has moved since is seen there. Commands
+        are decided from `views` of their streams.
         """
-        bulk = Bulk(self._proposer, recordings)
+        bulk = Bulk(self._proposer, recordings, views)
         asked = [self._bulk_reader.asked(want) for want in bulk.wants.values()]
         return bulk.decide(dict(zip(bulk.wants, await asyncio.gather(*asked), strict=True)))
 

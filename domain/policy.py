@@ -220,6 +220,7 @@ class Options(Struct, frozen=True):
     revisit_refusal_final: bool = True  # S4-42
     revisit_opens: Literal["handle_due", "reply"] = "reply"
     revisit_sampling: Literal["all", "sample"] = "sample"
+    revisit_percent: int | None = None  # of each unit's orders; without it the timer draws no sample by itself
     revisit_questions: tuple[str, ...] = ()  # S1-31
     headline: Literal["ledger", "revisit"] = "ledger"  # 8.9
     noted_exempt: bool = False  # 8.9

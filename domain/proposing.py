@@ -266,6 +266,15 @@ class Proposer:
         own, law = states.get(request.stream), states.get(INSTITUTION)
         return View(own, law, states, versions, imported_at, found, now, history)
 
+    def seen(self, stream: str, law: KnownLaw, found: Found) -> View:
+        """Return what is decided about a stream from, where it and the news of the law are all that was read."""
+        rows, news = found.streams
+        entries = [self.codec.entry(row) for row in rows]
+        newer = self.newer_law(law, news)
+        versions = {stream: entries[-1].version if entries else 0, INSTITUTION: newer.version}
+        state = self.fold(stream, entries)
+        return View(state, newer.state, {}, versions, _last_imported(entries), found, found.now, entries)
+
     def _grown(self, stream: str, kept: Kept | None, rows: Sequence[StoredEntry]) -> Kept:
         """Return a stream with what came to it since it was kept, and keep it so."""
         if kept is not None and not rows:

@@ -799,6 +799,10 @@ class RevisitRefusedFinal(Refusal):
     basis = "S4-42"
 
 
+class RevisitAlreadySampled(Refusal):
+    """本轮已抽中回访。The order was drawn for a return visit in this round: nobody is drawn twice."""
+
+
 class RevisitAlreadyDone(Refusal):
     """本轮已完成回访。The return visit of this round is done."""
 

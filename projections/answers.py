@@ -535,6 +535,18 @@ class Projections(Engine):
         position, found = await self._ask("agenda", *asked)
         return _listing(DueOrder, position, found, limit)
 
+    # --- what a sample is drawn from -----------------------------------------------------------------------------
+
+    async def visits_opened(self, since: datetime, until: datetime) -> Listing[UUID]:
+        """Return orders whose return visit came to be possible in a period, as the tables have them."""
+        position, found = await self._ask("clocks", "visits", since, until)
+        return Listing(position, tuple(row[0] for row in found))
+
+    async def registered_before(self, until: datetime) -> tuple[UUID, ...]:
+        """Return every order that was registered before an instant."""
+        _, found = await self._ask("orders", "registered_before", until)
+        return tuple(row[0] for row in found)
+
     # --- units ---------------------------------------------------------------------------------------------------
 
     async def units(self, now: datetime) -> Listing[UnitLoad]:

@@ -109,3 +109,8 @@ CROSS JOIN LATERAL (
     ORDER BY i.late_after, i.order_id, i.no LIMIT $6::bigint
 ) AS o
 ORDER BY o.late_after, o.order_id, o.no LIMIT $6::bigint
+
+-- name: visits
+-- Orders whose return visit came to be possible between two instants.
+SELECT DISTINCT order_id FROM projections.clocks_N
+WHERE name = 'revisit' AND starts_at >= $1::timestamptz AND starts_at < $2::timestamptz ORDER BY order_id

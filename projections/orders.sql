@@ -157,3 +157,6 @@ SELECT state, count(*) FROM projections.orders_N GROUP BY state
 -- name: count_by_unit
 SELECT unit, count(*), count(*) FILTER (WHERE is_open), count(*) FILTER (WHERE overdue_from < $1::timestamptz)
 FROM projections.orders_N GROUP BY unit
+
+-- name: registered_before
+SELECT id FROM projections.orders_N WHERE registered_at < $1::timestamptz ORDER BY id

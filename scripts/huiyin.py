@@ -46,6 +46,7 @@ from scripts import (
     office,
     papers,
     printing,
+    sampling,
     sandboxes,
     serving,
     sweeping,
@@ -431,6 +432,7 @@ for command in (
     *consumers.COMMANDS,
     *serving.COMMANDS,
     *sweeping.COMMANDS,
+    *sampling.COMMANDS,
 ):
     huiyin.add_command(command)
 

@@ -33,7 +33,7 @@ from archive.pdf import Printer
 from domain.refusals import Refusal, Unavailable
 from projections.answers import Projections
 from projections.consumers import Consumers
-from scripts import demo, desk, embedded, files, sweeping, wiring
+from scripts import demo, desk, embedded, files, jobs, wiring
 from scripts.desk import city_option
 from scripts.wiring import SettingError
 from supervision.scheduler import LOG as SUPERVISION
@@ -154,8 +154,8 @@ async def _follow(cities: Sequence[str], parent: int) -> None:
         followed = list(schemas.values())
         shown = [await opened.enter_async_context(Projections(database.app, schema)) for schema in followed]
         holder = f"serve:{os.getpid()}:{wiring.fresh()}"
-        sweeps = sweeping.jobs(database, shown, wiring.sweep_every())
-        await opened.enter_async_context(scheduled(sweeps, first=wiring.process_now()))
+        at_times = jobs.jobs(database, shown, wiring.sweep_every())
+        await opened.enter_async_context(scheduled(at_times, first=wiring.process_now()))
         tasks = [asyncio.create_task(tables.keep_following(holder, idle=0.05)) for tables in shown]
         tasks += [asyncio.create_task(_keep_swept(database, followed))]
         tasks += [asyncio.create_task(_keep_telling(database, schema, holder)) for schema in followed]

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
-from functools import partial
+from collections.abc import Mapping, Sequence
 
 import click
-import psycopg
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
@@ -17,14 +14,13 @@ from rich.text import Text
 from domain import kinds
 from domain.duties import title_of
 from domain.ledger import Ledger
-from domain.refusals import Unavailable
 from domain.terms import Act, ClockName, NoticeKind, Role
 from projections.answers import Projections
-from scripts import desk, embedded, printing, wiring
+from scripts import desk, printing, wiring
 from scripts.desk import city_option, json_option, with_city
 from scripts.lawbook import answer
 from scripts.wiring import SettingError
-from supervision.scheduler import LOG, Job
+from supervision.scheduler import LOG
 from supervision.sweep import BROKEN, Line, Manner, Outcome, Swept, sweep
 
 
@@ -157,19 +153,11 @@ _COMMANDS: dict[str, type[Act]] = {
 # --- in the worker -----------------------------------------------------------------------------------------------
 
 
-def jobs(database: embedded.Database, cities: Iterable[Projections], every: timedelta | None) -> list[Job]:
-    """Return what sweeps each city, by the tables that the worker follows; none where sweeping is turned off."""
-    return [Job(f"sweep:{shown.city}", every, partial(_swept, database, shown)) for shown in cities if every]
-
-
-async def _swept(database: embedded.Database, shown: Projections) -> None:
-    try:
-        async with await wiring.open_city(database, shown.city) as ledger:
-            swept = await sweep(ledger, shown, await ledger.now())
-    except (psycopg.Error, SettingError) as error:
-        raise Unavailable(f"{type(error).__name__}: {error}") from error
-    if swept.total or +swept.refused:
-        said = {"city": shown.city, "done": swept.done, "refused": +swept.refused, "left": swept.left}
+async def swept(ledger: Ledger, shown: Projections) -> None:
+    """Sweep a city at the database's clock, and log what came of it."""
+    told = await sweep(ledger, shown, await ledger.now())
+    if told.total or +told.refused:
+        said = {"city": shown.city, "done": told.done, "refused": +told.refused, "left": told.left}
         LOG.info("sweep", extra={"said": said})
 
 

@@ -16,7 +16,7 @@ from domain.ledger import Ledger
 from projections.answers import PROJECTIONS, Projections
 from projections.consumers import Consumers
 from projections.engine import Status
-from scripts import printing, sweeping, wiring
+from scripts import jobs, printing, wiring
 from scripts.consumers import print_standing
 from scripts.desk import city_option, json_option, with_city
 from scripts.lawbook import answer
@@ -98,13 +98,13 @@ def follow_command(city: str | None) -> None:
     holder = f"{socket.gethostname()}:{os.getpid()}:{wiring.fresh()[:8]}"
 
     async def work(_: Ledger, shown: Projections) -> None:
-        sweeps = sweeping.jobs(database, [shown], wiring.sweep_every())
+        at_times = jobs.jobs(database, [shown], wiring.sweep_every())
         task = asyncio.ensure_future(shown.keep_following(holder))
         for sign in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(sign, partial(task.cancel))
         click.echo(f"跟进中 following as {holder}", err=True)
         with contextlib.suppress(asyncio.CancelledError):
-            async with scheduled(sweeps, first=wiring.process_now()):
+            async with scheduled(at_times, first=wiring.process_now()):
                 await task
 
     with_city(city, work, follow=False)

@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 
+from domain.bulk import Commanded, Foreseen
 from domain.law import Law
 from domain.ledger import Ledger
+from domain.proposing import View
 from domain.refusals import (
     ClosedDoor,
     CommandIdReused,
@@ -27,6 +29,7 @@ from domain.refusals import (
     Unavailable,
     VersionMoved,
 )
+from domain.settling import Written
 from domain.state import WorkOrder
 from domain.steps.oversight import EscalateNotice, IssueNotice
 from domain.terms import Entry, NoticeKind, Origin, Role, Word
@@ -39,7 +42,10 @@ PAGE = 500
 """Orders found at a time."""
 
 AT_ONCE = 64
-"""Orders that are looked at, and acted on, side by side: the writer takes their commands in one batch."""
+"""Orders that are looked at, and acted on, together: they are read in one round trip and written in one batch."""
+
+SIDE_BY_SIDE = 3
+"""Such lots at a time: while one is decided, others are read and written."""
 
 ROUNDS = 8
 """How often one order is looked at again in a sweep, after something was done about it or somebody was faster."""
@@ -145,7 +151,7 @@ class _Sweep:
         self._now = now
         self._manner = manner
         self._tell = tell
-        self._side_by_side = asyncio.Semaphore(manner.at_once)
+        self._side_by_side = asyncio.Semaphore(SIDE_BY_SIDE)
         self._children: set[UUID] = set()  # whose master was still open
         self._seen: set[UUID] = set()
         self.swept = Swept(now=now, dry_run=manner.dry_run)
@@ -178,23 +184,95 @@ class _Sweep:
     async def _all(self, orders: set[UUID]) -> None:
         try:
             async with asyncio.TaskGroup() as group:
-                for order_id in sorted(orders):
-                    group.create_task(self._one(order_id))
+                many = sorted(orders)
+                for first in range(0, len(many), self._manner.at_once):
+                    group.create_task(self._together(many[first : first + self._manner.at_once]))
         except ExceptionGroup as gone:  # the first says it for all
             raise gone.exceptions[0] from gone
 
-    async def _one(self, order_id: UUID) -> None:
+    async def _together(self, lot: Sequence[UUID]) -> None:
+        """Look at some orders in one reading, and do in one writing what is to be done about them.
+
+        What does not go through like that, because somebody was faster, say, is looked at alone.
+        """
         async with self._side_by_side:
-            self.swept.looked += 1
-            try:
-                await self._about(order_id)
-            except (Unavailable, ClosedDoor):
-                raise
-            except Refusal as refusal:  # the case's pack is gone, the writer is busy: the next sweep looks again
-                self.swept.refused[refusal.code()] += 1
-            except Exception:  # one case that cannot be read keeps no other from being swept
-                LOG.exception("sweep of order %s", order_id)
-                self.swept.refused[BROKEN] += 1
+            self.swept.looked += len(lot)
+            alone: list[UUID] = []
+            while lot:
+                streams = {f"order:{order_id}": order_id for order_id in lot}
+                lot, difficult = ([], lot) if self._manner.dry_run else await self._in_one(streams)
+                alone += difficult
+            for order_id in alone:
+                await self._one(order_id)
+
+    async def _in_one(self, streams: Mapping[str, UUID]) -> tuple[Sequence[UUID], Sequence[UUID]]:
+        """Carry out for many orders what nothing but the order decides.
+
+        Return those about which there may be more to do now, and those that are to be looked at alone.
+        """
+        try:
+            seen = dict(zip(streams, await self._ledger.views(list(streams)), strict=True))
+            plans = {stream: self._simple(view) for stream, view in seen.items()}
+            wanted = [(stream, deed) for stream, made in plans.items() if made is not None for deed in made.deeds]
+            foreseen = await self._ledger.foresee([self._commanded(stream, deed) for stream, deed in wanted], seen)
+            given = [one.proposal for one in foreseen if isinstance(one, Foreseen) and one.proposal is not None]
+            outcomes = iter(await self._ledger.submit_all(given))
+        except (Unavailable, ClosedDoor):
+            raise
+        except Refusal:  # the writer is busy, say: whether it still is, is found out one by one
+            return (), tuple(streams.values())
+        except Exception:  # one of them cannot be read, and will be told alone
+            LOG.exception("sweep of %d orders together", len(streams))
+            return (), tuple(streams.values())
+        for stream, made in plans.items():
+            if made is not None:
+                self.swept.idle += made == Plan()
+                self._tell_left(seen[stream].state, made)
+        alone = {stream for stream, made in plans.items() if made is None}
+        more: set[str] = set()
+        for (stream, deed), one in zip(wanted, foreseen, strict=True):
+            outcome = one if isinstance(one, Refusal) else next(outcomes)
+            if isinstance(outcome, Written):
+                self._say(seen[stream].state, deed, Outcome.DONE, position=outcome.rows[0].position)
+                if not isinstance(deed.command, IssueNotice):  # of which nothing follows at once
+                    more.add(stream)
+            else:
+                alone.add(stream)
+        return [streams[s] for s in streams if s in more - alone], [streams[s] for s in streams if s in alone]
+
+    def _simple(self, view: View) -> Plan | None:
+        """Return what is to be done about an order; None where that takes more than a look at it alone."""
+        order: WorkOrder | None = view.state
+        if order is None:
+            return Plan()
+        made = plan(order, view.law, self._now) if reads(order) is None else None
+        return None if made is not None and made.left and made.deeds else made
+
+    def _commanded(self, stream: str, deed: Deed) -> Commanded:
+        simulated = self._manner.simulated
+        return Commanded(
+            deed.command,
+            stream,
+            TIMER,
+            deed.command_id,
+            self._now if simulated else None,
+            Origin.IMPORT if simulated else Origin.LIVE,
+        )
+
+    def _tell_left(self, order: WorkOrder, made: Plan) -> None:
+        for deed in made.left:
+            self._say(order, deed, Outcome.LEFT if deed.refusal is None else Outcome.REFUSED, deed.refusal)
+
+    async def _one(self, order_id: UUID) -> None:
+        try:
+            await self._about(order_id)
+        except (Unavailable, ClosedDoor):
+            raise
+        except Refusal as refusal:  # the case's pack is gone, the writer is busy: the next sweep looks again
+            self.swept.refused[refusal.code()] += 1
+        except Exception:  # one case that cannot be read keeps no other from being swept
+            LOG.exception("sweep of order %s", order_id)
+            self.swept.refused[BROKEN] += 1
 
     async def _about(self, order_id: UUID) -> None:
         """Do what is to be done about one order; again, until nothing is or nothing more can be."""
@@ -210,8 +288,7 @@ class _Sweep:
             case = await self._carry_out(case, wanted, done) or await self._looked_at(order_id) or case
         for deed in case.plan.deeds if self._manner.dry_run else ():
             self._say(case.order, deed, Outcome.WOULD)
-        for deed in case.plan.left:
-            self._say(case.order, deed, Outcome.LEFT if deed.refusal is None else Outcome.REFUSED, deed.refusal)
+        self._tell_left(case.order, case.plan)
 
     async def _looked_at(self, order_id: UUID) -> _Case | None:
         """Read an order's stream, and ask the rules."""

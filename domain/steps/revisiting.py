@@ -212,8 +212,9 @@ def _visiting(order: WorkOrder, context: Context) -> Revisit:
 
 
 def sample_revisit(order: WorkOrder, command: SampleRevisit, context: Context) -> list[Step]:
-    """Record the draw."""
-    _visiting(order, context)
+    """Record the draw, once a round."""
+    if _visiting(order, context).sampled is not None:
+        raise refusals.RevisitAlreadySampled(f"round: {order.round}")
     return [
         RevisitSampled(
             round=order.round,

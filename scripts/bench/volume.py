@@ -170,7 +170,12 @@ async def founded(
 async def lead(ledger: Ledger, seed: int, cases: int, until: datetime | None = None) -> Counter[str]:
     """Lead cases through the door, many side by side; return how often each command was refused, and why."""
     chance = random.Random(seed)  # noqa: S311  a simulation, not a secret
-    lives = iter([life(number, chance, until) for number in range(1, cases + 1)])
+    return await lead_all(ledger, [life(number, chance, until) for number in range(1, cases + 1)])
+
+
+async def lead_all(ledger: Ledger, told: Iterable[Sequence[simulate.Line]]) -> Counter[str]:
+    """Lead these lives through the door, many side by side; return how often each command was refused, and why."""
+    lives = iter(told)
     refused: Counter[str] = Counter()
 
     async def caller() -> None:

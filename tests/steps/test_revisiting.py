@@ -100,6 +100,9 @@ class TestBeforeTheVisit:
         assert case.order.revisit.sampled is not None
         assert case.order.state is OrderState.REPLIED
 
+    def test_nobody_is_drawn_twice_in_a_round(self):
+        answered().does(DRAW, by=SYSTEM).when(DRAW, by=REVISITOR).refused(refusals.RevisitAlreadySampled)
+
     def test_a_visit_is_planned(self):
         planned = RevisitScheduled(round=1, planned_at=at("2025-06-19 10:00"), method=RevisitMethod.PHONE)
         answered().when(PLAN, by=REVISITOR).then(planned)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from domain.refusals import Unavailable
-from scripts import sweeping, wiring
+from scripts import jobs, wiring
 from scripts.wiring import SettingError
 from supervision.scheduler import Job, scheduled
 from supervision.sweep import sweep
@@ -198,10 +198,13 @@ async def test_a_city_whose_key_is_gone_is_logged_and_tried_again(
     async with world(city, S0) as here, here.projections() as p:
         await case(here, 1, S0)
         await p.follow_until()
-        (job,) = sweeping.jobs(city.database, [p], timedelta(seconds=1))
+        (job, sampling) = jobs.jobs(city.database, [p], timedelta(seconds=1))
         with pytest.raises(Unavailable, match="SettingError"):
             await job.work()
         (tmp_path / "key").write_text(city.keyring.master.hex())
         await job.work()
+        head = await here.ledger.head()
+        await sampling.work()
+        assert await here.ledger.head() == head, "no share is said by this pack: nobody is drawn"
         assert set((await issued(here)).values()) == {1}
-        assert sweeping.jobs(city.database, [p], None) == []
+        assert jobs.jobs(city.database, [p], None) == []

@@ -317,10 +317,18 @@ class Meddler:
         return getattr(self._here.ledger, name)
 
     async def execute(self, command: Any, *, stream: str, **said: Any) -> Receipt:
-        if stream not in self._met:
-            self._met.add(stream)
-            await self._meddle(stream)
+        await self._before(stream)
         return await self._here.ledger.execute(command, stream=stream, **said)
+
+    async def foresee(self, given: Any, views: Any) -> Any:
+        for name in views:
+            await self._before(name)
+        return await self._here.ledger.foresee(given, views)
+
+    async def _before(self, name: str) -> None:
+        if name not in self._met:
+            self._met.add(name)
+            await self._meddle(name)
 
 
 async def test_what_happened_between_looking_and_acting_is_looked_at_again(city: City):
@@ -370,14 +378,15 @@ async def test_a_case_that_cannot_be_read_keeps_no_other_from_being_swept(
         for number in (1, 2, 3):
             await case(here, number, S0)
         await p.follow_until()
-        fold = here.ledger.fold_entries
+        proposer: Any = here.ledger._proposer
+        fold = proposer.fold
 
         def broken(name: str, entries: Any) -> Any:
             if name == stream(2):
                 raise KeyError(name)
             return fold(name, entries)
 
-        monkeypatch.setattr(here.ledger, "fold_entries", broken)
+        monkeypatch.setattr(proposer, "fold", broken)
         swept = await sweep(here.ledger, p, at("2025-06-18 08:00"), SIMULATED)
         assert (swept.total, swept.refused) == (2, {BROKEN: 1})
         assert str(order_id(2)) in caplog.text
@@ -391,10 +400,11 @@ async def test_a_ledger_that_is_too_busy_is_asked_again_next_time_and_one_that_i
         await case(here, 1, S0)
         await p.follow_until()
 
-        async def fail(name: str) -> None:
-            raise kind(name)
+        async def fail(*_: Any, **__: Any) -> None:
+            raise kind("gone")
 
         failing: Any = Meddler(here, fail)
+        failing.execute = fail
         if kind is Busy:
             swept = await sweep(failing, p, at("2025-06-18 08:00"), SIMULATED)
             assert swept.refused == {"busy": 1}
