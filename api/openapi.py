@@ -91,6 +91,10 @@ def _place(name: str) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "description": says, "schema": schema, "example": example}
 
 
+_PACED = ("callers", "query_code", "feed", "exchange_open", "indicators", "indicator_orders")
+"""Questions that may be asked so often a minute and no oftener."""
+
+
 def _answers(operation: Operation) -> dict[str, Any]:
     fine = {"description": "OK", "headers": headers(operation), "content": content(operation)}
     answers: dict[str, Any] = {"200": fine}
@@ -104,7 +108,7 @@ def _answers(operation: Operation) -> dict[str, Any]:
         statuses += [412, 413, 415]
     if operation.name.startswith("open_"):
         statuses += [410, 429]
-    if operation.by_code or operation.name in ("callers", "query_code", "feed", "exchange_open"):
+    if operation.by_code or operation.name in _PACED:
         statuses.append(429)
     if operation.name == "upload_attachment":
         statuses += [410, 429]

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
-from api import applicant, callers, exchanging, feeding, files, papers, reading, sandbox, writing
+from api import applicant, callers, exchanging, feeding, figuring, files, papers, reading, sandbox, writing
 from api.asking import LARGEST_PAGE, Answer, Ask
 from api.commands import SERVED
 from api.reading import Opening
@@ -14,6 +14,7 @@ from api.writing import COLLECTIONS, NEW
 from domain.duties import title_of
 from domain.kinds import KINDS
 from domain.terms import Act, ClockName, DemandType, NoticeState, OrderState, Role
+from projections.figures import Side
 from supervision.instruments import InstrumentKind
 
 Run = Callable[[Ask], Awaitable[Answer]]
@@ -95,6 +96,21 @@ def _words(kind: type[StrEnum]) -> tuple[str, ...]:
 def _ask(path: str, name: str, says: str, run: Run, tags: tuple[Tag, ...], *queries: Query) -> Operation:
     return Operation("GET", path, name, says, run, tags, queries)
 
+
+_FIGURED = (Tag.DESK, Tag.ORGANIZERS, Tag.SUPERVISION, Tag.OVERSIGHT)
+PERIOD = (
+    Query("from", "期初 its first day", needed=True, example="2026-11-01", form={"format": "date"}),
+    Query("to", "期末 its last day, included", needed=True, example="2026-11-30", form={"format": "date"}),
+)
+PARTS = (
+    UNIT,
+    Query("type", "诉求类型", _words(DemandType), example="help"),
+    Query("area", "区县", example="东区"),
+)
+AS_OF_POSITION = (
+    Query("cut_off", "截至账本此位置 as the ledger was then", kind="integer", example=1, form=_WHOLE),
+    Query("current", "已公布的期间也按现况 as it is now, though closed", kind="boolean", example=False),
+)
 
 QUESTIONS: tuple[Operation, ...] = (
     _ask("", "city", "城市 the city, how far its ledger has come, and who you are in it", reading.city, (Tag.LAW,)),
@@ -182,15 +198,36 @@ QUESTIONS: tuple[Operation, ...] = (
     _ask(
         "/indicators",
         "indicators",
-        "指标 the indicators of a period, each with what stands above and below its line",
-        reading.indicators,
-        (Tag.DESK, Tag.ORGANIZERS, Tag.SUPERVISION, Tag.OVERSIGHT),
-        Query("from", "期初 its first day", needed=True, example="2026-11-01", form={"format": "date"}),
-        Query("to", "期末 its last day, included", needed=True, example="2026-11-30", form={"format": "date"}),
+        "指标 the indicators of a period, each with what stands above and below its line; of a closed one as published",
+        figuring.figures,
+        _FIGURED,
+        *PERIOD,
         Query("by", "分组", ("unit", "type", "area"), example="unit"),
-        UNIT,
-        Query("type", "诉求类型", _words(DemandType), example="help"),
-        Query("area", "区县", example="东区"),
+        *PARTS,
+        *AS_OF_POSITION,
+        Query("only", "只列 these alone", many=True, example=("I10",)),
+        Query("format", "csv: 带 BOM, 供表格软件 for spreadsheets", ("json", "csv"), example="json"),
+        WAIT,
+    ),
+    _ask(
+        "/indicators/definitions",
+        "indicator_definitions",
+        "统计口径 how each indicator is counted, from which article, and what is left out",
+        figuring.definitions,
+        _FIGURED,
+    ),
+    _ask(
+        "/indicators/{code}/orders",
+        "indicator_orders",
+        "指标明细 the orders behind a figure: above its line, below it, or below and not above",
+        figuring.behind,
+        _FIGURED,
+        *PERIOD,
+        Query("side", "分子、分母或未达", _words(Side), example="missed"),
+        *PARTS,
+        *AS_OF_POSITION,
+        Query("format", "csv: 带 BOM, 供表格软件 for spreadsheets", ("json", "csv"), example="json"),
+        *PAGED,
         WAIT,
     ),
     _ask("/policies", "policies", "政策 the policies published here", reading.policies, (Tag.LAW,)),

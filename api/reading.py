@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
@@ -27,7 +27,7 @@ from domain.order import history
 from domain.policy import ClassRule, Rules
 from domain.refusals import UnknownOrder, UnknownPolicy, UnknownStream, UnknownUnit
 from domain.state import WorkOrder
-from domain.terms import SHANGHAI, ClockName, DemandType, Entry, Mark, NoticeState, OrderState, Role
+from domain.terms import SHANGHAI, ClockName, Entry, Mark, NoticeState, OrderState, Role
 from projections.duties import DutyRow
 
 T = TypeVar("T")
@@ -211,26 +211,19 @@ class Sort(StrEnum):
     DUE = "due"
 
 
-class Part(StrEnum):
-    """What indicators are told apart by."""
-
-    UNIT = "unit"
-    TYPE = "type"
-    AREA = "area"
-
-
 # --- lists -------------------------------------------------------------------------------------------------------
 
 _LISTERS = frozenset(Role) - {Role.CITIZEN, Role.ADMIN, Role.DISCIPLINE}
 
 
-def _lists(ask: Ask) -> Viewer:
+def lister(ask: Ask) -> Viewer:
+    """Return who asks for a list. Raises NotForThisRole."""
     if ask.who.role not in _LISTERS:
         raise NotForThisRole
     return ask.who
 
 
-async def _known(ask: Ask, rows: Sequence[T], order_of: Callable[[T], UUID]) -> list[T]:
+async def known(ask: Ask, rows: Sequence[T], order_of: Callable[[T], UUID]) -> list[T]:
     """Return the rows of orders that the caller may know of. Tables do not say who is complained of: cases do.
 
     The page may be shorter for it, and the next one goes on behind it.
@@ -249,7 +242,7 @@ async def _known(ask: Ask, rows: Sequence[T], order_of: Callable[[T], UUID]) -> 
 
 async def orders(ask: Ask) -> Answer:
     """Return orders by registration, or by what is due next; of a unit its own."""
-    who = _lists(ask)
+    who = lister(ask)
     unit = units_asked(who, ask.query("unit"))
     sort = ask.word("sort", Sort) or Sort.REGISTERED
     states, overdue, limit = ask.words("state", OrderState), ask.flag("overdue"), ask.limit()
@@ -270,13 +263,13 @@ async def orders(ask: Ask) -> Answer:
             after=held[0] if held else None,
         )
         last = (found.rows[-1].id,) if found.rows else ()
-    rows = [views.row_view(row, who) for row in await _known(ask, found.rows, lambda row: row.id)]
+    rows = [views.row_view(row, who) for row in await known(ask, found.rows, lambda row: row.id)]
     return listing(ask, "orders", rows, found.position, next_page(*last) if found.more else "")
 
 
 async def search(ask: Ask) -> Answer:
     """Return orders whose title, category, place or number has every word, the newest first; of a unit its own."""
-    who, text, limit = _lists(ask), ask.query("q") or "", ask.limit()
+    who, text, limit = lister(ask), ask.query("q") or "", ask.limit()
     if not 1 <= len(text) <= 100:
         raise QueryUnfit("q: 1 … 100", field="q")
     await ask.caught_up()
@@ -285,13 +278,13 @@ async def search(ask: Ask) -> Answer:
     rows = [row for row in found.rows if not who.of_unit or row.unit in who.below]
     # A unit's are picked from the page: it may be shorter than asked for, and the next one goes on behind it.
     cursor = next_page(found.rows[-1].id) if found.more else ""
-    rows = await _known(ask, rows, lambda row: row.id)
+    rows = await known(ask, rows, lambda row: row.id)
     return listing(ask, "orders", [views.row_view(row, who) for row in rows], found.position, cursor)
 
 
 async def duty_list(ask: Ask) -> Answer:
     """Return what a unit has to do next, of whatever kind; `mine`: what the caller's role may do, and they themselves."""
-    who = _lists(ask)
+    who = lister(ask)
     if who.role in OVERSEERS:
         raise NotForThisRole
     law = await ask.city.law()
@@ -311,7 +304,7 @@ async def duty_list(ask: Ask) -> Answer:
     )
     last = found.rows[-1] if found.rows else None
     cursor = next_page(last.due, last.since, last.order_id, last.no) if found.more and last is not None else ""
-    rows = await _known(ask, found.rows, lambda row: row.order_id)
+    rows = await known(ask, found.rows, lambda row: row.order_id)
     return listing(ask, "duties", rows, found.position, cursor)
 
 
@@ -326,7 +319,7 @@ def _after_duty(ask: Ask) -> DutyRow | None:
 
 async def notices(ask: Ask) -> Answer:
     """Return notices about orders; of a unit its own and those of units below it."""
-    who = _lists(ask)
+    who = lister(ask)
     need(Data.NOTICES, who)
     unit = units_asked(who, ask.query("unit"))
     await ask.caught_up()
@@ -339,7 +332,7 @@ async def notices(ask: Ask) -> Answer:
     )
     last = found.rows[-1] if found.rows else None
     cursor = next_page(last.order_id, last.no) if found.more and last is not None else ""
-    rows = await _known(ask, found.rows, lambda row: row.order_id)
+    rows = await known(ask, found.rows, lambda row: row.order_id)
     return listing(ask, "notices", rows, found.position, cursor)
 
 
@@ -351,31 +344,6 @@ async def units(ask: Ask) -> Answer:
     found = await ask.city.shown.units(ask.house.now())
     rows = [row for row in found.rows if not who.of_unit or row.unit in who.below]
     return listing(ask, "units", rows, found.position)
-
-
-async def indicators(ask: Ask) -> Answer:
-    """Return the indicators of a period, each with what stands above and below its line."""
-    who = _lists(ask)
-    need(Data.INDICATORS, who)
-    since, until = ask.instant("from"), ask.instant("to")
-    if since is None or until is None:
-        raise QueryUnfit("from, to", field="from" if since is None else "to")
-    if until.year >= LAST_YEAR:
-        raise QueryUnfit(f"to: < {LAST_YEAR}", field="to")
-    until += timedelta(days=1) if until.time() == datetime.min.time() else timedelta()
-    if since >= until:
-        raise QueryUnfit("from < to", field="to")
-    await ask.caught_up()
-    kind = ask.word("type", DemandType)
-    found = await ask.city.shown.indicators(
-        since,
-        until,
-        by=str(ask.word("by", Part) or ""),
-        unit=units_asked(who, ask.query("unit")),
-        demand_type=None if kind is None else str(kind),
-        district=ask.query("area"),
-    )
-    return listing(ask, "figures", found.rows, found.position)
 
 
 # --- the law -----------------------------------------------------------------------------------------------------

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from projections.answers import UnitLoad
 from projections.duties import DutyRow
-from projections.figures import Figure
+from projections.figures import Adjustment, Figure
+from projections.indicators import FactRow
 from projections.notices import NoticeRow
 from projections.orders import OrderRow
 from supervision.register import Registered
@@ -14,7 +15,7 @@ from supervision.register import Registered
 if TYPE_CHECKING:
     from api.operations import Operation
 
-ROWS: tuple[type, ...] = (OrderRow, DutyRow, NoticeRow, UnitLoad, Figure, Registered)
+ROWS: tuple[type, ...] = (OrderRow, DutyRow, NoticeRow, UnitLoad, Figure, Adjustment, FactRow, Registered)
 """Rows of tables that lists show as they are."""
 
 TEXT: dict[str, Any] = {"type": "string"}
@@ -137,7 +138,25 @@ _SHAPES: dict[str, dict[str, Any]] = {
     "duties": _has({"duties": _rows("DutyRow"), **_AT_POSITION}, next=TEXT),
     "notices": _has({"notices": _rows("NoticeRow"), **_AT_POSITION}, next=TEXT),
     "units": _has({"units": _rows("UnitLoad"), **_AT_POSITION}),
-    "indicators": _has({"figures": _rows("Figure"), **_AT_POSITION}),
+    "indicators": _has(
+        {
+            "figures": _rows("Figure"),
+            "from": AT,
+            "until": AT,
+            "counted_to": AT,
+            "closed": YES,
+            "closing": {"anyOf": [THING, {"type": "null"}]},
+            "policies": THINGS,
+            "headline": {"type": "array", "items": TEXT},
+            "adjustments": _rows("Adjustment"),
+            "windows": THINGS,
+            "thresholds": THINGS,
+            "suppressed": WHOLE,
+            **_AT_POSITION,
+        }
+    ),
+    "indicator_definitions": _has({"definitions": THINGS, "rules": {"type": "array", "items": TEXT}}),
+    "indicator_orders": _has({"orders": _rows("FactRow"), **_AT_POSITION}, next=TEXT),
     "policies": _has({"policies": THINGS}),
     "policy": _has({"policy": THING}),
     "calendar": _has({"year": WHOLE, "published": {"anyOf": [THING, {"type": "null"}]}, "days": THINGS}),
@@ -166,6 +185,8 @@ def content(operation: Operation) -> dict[str, Any]:
     if operation.name.endswith("_instruments"):
         return {"application/json": {"schema": _has({"instruments": THINGS, **_AT_POSITION})}}
     found = _SHAPES.get(operation.name, THING)
+    if operation.name in ("indicators", "indicator_orders"):
+        return {"application/json": {"schema": found}, "text/csv": {"schema": TEXT}}
     if operation.command is not None:
         found = _of("_Receipt")
     elif operation.name.startswith("open_"):
@@ -228,6 +249,7 @@ PLACES: dict[str, tuple[str, dict[str, Any], str]] = {
         "HY20261121-000001",
     ),
     "pack": ("规则 a pack's id, or its digest", {"minLength": 1}, "S0-CHUANYU"),
+    "code": ("指标 an indicator's code", {"pattern": "^I[0-9]+[a-z]?$"}, "I10"),
     "year": ("年 the year", {"pattern": "^[0-9]{4}$"}, "2026"),
     "day": ("日 YYYY-MM-DD", {"format": "date"}, "2026-11-21"),
     "version": ("事件序号 the event's # in its record's history", {"pattern": "^[1-9][0-9]{0,8}$"}, "2"),

@@ -283,6 +283,7 @@ class Revisit(Part, frozen=True):
     unreachable: Mark | None = None
     completed: Mark | None = None
     resolution: Resolution | None = None  # as the applicant said it at the visit
+    contacted: bool | None = None  # whether the unit had been in touch, as the applicant said it (I7)
 
     @property
     def over(self) -> Mark | None:

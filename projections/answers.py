@@ -21,8 +21,8 @@ from psycopg import IsolationLevel
 
 from domain.clocks import Clock, Status, clocks
 from domain.law import Law
-from domain.refusals import Refusal, Unavailable, UnknownOrder, UnknownUnit
-from domain.terms import ClockName, OrderState, Role, UnitId, UserId
+from domain.refusals import CutOffAhead, Refusal, Unavailable, UnknownOrder, UnknownUnit
+from domain.terms import ClockName, Entry, OrderState, Role, UnitId, UserId
 from projections import agenda as agenda_table
 from projections import clocks as clock_table
 from projections import duties as duty_table
@@ -45,12 +45,12 @@ from projections.engine import (
     rows,
     session,
 )
-from projections.figures import Figure
+from projections.figures import Figure, Side
 from projections.filling import Task
 from projections.indicators import FactRow
 from projections.notices import NoticeRow
 from projections.orders import OrderRow
-from projections.reading import Poison
+from projections.reading import Poison, entry_of
 
 PROJECTIONS = (
     order_table.PROJECTION,
@@ -73,6 +73,8 @@ END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
 
 NEWEST = 5000
 """Orders among which a page of a search is looked for before the index of pairs is asked."""
+FACTS_KEPT = 200_000
+"""Facts of past positions that are kept at hand: they never change, and to read them again takes all cases."""
 FARTHER = 4
 """Times as many among which it is looked for where the first had some: to gather all that have it would take longer."""
 
@@ -172,6 +174,7 @@ class Projections(Engine):
     def __init__(self, dsn: str, city: str, *, page: int = 2000, sessions: int = 4) -> None:
         super().__init__(dsn, city, PROJECTIONS, page=page)
         self._asking = pool(dsn, ASKING, sessions)
+        self._past_facts: dict[tuple[int, datetime, datetime], Sequence[FactRow]] = {}
 
     async def open(self) -> None:
         """Open the sessions; make the tables that are missing. Raises NotInitialised where the city has no ledger."""
@@ -370,11 +373,13 @@ class Projections(Engine):
         cases, outcomes = await _at_length(made)
         return past.Tried(position, cases, outcomes)
 
-    async def _of_all_cases(self) -> tuple[int, Law, Task]:
+    async def _of_all_cases(self, position: int | None = None) -> tuple[int, Law, Task]:
+        """Return the ledger's head, and the law and what to read up to it or up to a position before it."""
         async with session(self._work) as connection:
             head, _ = await self._head(connection)
+        upto = head if position is None else min(position, head)
         statements = {name: text.decode() for name, text in self._sql.items()}
-        return head, await self.law_at(head), Task(self._dsn, statements, {}, head)
+        return head, await self.law_at(upto), Task(self._dsn, statements, {}, upto)
 
     # --- duties --------------------------------------------------------------------------------------------------
 
@@ -415,32 +420,112 @@ class Projections(Engine):
         unit: UnitId | None = None,
         demand_type: str | None = None,
         district: str | None = None,
+        assumed: bool = True,
+        cut_off: int | None = None,
+        progress: past.Progress | None = None,
     ) -> Listing[Figure]:
-        """Return every indicator of a period [since, until), of all cases or by `unit`, `type` or `area`."""
+        """Return every indicator of a period [since, until), of all cases or by `unit`, `type` or `area`.
+
+        With a `cut_off`, as the ledger was at that position: read from the events up to it, so the same for ever.
+        `assumed` tells whether orders run under an assumed pack count too.
+        """
         units = await self._heirs_of(unit, until)
-        asked = (since, until, by, units, demand_type, district)
-        position, (counted, redone) = await self._ask_together("indicators", ("tally", "redone"), *asked)
-        tallies = figures.tallied(counted, redone)
+        asked = figures.Asked(since, until, by, units, demand_type, district, assumed)
+        if cut_off is None:
+            position, found = await self._ask_together("indicators", ("tally", "redone", "medians"), *asked)
+            tallies = figures.tallied(*found)
+        else:
+            position = cut_off
+            tallies = figures.counted(await self._facts_at(cut_off, since, until, progress), asked)
         if not by:
             tallies.setdefault("", figures.Tally())  # a whole without facts has figures without value
         return Listing(position, figures.figures(sorted(tallies.items())))
 
-    async def facts(
+    async def behind(
         self,
-        kind: str,
+        code: str,
+        side: Side,
         since: datetime,
         until: datetime,
         *,
         unit: UnitId | None = None,
-        hit: bool | None = None,
+        demand_type: str | None = None,
+        district: str | None = None,
+        assumed: bool = True,
+        cut_off: int | None = None,
         limit: int = 50,
-        after: FactRow | None = None,
+        after: tuple[datetime, UUID, int] | None = None,
     ) -> Listing[FactRow]:
-        """Return the facts behind a figure, the earliest first; `after` ended the page before."""
+        """Return the facts that a side of a figure counts, the earliest first; `after` ended the page before.
+
+        Raises KeyError for a code that is none of `figures.INDICATORS`.
+        """
+        indicator = figures.BY_CODE[code]
         units = await self._heirs_of(unit, until)
-        last = (None, None, None) if after is None else (after.at, after.order_id, after.no)
-        position, found = await self._ask("indicators", "behind", kind, since, until, units, hit, *last, limit + 1)
+        if cut_off is not None:
+            asked = figures.Asked(since, until, "", units, demand_type, district, assumed)
+            every = figures.behind(await self._facts_at(cut_off, since, until, None), asked, indicator, side)
+            rest = [f for f in every if after is None or (f.at, f.order_id, f.no) > after]
+            return Listing(cut_off, tuple(rest[:limit]), len(rest) > limit)
+        wanted, unwanted = figures.terms(indicator, side)
+        said = [
+            list(column)
+            for terms in (wanted, unwanted)
+            for column in (zip(*terms, strict=True) if terms else ((),) * 3)
+        ]
+        once = (indicator.once, side is Side.MISSED)
+        position, found = await self._ask(
+            "indicators",
+            "behind",
+            *(since, until, units, demand_type, district, assumed, not indicator.counts_exempt),
+            *said,
+            *(figures.family(code), figures.is_long(indicator), *once),
+            *(after or (None, None, None)),
+            limit + 1,
+        )
         return _listing(FactRow, position, found, limit)
+
+    async def _facts_at(
+        self, position: int, since: datetime, until: datetime, progress: past.Progress | None
+    ) -> Sequence[FactRow]:
+        """Return the facts of a period as the ledger was at a position; those asked for last are at hand."""
+        key = (position, since, until)
+        held = self._past_facts.pop(key, None)
+        if held is None:
+            head, law, task = await self._of_all_cases(position)
+            if position > head:
+                raise CutOffAhead(f"cut_off: {position}")
+
+            def read() -> list[FactRow]:
+                return past.facts(past.histories(task, self._codec, progress), law, since, until)
+
+            held = await _at_length(read)
+        if len(held) <= FACTS_KEPT:
+            self._past_facts[key] = held
+        while sum(map(len, self._past_facts.values())) > FACTS_KEPT:
+            del self._past_facts[next(iter(self._past_facts))]
+        return held
+
+    async def left_out(self, since: datetime, until: datetime, limit: int = 1000) -> Listing[FactRow]:
+        """Return what upheld appeals took out of a period's figures, and breaches inside an outage (8.11)."""
+        position, found = await self._ask("indicators", "left_out", since, until, limit + 1)
+        return _listing(FactRow, position, found, limit)
+
+    async def beside(self, stream: str, topics: Sequence[str], cut_off: int | None = None) -> Listing[Entry]:
+        """Return the entries of some topics in every stream of a kind that is no case, by position, up to one."""
+        async with session(self._work) as connection:
+            head, _ = await self._head(connection)
+            position = head if cut_off is None else cut_off
+            if position > head:
+                raise CutOffAhead(f"cut_off: {position}")
+            found = await rows(connection, self._sql["read_topics"], f"{stream}:", f"{stream};", list(topics), position)
+        return Listing(position, tuple(entry_of(self._codec, row) for row in found))
+
+    async def streams(self, names: Sequence[str], position: int) -> Sequence[Entry]:
+        """Return every entry of some streams up to a position, stream by stream."""
+        async with session(self._work) as connection:
+            found = await rows(connection, self._sql["read_cases"], list(names), position)
+        return [entry_of(self._codec, row) for row in found]
 
     # --- clocks --------------------------------------------------------------------------------------------------
 

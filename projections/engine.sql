@@ -188,6 +188,16 @@ JOIN city.events AS e ON e.originator_id = w.stream AND e.position + 0 <= $2::bi
 JOIN city.commits AS c ON c.first_position = e.commit
 ORDER BY e.originator_id, e.originator_version
 
+-- name: read_topics
+-- What some kind of streams says of some matters, in the order of the ledger.
+SELECT e.position, e.originator_version, e.recorded_at, e.occurred_at, e.originator_id, e.topic, e.state,
+    c.origin, c.actor, c.numbers
+FROM city.events AS e
+JOIN city.commits AS c ON c.first_position = e.commit
+WHERE e.originator_id >= $1::text AND e.originator_id < $2::text AND e.topic = ANY ($3::text[])
+    AND e.position + 0 <= $4::bigint
+ORDER BY e.position
+
 -- name: read_institution
 SELECT e.originator_id, e.position, e.originator_version, e.topic, e.state, e.recorded_at, e.occurred_at, c.origin, c.actor,
     c.on_behalf_of, c.reason, c.numbers, c.command_id, c.correlation_id, c.causation_id

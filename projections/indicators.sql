@@ -11,7 +11,11 @@ CREATE TABLE projections.indicators_N (
     also boolean NOT NULL,
     seconds bigint,
     exempt boolean NOT NULL,
+    excluded text COLLATE "C" NOT NULL,
     provisional boolean NOT NULL,
+    settles timestamptz,
+    in_outage boolean NOT NULL,
+    assumed boolean NOT NULL,
     demand_type text COLLATE "C" NOT NULL,
     category text NOT NULL,
     district text NOT NULL
@@ -20,9 +24,10 @@ CREATE TABLE projections.indicators_N (
 -- name: index
 ALTER TABLE projections.indicators_N ADD PRIMARY KEY (order_id, no);
 CREATE INDEX ON projections.indicators_N (at)
-    INCLUDE (kind, unit, hit, also, exempt, provisional, demand_type, district, seconds);
-CREATE INDEX ON projections.indicators_N (at) INCLUDE (kind, unit, exempt, demand_type, district, order_id)
-    WHERE kind IN ('redo', 'closed');
+    INCLUDE (kind, unit, hit, also, exempt, excluded, provisional, settles, assumed, demand_type, district, seconds);
+CREATE INDEX ON projections.indicators_N (at)
+    INCLUDE (kind, unit, exempt, excluded, assumed, demand_type, district, order_id, seconds)
+    WHERE kind IN ('redo', 'closing', 'closed', 'age');
 CREATE INDEX ON projections.indicators_N (unit, at)
 
 -- name: drop
@@ -43,10 +48,11 @@ SELECT * FROM projections.indicators_N WHERE order_id = ANY ($1::uuid[])
 COPY projections.indicators_N FROM STDIN (FORMAT BINARY)
 
 -- name: reached
--- Another calendar day moves no due instant before it, nor makes one known that was presumed.
+-- Another calendar day moves no due instant before it, nor makes one known that was presumed. One of 24:00 stands a
+-- millisecond before it.
 SELECT order_id FROM projections.indicators_N
-WHERE kind IN ('dispatch', 'sign', 'transfer', 'co_reply', 'handle', 'overdue_item', 'notice', 'follow_up')
-    AND at >= $1::timestamptz
+WHERE kind IN ('dispatch', 'sign', 'transfer', 'co_reply', 'handle', 'overdue', 'notice', 'follow_up')
+    AND at >= $1::timestamptz - interval '1 millisecond'
 
 -- name: differences
 SELECT count(*) FROM (
@@ -59,35 +65,87 @@ SELECT count(*) FROM (
 SELECT * FROM projections.indicators_N WHERE order_id = $1::uuid ORDER BY no
 
 -- name: tally
--- Counts by kind and by one of unit, type or area; a period is [from, until).
-SELECT kind,
-    CASE $3::text WHEN 'unit' THEN unit WHEN 'type' THEN demand_type WHEN 'area' THEN district ELSE '' END AS part,
-    exempt, count(*), count(*) FILTER (WHERE hit), count(*) FILTER (WHERE also), count(*) FILTER (WHERE hit AND also),
-    count(seconds), coalesce(sum(seconds), 0)::bigint
+-- Counts by kind and by one of unit, type or area; a period is [from, until). What an extension keeps undecided counts
+-- when that is over (8.9).
+SELECT CASE $3::text WHEN 'unit' THEN unit WHEN 'type' THEN demand_type WHEN 'area' THEN district ELSE '' END AS part,
+    kind, hit, also, exempt, excluded, count(*), count(seconds), coalesce(sum(seconds), 0)::bigint
 FROM projections.indicators_N
 WHERE at >= $1::timestamptz AND at < $2::timestamptz
     AND NOT provisional
+    AND (settles IS NULL OR settles < $2::timestamptz)
     AND ($4::text[] IS NULL OR unit = ANY ($4::text[]))
     AND ($5::text IS NULL OR demand_type = $5::text)
     AND ($6::text IS NULL OR district = $6::text)
-GROUP BY 1, 2, 3
+    AND ($7::boolean OR NOT assumed)
+GROUP BY 1, 2, 3, 4, 5, 6
 
 -- name: redone
 -- Orders done again, and orders closed or done again: an order counts once however often (I16).
 SELECT CASE $3::text WHEN 'unit' THEN unit WHEN 'type' THEN demand_type WHEN 'area' THEN district ELSE '' END AS part,
     count(DISTINCT order_id) FILTER (WHERE kind = 'redo'), count(DISTINCT order_id)
 FROM projections.indicators_N
-WHERE at >= $1::timestamptz AND at < $2::timestamptz AND kind IN ('redo', 'closed') AND NOT exempt
+WHERE at >= $1::timestamptz AND at < $2::timestamptz AND kind IN ('redo', 'closing') AND NOT exempt
+    AND NOT 'I16' = ANY (string_to_array(excluded, ','))
     AND ($4::text[] IS NULL OR unit = ANY ($4::text[]))
     AND ($5::text IS NULL OR demand_type = $5::text)
     AND ($6::text IS NULL OR district = $6::text)
+    AND ($7::boolean OR NOT assumed)
 GROUP BY 1
 
+-- name: medians
+-- Of each part the two values in the middle, which are one where there is an odd number of them (I25).
+SELECT part, kind, count(*), (array_agg(seconds ORDER BY seconds))[(count(*) + 1) / 2],
+    (array_agg(seconds ORDER BY seconds))[count(*) / 2 + 1]
+FROM (
+    SELECT CASE $3::text WHEN 'unit' THEN unit WHEN 'type' THEN demand_type WHEN 'area' THEN district ELSE '' END AS part,
+        kind, seconds
+    FROM projections.indicators_N
+    WHERE at >= $1::timestamptz AND at < $2::timestamptz AND kind IN ('closed', 'age') AND seconds IS NOT NULL
+        AND NOT 'I25' = ANY (string_to_array(excluded, ','))
+        AND ($4::text[] IS NULL OR unit = ANY ($4::text[]))
+        AND ($5::text IS NULL OR demand_type = $5::text)
+        AND ($6::text IS NULL OR district = $6::text)
+        AND ($7::boolean OR NOT assumed)
+) AS f
+GROUP BY 1, 2
+
 -- name: behind
--- The orders behind a figure.
+-- The facts that are counted by any of some terms ($8 kind, $9 hit, $10 also; null: whichever) and by none of others
+-- ($11, $12, $13), the earliest first. Once ($16): of an order only the earliest, and ($17) none of one that the others take.
+SELECT * FROM projections.indicators_N AS r
+WHERE r.at >= $1::timestamptz AND r.at < $2::timestamptz
+    AND NOT r.provisional
+    AND (r.settles IS NULL OR r.settles < $2::timestamptz)
+    AND ($3::text[] IS NULL OR r.unit = ANY ($3::text[]))
+    AND ($4::text IS NULL OR r.demand_type = $4::text)
+    AND ($5::text IS NULL OR r.district = $5::text)
+    AND ($6::boolean OR NOT r.assumed)
+    AND NOT ($7::boolean AND r.exempt)
+    AND EXISTS (
+        SELECT FROM unnest($8::text[], $9::boolean[], $10::boolean[]) AS w(kind, hit, also)
+        WHERE r.kind = w.kind AND r.hit = coalesce(w.hit, r.hit) AND r.also = coalesce(w.also, r.also)
+    )
+    AND NOT EXISTS (
+        SELECT FROM unnest($11::text[], $12::boolean[], $13::boolean[]) AS w(kind, hit, also)
+        WHERE r.kind = w.kind AND r.hit = coalesce(w.hit, r.hit) AND r.also = coalesce(w.also, r.also)
+    )
+    AND NOT $14::text = ANY (string_to_array(r.excluded, ','))
+    AND NOT ($15::boolean AND r.seconds IS NULL)
+    AND NOT ($16::boolean AND EXISTS (
+        SELECT FROM projections.indicators_N AS e
+        WHERE e.order_id = r.order_id AND e.at >= $1::timestamptz AND e.at < $2::timestamptz
+            AND ((e.kind = ANY ($8::text[]) AND (e.at, e.no) < (r.at, r.no)) OR ($17::boolean AND e.kind = ANY ($11::text[])))
+            AND NOT e.exempt AND NOT $14::text = ANY (string_to_array(e.excluded, ','))
+            AND ($3::text[] IS NULL OR e.unit = ANY ($3::text[]))
+            AND ($4::text IS NULL OR e.demand_type = $4::text)
+            AND ($5::text IS NULL OR e.district = $5::text)
+            AND ($6::boolean OR NOT e.assumed)
+    ))
+    AND ($18::timestamptz IS NULL OR (r.at, r.order_id, r.no) > ($18::timestamptz, $19::uuid, $20::bigint))
+ORDER BY r.at, r.order_id, r.no LIMIT $21::bigint
+
+-- name: left_out
+-- What upheld appeals took out of the figures of a period, and whose breaches fell into an outage (8.11).
 SELECT * FROM projections.indicators_N
-WHERE kind = $1::text AND at >= $2::timestamptz AND at < $3::timestamptz
-    AND ($4::text[] IS NULL OR unit = ANY ($4::text[]))
-    AND ($5::boolean IS NULL OR hit = $5::boolean)
-    AND ($6::timestamptz IS NULL OR (at, order_id, no) > ($6::timestamptz, $7::uuid, $8::bigint))
-ORDER BY at, order_id, no LIMIT $9::bigint
+WHERE at >= $1::timestamptz AND at < $2::timestamptz AND (excluded <> '' OR (in_outage AND NOT hit))
+ORDER BY at, order_id, no LIMIT $3::bigint

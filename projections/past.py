@@ -25,6 +25,8 @@ from domain.units import BEGINNING
 from projections import filling
 from projections.case import Case
 from projections.filling import Ranges, Task, connect
+from projections.indicators import FactRow
+from projections.indicators import derive as derived
 from projections.orders import OrderRow
 from projections.orders import derive as order_row
 
@@ -55,6 +57,16 @@ def orders_as_of(
         state = fold(told)
         if state is not None:
             yield order_row(Case(state, told[-1].position, law))[0]
+
+
+def facts(found: Iterable[list[Entry]], law: Law, since: datetime, until: datetime) -> list[FactRow]:
+    """Return what indicators count of a period, under a law, from every case's entries up to where they were read."""
+    told: list[FactRow] = []
+    for entries in found:
+        state = fold(entries)
+        if state is not None:
+            told += [row for row in derived(Case(state, entries[-1].position, law)) if since <= row.at < until]
+    return told
 
 
 # --- what if -----------------------------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
-"""Writes what is generated from the code: docs/commands.md, docs/glossary.md, docs/api.md and api/commands.json.
+"""Writes what is generated from the code: docs/commands.md, docs/glossary.md, docs/api.md, docs/indicators.md and
+api/commands.json.
 
 python -m scripts.docs          writes them
 python -m scripts.docs --check  says whether they are as the code has them (exit code 1 if not)
@@ -24,6 +25,7 @@ from domain import guards, institution, refusals, terms
 from domain.kinds import KINDS
 from domain.refusals import Refusal
 from domain.terms import Act, Fact
+from supervision import indicators
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 _MEMBER = re.compile(r'^    [A-Z0-9_]+ = "([a-z0-9_]+)", "([^"]+)"(?:\s+#\s*noqa: \S+)?(?:\s+# (.*))?$')
@@ -296,7 +298,27 @@ def api_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def indicators_page() -> str:
+    """Return docs/indicators.md: how every indicator is counted (统计口径)."""
+    lines = [
+        "# 统计口径 The indicators",
+        "",
+        "Generated from the code by `python -m scripts.docs`; do not edit. The same is `huiyin indicators --definitions` and",
+        "`GET /indicators/definitions`.",
+        "",
+        *(f"- {rule}" for rule in indicators.RULES),
+        "",
+        "| 指标 | 名称 | 公式 | formula | 归属 attribution | 剔除 left out | 依据 source |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for one in indicators.definitions():
+        cells = (one.code, f"{one.title} {one.english}", one.formula, one.meaning, one.attribution, one.exclusions)
+        lines.append(f"| {' | '.join(map(_cell, (*cells, one.source)))} |")
+    return "\n".join(lines) + "\n"
+
+
 PAGES = {
+    "indicators.md": indicators_page,
     "commands.md": commands_page,
     "glossary.md": glossary_page,
     "../api/commands.json": spoken_page,

@@ -1,4 +1,4 @@
-"""What an office asks of all its cases at once: duties, units and their load, indicators, what a word is found in."""
+"""What an office asks of all its cases at once: duties, units and their load, what a word is found in, what if."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ from domain.calendar import load_calendar
 from domain.duties import title_of
 from domain.ledger import Ledger
 from domain.policy import rules
-from domain.terms import ClockName, DemandType, Role, UnitLevel
+from domain.terms import ClockName, Role, UnitLevel
 from projections.answers import Projections, UnitLoad
 from projections.duties import DutyRow
-from projections.figures import INDICATORS, Figure
 from projections.past import Candidate, Outcome, Tried
 from scripts import desk, printing, wiring
 from scripts.desk import city_option, json_option, with_city
@@ -38,7 +37,8 @@ def _now(at: str | None) -> datetime:
     return wiring.parse_instant(at) if at else wiring.process_now()
 
 
-def _day_after(until: str) -> datetime:
+def day_after(until: str) -> datetime:
+    """Return the first instant after a day that was named as the last. Raises SettingError."""
     try:
         return wiring.parse_instant(until) + timedelta(days=1)
     except OverflowError as error:
@@ -207,84 +207,6 @@ def _unit_cells(unit: UnitLoad) -> tuple[object, ...]:
     return (name, unit.orders, unit.open, unit.overdue, unit.duties, unit.due_soon, unit.late_duties)
 
 
-# --- indicators --------------------------------------------------------------------------------------------------
-
-
-@click.command("indicators")
-@click.option("--from", "since", required=True, metavar="DATE", help="期初 the first day of the period.")
-@click.option("--to", "until", required=True, metavar="DATE", help="期末 its last day, included.")
-@click.option(
-    "--by",
-    type=click.Choice(["unit", "type", "area"]),
-    default=None,
-    help="按单位、诉求类型或区县 a line a unit, type of demand, or area.",
-)
-@click.option("--unit", metavar="UNIT", help="只计此单位 of this unit alone.")
-@click.option(
-    "--type", "demand_type", type=click.Choice([str(t) for t in DemandType]), help="只计此类诉求 of this type."
-)
-@click.option("--area", "district", metavar="DISTRICT", help="只计此区县 of this area.")
-@click.option("--only", "only", multiple=True, metavar="CODE", help="只列此指标 such as I10 (repeatable).")
-@city_option
-@json_option
-def indicators_command(
-    since: str,
-    until: str,
-    by: str | None,
-    unit: str | None,
-    demand_type: str | None,
-    district: str | None,
-    only: tuple[str, ...],
-    city: str | None,
-    as_json: bool,
-) -> None:
-    """指标: the indicators of a period, each with what stands above and below its line.
-
-    A rate with nothing below its line has no value (—), neither 0% nor 100%. Rates of telephone service are not here.
-    """
-    codes = {indicator.code for indicator in INDICATORS}
-    if unknown := sorted(set(only) - codes):
-        raise click.UsageError(
-            f"没有此指标 no such indicator: {', '.join(unknown)}; 可用 there are: {', '.join(codes)}"
-        )
-    first, last = wiring.parse_instant(since), _day_after(until)
-    if first >= last:
-        raise click.UsageError("期末早于期初 the period ends before it begins")
-
-    async def work(_: Ledger, shown: Projections) -> None:
-        found = await shown.indicators(first, last, by=by or "", unit=unit, demand_type=demand_type, district=district)
-        wanted = [figure for figure in found.rows if not only or figure.code in only]
-        if as_json:
-            answer({"position": found.position, "from": first, "until": last, "figures": wanted})
-            return
-        title = f"指标 indicators {first:%Y-%m-%d} – {last - timedelta(days=1):%Y-%m-%d} (位置 {found.position})"
-        rows = [(*_figure_name(figure, by), *_figure_cells(figure)) for figure in wanted]
-        columns = ("指标 indicator", *(("部分 part",) if by else ()), "分子 above", "分母 below", "值 value")
-        printing.console().print(printing.counts(title, rows, columns))
-
-    with_city(city, work)
-
-
-def _figure_name(figure: Figure, by: str | None) -> tuple[str, ...]:
-    name = f"{figure.code} {figure.title}"
-    if not by:
-        return (name,)
-    if by == "type":
-        return (name, DemandType(figure.part).zh)
-    return (name, figure.part or ("热线" if by == "unit" else "未载明"))
-
-
-def _figure_cells(figure: Figure) -> tuple[str, str, str]:
-    below = "—" if figure.below is None else f"{figure.below:,}"
-    if figure.below is None:
-        return f"{figure.above:,}", below, f"{figure.above:,}"
-    if figure.value is None:
-        return f"{figure.above:,}", below, "—"
-    if figure.code in ("I11s", "I25"):
-        return f"{figure.above:,}", below, printing.show_span(timedelta(seconds=round(figure.value)))
-    return f"{figure.above:,}", below, f"{figure.value:.2%}"
-
-
 # --- what if -----------------------------------------------------------------------------------------------------
 
 
@@ -340,7 +262,7 @@ def whatif_command(
         promised=promised,
     )
     first = wiring.parse_instant(since) if since else None
-    last = _day_after(until) if until else None
+    last = day_after(until) if until else None
     now = _now(at)
 
     async def work(_: Ledger, shown: Projections) -> None:
@@ -387,4 +309,4 @@ def print_tried(tried: Tried, by: str, limit: int, took: float) -> None:
     )
 
 
-COMMANDS = (duties_command, find_command, units_command, indicators_command, whatif_command)
+COMMANDS = (duties_command, find_command, units_command, whatif_command)

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from projections.figures import INDICATORS
+from projections.indicators import family
 from scripts import embedded
+from supervision.telephony import TELEPHONY
 from tests.test_cli import CHECKOUT, Deployment, deploy, dispatched, registered, town_lines, write_script
 
 PERIOD = ("--from", "2025-03-01", "--to", "2025-03-31")
@@ -66,7 +68,10 @@ def test_units_show_what_lies_on_their_desks(office: Deployment):
 
 def test_indicators_of_a_month_with_what_stands_above_and_below(office: Deployment):
     told = office.ok("indicators", *PERIOD, "--city", "town", "--json").data
-    assert [figure["code"] for figure in told["figures"]] == [indicator.code for indicator in INDICATORS]
+    codes = {figure["code"] for figure in told["figures"]}
+    assert codes == {*(indicator.code for indicator in INDICATORS), *TELEPHONY}
+    numbers = [int(family(figure["code"])[1:]) for figure in told["figures"]]
+    assert numbers == sorted(numbers), "in the order of 5.2"
     rates = {figure["code"]: (figure["above"], figure["below"]) for figure in told["figures"]}
     assert rates["I3"] == (0, 2)
     assert rates["I10"] == (0, 1), "b fell due in March and was never answered"

@@ -350,7 +350,7 @@ def on_revisit_unreachable(order: WorkOrder, event: RevisitUnreachable, entry: E
 
 def on_revisit_completed(order: WorkOrder, event: RevisitCompleted, entry: Entry) -> WorkOrder:
     """Fold the finished visit."""
-    return _visit(order, event.round, completed=mark(entry), resolution=event.resolution)
+    return _visit(order, event.round, completed=mark(entry), resolution=event.resolution, contacted=event.contacted)
 
 
 EVOLVES: Mapping[type[Fact], Callable[[WorkOrder, Any, Entry], WorkOrder]] = {

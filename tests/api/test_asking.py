@@ -384,3 +384,45 @@ def test_the_example_of_a_batch_is_taken(served: Served):
     content = json.dumps({**line, "record": order}).encode()
     answer = served.as_(Role.AGENT).raw("POST", "/batch?validate=true", content, Content_Type="application/x-ndjson")
     assert [json.loads(row)["status"] for row in answer.content.splitlines()] == [200]
+
+
+def test_the_orders_behind_a_figure_its_definition_and_a_spreadsheet(served: Served):
+    manager, year = served.as_(Role.HOTLINE_MANAGER), {"from": "2026-01-01", "to": "2027-12-31"}
+    position = [registered(served).headers["Ledger-Position"] for _ in range(3)][-1]
+    told = manager.get("/indicators", **year, min_position=position).body
+    assert (told["closed"], told["closing"], told["suppressed"]) == (False, None, 0)
+    assert told["headline"] == ["I7", "I8", "I9a"]
+    assert told["policies"]
+    figure = next(f for f in told["figures"] if f["code"] == "I3")
+    behind = manager.get("/indicators/I3/orders", **year, side="below", limit="2")
+    assert len(behind.body["orders"]) == min(2, figure["below"])
+    found, page = len(behind.body["orders"]), behind.body
+    while "next" in page:
+        page = manager.get("/indicators/I3/orders", **year, side="below", limit="2", cursor=page["next"]).body
+        found += len(page["orders"])
+    assert found == figure["below"] > 2
+    then = manager.get("/indicators", **year, cut_off="1").body
+    assert (then["position"], next(f["below"] for f in then["figures"] if f["code"] == "I3")) == (1, 0)
+    sheet = manager.get("/indicators", **year, format="csv", only="I3")
+    assert sheet.body.startswith(b"\xef\xbb\xbf")
+    assert len(sheet.body.splitlines()) == 2
+    orders = manager.get("/indicators/I3/orders", **year, side="below", format="csv", limit="200")
+    assert len(orders.body.splitlines()) == 1 + figure["below"]
+    assert {d["code"] for d in manager.get("/indicators/definitions").body["definitions"]} >= {"I1", "I10", "I29"}
+    for code, says in (("I99", "unknown-entry"), ("I1", "no-orders-behind")):
+        assert manager.get(f"/indicators/{code}/orders", **year).body["code"] == says
+    ahead = manager.get("/indicators", **year, cut_off="999999")
+    assert (ahead.status, ahead.body["code"]) == (409, "cut-off-ahead")
+    assert manager.get("/indicators", **year, cut_off="0").status == 400
+    assert manager.get("/indicators", **year, only="I99").status == 400
+
+
+def test_an_overseer_sees_no_figure_of_few_and_no_orders_behind_one(served: Served):
+    overseer, year = served.as_(Role.OVERSEER_NPC), {"from": "2026-01-01", "to": "2027-12-31"}
+    position = registered(served, district="孤岛").headers["Ledger-Position"]
+    told = overseer.get("/indicators", **year, by="area", min_position=position).body
+    assert not [figure for figure in told["figures"] if 0 < (figure["below"] or 0) < 5]
+    every = served.as_(Role.HOTLINE_MANAGER).get("/indicators", **year, by="area").body
+    few = [figure for figure in every["figures"] if 0 < (figure["below"] or 0) < 5]
+    assert told["suppressed"] == len(few) > 0
+    assert overseer.get("/indicators/I3/orders", **year).status == 403
