@@ -342,7 +342,7 @@ _KIND_OF_EVENT: Mapping[str, Data] = {
             " confidentiality_lifted confidentiality_lift_rejected refusal_proposed refusal_rejected"
             " correction_proposed correction_recorded correction_rejected personal_data_erasure_proposed"
             " personal_data_erasure_rejected noted_closure_proposed noted_closure_rejected termination_proposed"
-            " termination_rejected accountability_referred appeal_filed appeal_decided"
+            " termination_rejected accountability_referred appeal_filed appeal_decided finding_stated"
         ),
     }.items()
     for name in names.split()

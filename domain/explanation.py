@@ -162,7 +162,7 @@ def explain(clock: Clock, law: Law) -> Explanation:
         title=rule.title,
         unit=clock.unit or law.hotline_unit,
         policy=clock.rules.ref,
-        article=_article(clock),
+        article=article_of(clock),
         starts=rule.starts,
         stops=rule.stops,
         began=clock.began,
@@ -202,7 +202,7 @@ def _source(clock: Clock) -> LimitSource:
     return LimitSource.FIGURE if rule.source in (LimitSource.REQUIRED, LimitSource.MEASURED) else rule.source
 
 
-def _article(clock: Clock) -> Citation:
+def article_of(clock: Clock) -> Citation:
     """Return the words that the figure rests on, where the pack has some for just this class."""
     return _basis(clock, clock.of_class) if clock.rule.bases and clock.source is None else clock.rule.basis
 

@@ -73,6 +73,7 @@ IN_ITS_OWN_CAUSE = frozenset(
         handling.VerifySite,
         recourse.ReportInstruction,
         recourse.FileAppeal,
+        recourse.StateFinding,
         answering.CompleteFollowUp,
     }
 )
@@ -137,8 +138,11 @@ def evolve(order: WorkOrder | None, entry: Entry) -> WorkOrder | None:
     return msgspec.structs.replace(changed, version=entry.version)
 
 
-def fold(entries: Iterable[Entry]) -> WorkOrder | None:
-    """Return the order that a history makes, corrections applied to what they correct (DESIGN 4)."""
+def fold(entries: Iterable[Entry], watch: Callable[[WorkOrder | None, Entry], None] | None = None) -> WorkOrder | None:
+    """Return the order that a history makes, corrections applied to what they correct (DESIGN 4).
+
+    `watch` is shown every entry beside the order as it was before it.
+    """
     history = entries if isinstance(entries, list) else list(entries)
     for entry in history:
         if type(entry.event) is CorrectionRecorded:
@@ -147,6 +151,8 @@ def fold(entries: Iterable[Entry]) -> WorkOrder | None:
     order: WorkOrder | None = None
     version = 0
     for entry in history:  # as `evolve`, but that the version, which no fold reads, is set once
+        if watch is not None:
+            watch(order, entry)
         kind: type[Fact] = type(cast(Fact, entry.event))
         fold_one = EVOLVES.get(kind)
         if fold_one is not None and (order is not None or kind in _FROM_NOTHING):

@@ -1766,6 +1766,12 @@ class AlreadyAppealed(Refusal):
     basis = "DOMAIN 8.11"
 
 
+class AlreadyStated(Refusal):
+    """本单位对该问题已作说明。Your unit has made its statement about this finding."""
+
+    field = "finding"
+
+
 class NoSuchAppeal(Refusal):
     """没有待裁定的此项申诉。There is no such appeal waiting for a decision."""
 

@@ -478,6 +478,15 @@ class Quality(Part, frozen=True):
     redo_limit: Limit | None = None  # written on the last redo, for the dispatch that follows it (S2-T6)
 
 
+class FindingStatement(Part, frozen=True):
+    """问题说明. What a unit states about something found in its case; the words are in the event, sealed."""
+
+    finding: str
+    unit: UnitId
+    stated: Mark
+    version: int  # of the event that holds the words
+
+
 class Oversight(Part, frozen=True):
     """督办."""
 
@@ -485,6 +494,7 @@ class Oversight(Part, frozen=True):
     instructions: tuple[Instruction, ...] = ()
     whistles: tuple[Whistle, ...] = ()
     appeals: tuple[Appeal, ...] = ()
+    statements: tuple[FindingStatement, ...] = ()  # of units about findings of the audit
     meetings: tuple[Mark, ...] = ()
     expedited: Mark | None = None
     told: frozenset[str] = frozenset()  # emergency recipients already told

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from domain import guards, refusals
 from domain.context import Context
-from domain.state import Appeal, Instruction, WorkOrder, put
+from domain.state import Appeal, FindingStatement, Instruction, WorkOrder, put
 from domain.steps.oversight import bears_duty, mark, notice_of, seen
 from domain.terms import (
     Act,
@@ -96,6 +96,15 @@ class AppealDecided(Fact, frozen=True, tag="order.appeal_decided"):
     exclusion: Code | None = None  # what is left out
 
 
+class FindingStated(Fact, frozen=True, tag="order.finding_stated"):
+    """问题说明. A unit states what it has to say about something the audit found in its case, before it is published."""
+
+    finding: Code  # the finding's name in this case: code and key
+    unit: UnitId
+    words: Private
+    evidence: tuple[Attachment, ...] = ()
+
+
 # --- folding ---------------------------------------------------------------------------------------------------------
 
 
@@ -155,6 +164,12 @@ def on_appeal_decided(order: WorkOrder, event: AppealDecided, entry: Entry) -> W
     return seen(order, appeals=put(appeals, event.appeal, decided=mark(entry), upheld=event.upheld))
 
 
+def on_finding_stated(order: WorkOrder, event: FindingStated, entry: Entry) -> WorkOrder:
+    """Fold the statement: which finding, whose, and where its words are."""
+    stated = FindingStatement(finding=event.finding, unit=event.unit, stated=mark(entry), version=entry.version)
+    return seen(order, statements=(*order.oversight.statements, stated))
+
+
 EVOLVES: Mapping[type[Fact], Callable[[WorkOrder, Any, Entry], WorkOrder]] = {
     LeadershipInstructionRequested: on_instruction_requested,
     LeadershipInstructionRecorded: on_instruction_recorded,
@@ -162,6 +177,7 @@ EVOLVES: Mapping[type[Fact], Callable[[WorkOrder, Any, Entry], WorkOrder]] = {
     AccountabilityReferred: on_accountability_referred,
     AppealFiled: on_appeal_filed,
     AppealDecided: on_appeal_decided,
+    FindingStated: on_finding_stated,
 }
 
 
@@ -236,6 +252,15 @@ class DecideAppeal(Act, frozen=True, tag="decide_appeal"):
     upheld: bool
     words: Private
     exclusion: Code | None = None
+
+
+class StateFinding(Act, frozen=True, tag="state_finding"):
+    """说明问题. By the unit that the finding is about; that there is such a finding is looked up where it is shown."""
+
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.ORG_APPROVER})
+    finding: Code
+    words: Private
+    evidence: tuple[Attachment, ...] = ()
 
 
 # --- deciding --------------------------------------------------------------------------------------------------------
@@ -363,6 +388,20 @@ def decide_appeal(order: WorkOrder, command: DecideAppeal, context: Context) -> 
     return [AppealDecided(appeal=no, upheld=command.upheld, words=command.words, exclusion=command.exclusion)]
 
 
+def state_finding(order: WorkOrder, command: StateFinding, context: Context) -> list[Step]:
+    """Record what the unit states; once about each finding, so that what was shown beside it is not rewritten."""
+    guards.unsealed(order)
+    unit, over = context.actor.unit, order.oversight
+    called = any(guards.acts_for(context, part.unit) for part in (*over.notices, *over.whistles))
+    if not unit or not (called or bears_duty(order, unit, context)):
+        raise refusals.NotYourUnit(f"unit: {unit or '-'}", unit=unit)
+    if not guards.said(command.words):
+        raise refusals.ReasonMissing
+    if any(s.finding == command.finding and s.unit == unit for s in order.oversight.statements):
+        raise refusals.AlreadyStated(command.finding)
+    return [FindingStated(finding=command.finding, unit=unit, words=command.words, evidence=command.evidence)]
+
+
 DECIDES: Mapping[type[Act], Callable[[WorkOrder, Any, Context], Sequence[Step]]] = {
     RequestInstruction: request_instruction,
     RecordInstruction: record_instruction,
@@ -370,4 +409,5 @@ DECIDES: Mapping[type[Act], Callable[[WorkOrder, Any, Context], Sequence[Step]]]
     ReferAccountability: refer_accountability,
     FileAppeal: file_appeal,
     DecideAppeal: decide_appeal,
+    StateFinding: state_finding,
 }
