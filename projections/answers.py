@@ -332,7 +332,7 @@ class Projections(Engine):
         """
         wanted = None if states is None else {str(state) for state in states}
         then = as_at or recorded_by
-        position, law, task = await self._of_all_cases()
+        position, law, task = await self.of_all_cases()
         if unit:
             await self._refuse_unknown(unit, law)
 
@@ -364,7 +364,7 @@ class Projections(Engine):
 
         Who is late is judged at `now`, under both laws.
         """
-        position, law, task = await self._of_all_cases()
+        position, law, task = await self.of_all_cases()
 
         def made() -> tuple[int, tuple[past.Outcome, ...]]:
             read = past.histories(task, self._codec, progress)
@@ -373,7 +373,7 @@ class Projections(Engine):
         cases, outcomes = await _at_length(made)
         return past.Tried(position, cases, outcomes)
 
-    async def _of_all_cases(self, position: int | None = None) -> tuple[int, Law, Task]:
+    async def of_all_cases(self, position: int | None = None) -> tuple[int, Law, Task]:
         """Return the ledger's head, and the law and what to read up to it or up to a position before it."""
         async with session(self._work) as connection:
             head, _ = await self._head(connection)
@@ -492,7 +492,7 @@ class Projections(Engine):
         key = (position, since, until)
         held = self._past_facts.pop(key, None)
         if held is None:
-            head, law, task = await self._of_all_cases(position)
+            head, law, task = await self.of_all_cases(position)
             if position > head:
                 raise CutOffAhead(f"cut_off: {position}")
 
@@ -660,8 +660,12 @@ class Projections(Engine):
         at = now or until
         return [unit, *(u for u in law.units.by_id if u != unit and law.successor(u, at) == unit)]
 
+    async def has_unit(self, unit: UnitId) -> bool:
+        """Tell whether an order brought over knows a unit, registered or not."""
+        return bool((await self._ask("orders", "has_unit", unit))[1])
+
     async def _refuse_unknown(self, unit: UnitId, law: Law) -> None:
-        if law.unit(unit) is None and not (await self._ask("orders", "has_unit", unit))[1]:
+        if law.unit(unit) is None and not await self.has_unit(unit):
             raise UnknownUnit(unit, unit=unit)
 
 

@@ -34,6 +34,7 @@ from domain.refusals import Refusal
 from domain.terms import Act, Actor, Fact
 from projections.answers import DueChange, Projections
 from scripts import (
+    auditing,
     calling,
     carrying,
     consumers,
@@ -435,6 +436,7 @@ for command in (
     *serving.COMMANDS,
     *sweeping.COMMANDS,
     *sampling.COMMANDS,
+    *auditing.COMMANDS,
 ):
     huiyin.add_command(command)
 

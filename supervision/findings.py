@@ -79,6 +79,11 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     text_en: str = ""
     statements: tuple[FindingStatement, ...] = ()
 
+    @property
+    def counts_at(self) -> datetime:
+        """The instant that a period is asked about: a due of 24:00 belongs to the day that it ends (K4, K5)."""
+        return self.at if self.due is None else self.at - timedelta.resolution
+
 
 def findings(
     entries: Sequence[Entry], law: Law, now: datetime, *, assumed: PolicyRef | None = None
