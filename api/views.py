@@ -23,9 +23,11 @@ SEALED = {"sealed": True}
 """What stands where a sealed text lies: it is opened by itself, with a reason."""
 
 _BOX = re.compile(rb'\{"key":"[^"]*","box":"[^"]*"\}')
-_PERSON = re.compile(rb',"subject":"[0-9a-f-]{36}"|"subject":"[0-9a-f-]{36}",?')
+_PERSON = re.compile(rb',"subject":"[0-9a-f-]{36}"')
+_PERSON_FIRST = re.compile(rb'"subject":"[0-9a-f-]{36}",?')
 """What is sealed, and the random id that ties a person's cases together, as msgspec writes them. Inside a text no
-quotation mark stands without a backslash before it, so that nobody can write a text that looks like either."""
+quotation mark stands without a backslash before it, so that nobody can write a text that looks like either. Each
+begins with one word and no choice: what begins with a choice is looked for at every byte, ten times as slowly."""
 
 
 def plain(value: Any) -> Any:
@@ -34,7 +36,7 @@ def plain(value: Any) -> Any:
     if b'"box":"' in written:
         written = _BOX.sub(b'{"sealed":true}', written)
     if b'"subject":"' in written:
-        written = _PERSON.sub(b"", written)
+        written = _PERSON_FIRST.sub(b"", _PERSON.sub(b"", written))
     return msgspec.json.decode(written)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import typing
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,6 +35,7 @@ from domain.sealing import (
     Unsealed,
     Work,
     is_identity,
+    keyed_hash,
     mac_of,
     unwrap,
     wrap_for_two,
@@ -199,7 +199,7 @@ class Proposer:
 
     def digest(self, text: bytes) -> bytes:
         """Return what a commit keeps of what was asked: enough to know it again, nothing to learn from."""
-        return hmac.digest(self._secrets["requests"], text, "sha256")
+        return keyed_hash(self._secrets["requests"], text)
 
     def _addressed(self, request: Request) -> None:
         """Check every stream that a request names itself. Raises NotForThisStream."""

@@ -40,14 +40,18 @@ class StoredEntry(NamedTuple):
     causation_id: str
 
 
+_ACTORS = msgspec.json.Decoder(Actor)
+_NUMBERS = msgspec.json.Decoder(dict[str, tuple[int, ...]])
+
+
 @lru_cache(maxsize=4096)
 def _actor(text: str) -> Actor:
-    return msgspec.json.decode(text, type=Actor)
+    return _ACTORS.decode(text)
 
 
 @lru_cache(maxsize=1024)
 def _numbers(text: str) -> dict[str, tuple[int, ...]]:
-    return msgspec.json.decode(text, type=dict[str, tuple[int, ...]]) if text else {}
+    return _NUMBERS.decode(text) if text else {}
 
 
 _ORIGINS = {origin.value: origin for origin in Origin}
