@@ -6,9 +6,9 @@ import asyncio
 import base64
 import contextlib
 import re
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlencode
 from uuid import UUID
@@ -20,11 +20,12 @@ from litestar.exceptions import HTTPException
 from api import access
 from api.access import Viewer
 from api.commands import DEEP, near, too_deep
-from api.gate import Gate, Networks, address_of
+from api.gate import Gate, Networks, Pace, Tallies, address_of
 from api.problems import (
     AnotherLedger,
     Behind,
     BodyCut,
+    BodySlow,
     BodyTooDeep,
     BodyTooLarge,
     BodyUnfit,
@@ -35,7 +36,6 @@ from api.problems import (
     PositionAhead,
     QueryUnfit,
     RoleNotHeldHere,
-    TooMany,
     UnknownCity,
     unfit,
 )
@@ -60,6 +60,12 @@ SMALL_BODY = 1 << 14
 LONGEST_BODY = 1 << 20
 LONGEST_BATCH = 16 << 20
 LARGEST_PAGE = 200
+READING = 20.0
+"""Seconds that a body may take to come, beside what it may be long."""
+
+SLOWEST = 1 << 16
+"""Bytes a second at which the longest body that a route takes comes in time."""
+
 UPLOADS = 8
 """Files that one worker takes in at once."""
 
@@ -144,25 +150,6 @@ class City:
         return (found.size, found.media_type) == (named.size, named.media_type)
 
 
-class Pace:
-    """So many acts a minute for each caller. Raises TooMany."""
-
-    def __init__(self, most: int, now: Callable[[], datetime]) -> None:
-        self._most = most
-        self._now = now
-        self._acts: dict[str, deque[datetime]] = {}
-
-    def step(self, who: str) -> None:
-        """Count one act of a caller."""
-        now = self._now()
-        acts = self._acts.setdefault(who, deque())
-        while acts and now - acts[0] > timedelta(minutes=1):
-            acts.popleft()
-        if len(acts) >= self._most:
-            raise TooMany(f"{self._most} / min")
-        acts.append(now)
-
-
 class House:
     """Everything that is served: cities by name, whose tokens are taken, the process's clock, fresh words."""
 
@@ -173,6 +160,7 @@ class House:
         now: Callable[[], datetime],
         *,
         printer: Printer,
+        tallies: Tallies,
         proxies: Networks = (),
         reset: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
@@ -182,8 +170,8 @@ class House:
         self.printer = printer
         self.proxies = proxies
         self.reset = reset  # makes a sandbox anew
-        self.openings = Pace(60, now)
-        self.gate = Gate(now)
+        self.openings = Pace(60, now, tallies)
+        self.gate = Gate(now, tallies)
         self.uploads = asyncio.Semaphore(UPLOADS)
         self.giving: Counter[str] = Counter()  # files that each caller gives now
         self.streams: Counter[str] = Counter()  # open streams of each consumer
@@ -371,7 +359,7 @@ class Ask(NamedTuple):
     # --- the body ---
 
     async def bytes(self, *media: str, most: int = LONGEST_BODY) -> bytes:
-        """Return the body. Raises MediaUnfit, BodyTooLarge and BodyCut."""
+        """Return the body. Raises MediaUnfit, BodyTooLarge, BodyCut and BodySlow."""
         said = (self.headers.get("content-type") or "").partition(";")[0].strip().lower()
         if said not in media:
             raise MediaUnfit(", ".join(media))
@@ -380,15 +368,31 @@ class Ask(NamedTuple):
         length = self.headers.get("content-length") or ""
         if length.isdecimal() and int(length) > most:
             raise BodyTooLarge(f"> {most}")
+        patience = READING + most / SLOWEST
+        try:
+            async with asyncio.timeout(patience):
+                content = await self._read(most)
+        except TimeoutError as error:
+            self.request.is_connected = False  # nor is anything else of it to be read
+            raise BodySlow(f"{patience:.0f} s") from error
+        if length.isdecimal() and len(content) < int(length):
+            raise BodyCut
+        return content
+
+    async def _read(self, most: int) -> bytes:
+        """Read the body as the server hands it over; Litestar's own way would look at its length once more."""
         parts: list[bytes] = []
-        size = 0
-        async for part in self.request.stream():
+        size, more = 0, True
+        while more:
+            told = await self.request.receive()
+            if told["type"] != "http.request":
+                raise BodyCut
+            part, more = told["body"], told.get("more_body", False)
             size += len(part)
             if size > most:
                 raise BodyTooLarge(f"> {most}")
             parts.append(part)
-        if length.isdecimal() and size < int(length):
-            raise BodyCut
+        self.request.is_connected = False  # as Litestar says that there is no more
         return b"".join(parts)
 
     async def body(self) -> dict[str, Any]:
@@ -414,7 +418,8 @@ class Ask(NamedTuple):
     ) -> dict[str, Any]:
         """Return sealed fields open, after the access journal says who looked and why; those erased since say so.
 
-        `key` makes of several the same opening, logged once.
+        Asked again under the same `key` it is another look, with a line of its own; under a key that something else
+        was asked with it is refused.
         """
         found = await self.city.ledger.open_sealed(
             fields,

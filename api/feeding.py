@@ -14,7 +14,7 @@ import psycopg
 from api import sharing
 from api.access import FEEDING
 from api.asking import LARGEST_PAGE, Answer, Ask
-from api.problems import HeaderUnfit, NoShareAgreement, ScopeMissing, StreamsExhausted
+from api.problems import HeaderUnfit, NoShareAgreement, PositionAhead, ScopeMissing, StreamsExhausted
 from api.sharing import Told
 from domain.refusals import Refusal
 from domain.sharing import Agreement
@@ -41,10 +41,12 @@ async def feed(ask: Ask) -> Answer:
     await _agreement(ask)
     limit = ask.limit(LARGEST_PAGE, most=1000)
     if STREAM_TYPE in ask.header("accept"):
-        return _stream(ask, limit)
+        return await _stream(ask, limit)
     after = ask.number("after", 0) or 0
     until = asyncio.get_running_loop().time() + (ask.number("wait", 0, most=20) or 0)
     entries = await ask.city.ledger.read(after, limit)
+    if not entries:
+        await _written(ask, after)
     while not entries and asyncio.get_running_loop().time() < until and not ask.house.closing.is_set():
         await asyncio.sleep(0.05)
         if await ask.city.tip() > after:
@@ -54,6 +56,15 @@ async def feed(ask: Ask) -> Answer:
     path = f"/v1/{ask.city.name}/feed?after={last}&limit={limit}"
     headers = {"Ledger-Position": str(last), "Link": f'<{path}>; rel="next"'}
     return Answer(msgspec.json.encode(told), headers=headers, media_type=MEDIA_TYPE)
+
+
+async def _written(ask: Ask, position: int) -> None:
+    """Refuse a position that the ledger has not reached: nobody was told it, and what comes before would be missed.
+
+    Raises PositionAhead. What has been seen is not asked for again: the ledger's end never goes back.
+    """
+    if position > await ask.city.tip() and position > (end := (await ask.city.ledger.head())[0]):
+        raise PositionAhead(f"{position} > {end}")
 
 
 async def _agreement(ask: Ask) -> Agreement | None:
@@ -87,11 +98,12 @@ async def _told(ask: Ask, entries: Sequence[Entry]) -> list[Told]:
 # --- as a stream -------------------------------------------------------------------------------------------------
 
 
-def _stream(ask: Ask, limit: int) -> Answer:
+async def _stream(ask: Ask, limit: int) -> Answer:
     said = ask.header("last-event-id")
     if said and not (said.isascii() and said.isdecimal() and len(said) <= 18):
         raise HeaderUnfit("Last-Event-ID", field="Last-Event-ID")
     after = int(said) if said else ask.number("after", 0) or 0
+    await _written(ask, after)
     who = f"{ask.city.name}/{ask.who.claims.sub}"
     if ask.house.streams[who] >= MOST_STREAMS:
         raise StreamsExhausted(f"{MOST_STREAMS}")

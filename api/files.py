@@ -14,7 +14,7 @@ from api import views
 from api.access import Sight, may_open_file
 from api.asking import UPLOADS_EACH, Answer, Ask
 from api.callers import Purpose
-from api.problems import BodyCut, BodyTooLarge, NotForThisRole, TooMany
+from api.problems import BodyCut, BodySlow, BodyTooLarge, NotForThisRole, TooMany
 from api.writing import sighted, stream_named
 from domain import guards
 from domain.attachments import LIMITS, named_in
@@ -87,7 +87,7 @@ async def _turn(ask: Ask) -> AsyncIterator[None]:
 
 
 async def _parts(ask: Ask, most: int) -> AsyncIterator[bytes]:
-    """Yield the body part by part. Raises BodyTooLarge where it says at once that it is, BodyCut."""
+    """Yield the body part by part. Raises BodyTooLarge where it says at once that it is, BodyCut, BodySlow."""
     said = ask.headers.get("content-length") or ""
     if said.isdecimal() and int(said) > most:
         raise BodyTooLarge(f"> {most}")
@@ -97,7 +97,7 @@ async def _parts(ask: Ask, most: int) -> AsyncIterator[bytes]:
         try:
             part = await asyncio.wait_for(anext(coming, None), SILENCE)
         except TimeoutError as error:
-            raise BodyCut(f"{SILENCE:.0f} s") from error
+            raise BodySlow(f"{SILENCE:.0f} s") from error
         except HTTPException as error:  # whoever sent it is gone
             raise BodyCut from error
         if part is None:

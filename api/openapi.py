@@ -105,7 +105,7 @@ def _answers(operation: Operation) -> dict[str, Any]:
         answers["304"] = {"description": "未变 as you have it", "headers": headers(operation)}
     statuses = [400, 401, 403, 404, 405, 409, 422, 500, 503]
     if operation.method == "POST":
-        statuses += [412, 413, 415]
+        statuses += [408, 412, 413, 415]
     if operation.name.startswith("open_"):
         statuses += [410, 429]
     if operation.by_code or operation.name in _PACED:
@@ -180,7 +180,7 @@ def document() -> dict[str, Any]:
     problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/_Problem"}}}
     answers = {
         str(status): {"description": problems.phrase(status), "headers": REFUSED.get(status, {}), "content": problem}
-        for status in (400, 401, 403, 404, 405, 409, 410, 412, 413, 415, 422, 429, 500, 503)
+        for status in (400, 401, 403, 404, 405, 408, 409, 410, 412, 413, 415, 422, 429, 500, 503)
     }
     return {
         "openapi": "3.1.0",

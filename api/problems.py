@@ -102,6 +102,13 @@ class KeyMissing(Refusal):
     field = "Idempotency-Key"
 
 
+class KeyUsed(Refusal):
+    """此 Idempotency-Key 的命令已执行，本次未校验；校验请换新的键。A command with this key was carried out already, and nothing was tried:
+    take another key to validate."""
+
+    field = "Idempotency-Key"
+
+
 class MatchUnfit(Refusal):
     """If-Match 须为 ETag 所给的版本。If-Match names the version that an ETag gave."""
 
@@ -141,6 +148,10 @@ class BodyTooLarge(Refusal):
 
 class BodyCut(Refusal):
     """内容未传完。The body ended before its length."""
+
+
+class BodySlow(Refusal):
+    """内容传来过慢，已不再等候，请重发。The body came too slowly and is no longer waited for: send it again."""
 
 
 class MediaUnfit(Refusal):
@@ -188,7 +199,8 @@ class AnotherLedger(Refusal):
 
 
 class PositionAhead(Refusal):
-    """所指位置超出账本末尾：该城市可能已重置。The position lies beyond the ledger's end: the city was reset, perhaps."""
+    """所指位置超出账本末尾：可能写错、备份恢复或城市已重置，请从已收到的位置继续。The position lies beyond the ledger's end: it is mistyped, or the
+    city was restored or reset; go on from the last one you were given."""
 
 
 class Behind(Refusal):
@@ -267,6 +279,7 @@ _SAID: dict[int, tuple[type[Refusal], ...]] = {
         refusals.NotInitialised,
     ),
     405: (MethodUnfit,),
+    408: (BodySlow,),
     409: (answers.NumberAmbiguous,),
     410: (refusals.Erased,),
     412: (refusals.VersionMoved,),

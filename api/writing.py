@@ -27,6 +27,7 @@ from api.problems import (
     FileNotKept,
     HeaderUnfit,
     KeyMissing,
+    KeyUsed,
     ReasonNeeded,
     ScopeMissing,
     UnknownCommand,
@@ -199,6 +200,8 @@ async def carry_out(ask: Ask, given: Given) -> tuple[Receipt, dict[str, Any]]:
         trace_id=given.trace,
         dry_run=given.dry_run,
     )
+    if given.dry_run and receipt.first_position:  # of what is only tried nothing is recorded
+        raise KeyUsed(f"{receipt.first_position}")
     if receipt.stream == "institution" and receipt.first_position:
         await ask.city.law(fresh=True)
     told = _told(receipt, given)

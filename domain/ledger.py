@@ -39,6 +39,7 @@ from domain.refusals import (
     SealedElsewhere,
     Unavailable,
     VersionMoved,
+    WrongKey,
 )
 from domain.sealing import (
     Consent,
@@ -116,7 +117,6 @@ class Ledger:
         bulk_reader: Reader,
         writer: Writer,
         pages: Pages,
-        keyring: Keyring,
         secrets: Mapping[str, bytes],
         patience: float,
     ) -> None:
@@ -129,7 +129,6 @@ class Ledger:
         self._bulk_reader = bulk_reader
         self._writer = writer
         self._pages = pages
-        self._keyring = keyring
         self._secrets = secrets
         self._patience = patience
         self._turns: dict[str, _Turn] = {}
@@ -159,7 +158,6 @@ class Ledger:
             city=city,
             imprint=imprint,
             proposer=Proposer(kinds, keyring=keyring, secrets=secrets, entropy=entropy),
-            keyring=keyring,
             secrets=secrets,
             reader=Reader(dsn, named, patience=patience / 2),
             bulk_reader=Reader(dsn, named, patience=patience / 2, most=2048),
@@ -167,6 +165,12 @@ class Ledger:
             pages=pages,
             patience=patience,
         )
+
+    def take(self, keyring: Keyring) -> None:
+        """Go on with another keyring: two persons were appointed since. Raises WrongKey where the master key is another."""
+        if keyring.master != self._proposer.keyring.master:
+            raise WrongKey
+        self._proposer.keyring = keyring
 
     async def close(self) -> None:
         """Write what waits, then close every session."""
@@ -460,7 +464,7 @@ class Ledger:
         )
         await self._note(logged, viewer, command_id)
         rows = await self._keys(ids)  # again: what was erased since is not opened
-        keys = {row.id: unwrap(row, self._keyring, consents) for row in rows.values()}
+        keys = {row.id: unwrap(row, self._proposer.keyring, consents) for row in rows.values()}
         return {
             name: opened(sealed, stream, keys[sealed.key]) if sealed.key in rows else Erased(name)
             for name, sealed in fields.items()
@@ -486,12 +490,20 @@ class Ledger:
         return await self._note(logged, viewer, command_id)
 
     async def _note(self, logged: AccessLogged, viewer: Actor, command_id: str) -> Receipt:
+        """Say that somebody looks. Asked again under the same id they are shown again: that look has its own line."""
+        receipt = await self._noted(logged, viewer, command_id)
+        if receipt.replayed:
+            return await self._noted(logged, viewer, f"again:{self.fresh_id()}", after=command_id)
+        return receipt
+
+    async def _noted(self, logged: AccessLogged, viewer: Actor, command_id: str, *, after: str = "") -> Receipt:
         request = Request(
             command_id=command_id,
             stream=access_of(await self.now()),
             actor=viewer,
             steps=(logged,),
             times=(None,),
+            causation_id=after,
             survey=Survey(logged),
         )
         return await self._carry_out(request, dry_run=False)
@@ -509,11 +521,11 @@ class Ledger:
         if not found:
             raise CaseWithoutKey(stream)
         row = max(found, key=lambda one: bool(one.holder))  # the applicant's texts, before those of nobody
-        return FileKey(row.id, unwrap(row, self._keyring))
+        return FileKey(row.id, unwrap(row, self._proposer.keyring))
 
     async def keys_left(self, ids: Sequence[str]) -> dict[str, bytes]:
         """Return keys of files by their ids; those that were destroyed are not among them."""
-        return {name: unwrap(row, self._keyring) for name, row in (await self._keys(ids)).items()}
+        return {name: unwrap(row, self._proposer.keyring) for name, row in (await self._keys(ids)).items()}
 
     # --- whose order it is ---------------------------------------------------------------------------------------
 

@@ -148,7 +148,7 @@ class Proposer:
         self.law = KnownLaw(0, None, None)
         self._memory = Memory()
         self._head = 0  # the last position heard of
-        self._keyring = keyring
+        self.keyring = keyring  # read anew by each command
         self._secrets = secrets
         self._entropy = entropy
 
@@ -386,7 +386,7 @@ class Proposer:
             request.survey,
             keys=view.found.keys,
             subjects=view.found.subjects,
-            keyring=self._keyring,
+            keyring=self.keyring,
             secret=self._secrets["subjects"],
             entropy=self._entropy,
             draw=lambda: self.draw(None),
@@ -411,8 +411,8 @@ class Proposer:
         work = work or Work()
         for row in rows:
             work.used.add(row.id)
-            data = unwrap(row, self._keyring)
-            work.rewrapped.append(wrap_for_two(self._keyring, self._entropy, row[:3], data))
+            data = unwrap(row, self.keyring)
+            work.rewrapped.append(wrap_for_two(self.keyring, self._entropy, row[:3], data))
         return work
 
     def draw(self, now: datetime | None) -> UUID:

@@ -45,6 +45,9 @@ SERVED = "HUIYIN_SERVED"
 WATCHING = 0.3
 """Seconds between two looks whether a sandbox was reset."""
 
+APPOINTING = 2.0
+"""Seconds between two looks at who was appointed for informants."""
+
 SWEEPING = 900.0
 """Seconds between two looks for files whose keys were destroyed."""
 
@@ -71,12 +74,23 @@ async def house() -> AsyncIterator[House]:
         if any(city.sandbox for city in cities.values()):
             watch = asyncio.create_task(_keep_current(database, cities, held))
             opened.callback(watch.cancel)
+        keys = asyncio.create_task(_keep_keyrings(cities))
+        opened.callback(keys.cancel)
         gc.collect()
         gc.freeze()  # what is there by now stays: looking through it again and again finds nothing
         gc.set_threshold(20_000, 20, 50)
         verifier = Verifier(wiring.issuer(), wiring.process_now)
         printer = await opened.enter_async_context(Printer())
-        served = House(cities, verifier, wiring.process_now, printer=printer, proxies=wiring.proxies(), reset=_reset)
+        tallies = opened.enter_context(wiring.tallies())
+        served = House(
+            cities,
+            verifier,
+            wiring.process_now,
+            printer=printer,
+            tallies=tallies,
+            proxies=wiring.proxies(),
+            reset=_reset,
+        )
         asyncio.get_running_loop().add_signal_handler(ENDING, served.closing.set)
         yield served
 
@@ -102,6 +116,17 @@ async def _keep_current(database: embedded.Database, cities: dict[str, City], he
                     await before.aclose()
         except (Refusal, psycopg.Error, OSError, SettingError) as error:  # in the middle of a reset; soon again
             LOG.warning("sandboxes: %s", type(error).__name__)
+
+
+async def _keep_keyrings(cities: Mapping[str, City]) -> None:
+    """Let whoever was appointed for informants take part from now on; what cannot be read leaves it as it was."""
+    while True:
+        await asyncio.sleep(APPOINTING)
+        for city in list(cities.values()):
+            try:
+                city.ledger.take(await asyncio.to_thread(wiring.read_keyring, city.ledger.city))
+            except (Refusal, OSError, SettingError) as error:
+                LOG.warning("keys of %s: %s", city.name, type(error).__name__)
 
 
 async def _reset(name: str) -> None:

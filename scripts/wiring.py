@@ -10,8 +10,8 @@ import json
 import os
 import re
 import urllib.request
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
@@ -21,7 +21,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from api.gate import Networks
+from api.gate import Networks, Tallies
 from api.pushing import Endpoint, Manner, unfit_url
 from api.tokens import AUDIENCE, Issuer, public_keys
 from domain import institution, recorder
@@ -285,6 +285,16 @@ def keyring_file(city: str) -> Path:
     """Return where the city's master key lies: HUIYIN_MASTER_KEY_FILE, else below the data root."""
     said = os.environ.get("HUIYIN_MASTER_KEY_FILE")
     return Path(said) if said else embedded.home(os.environ) / "keys" / f"{city}.key"
+
+
+@contextmanager
+def tallies() -> Iterator[Tallies]:
+    """Lend what the web workers of this machine count together, in a file below the data root."""
+    path = embedded.home(os.environ) / "paces"
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    with path.open("r+b", buffering=0) as file:
+        yield Tallies(file, os.urandom)
 
 
 def informant_file(city: str) -> Path:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
 import re
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 from uuid import uuid4
 
 import httpx
 import pytest
 
 from api import gate
-from api.gate import Gate, address_of
+from api.gate import Gate, Pace, Tallies, address_of
 from api.operations import APPLICANTS
 from api.problems import TooMany
 from domain.sealing import plain_code, query_code
@@ -282,6 +286,21 @@ class Watch:
         return self.at
 
 
+@pytest.fixture
+def paces(tmp_path: Path) -> Iterator[IO[bytes]]:
+    """The file in which the workers of a machine count."""
+    path = tmp_path / "paces"
+    path.touch()
+    with path.open("r+b", buffering=0) as file:
+        yield file
+
+
+@pytest.fixture
+def tallies(paces: IO[bytes]) -> Tallies:
+    """What one worker counts."""
+    return Tallies(paces, os.urandom)
+
+
 def _waits(door: Gate, watch: Watch, address: str, order: str) -> int:
     try:
         door.enter(address, order)
@@ -293,9 +312,9 @@ def _waits(door: Gate, watch: Watch, address: str, order: str) -> int:
     return 0
 
 
-def test_waiting_doubles_up_to_a_quarter_of_an_hour_and_trying_meanwhile_does_not_lengthen_it():
+def test_waiting_doubles_up_to_a_quarter_of_an_hour_and_trying_meanwhile_does_not_lengthen_it(tallies: Tallies):
     watch = Watch()
-    door = Gate(watch)
+    door = Gate(watch, tallies)
     waits: list[int] = []
     for _ in range(12):
         waits.append(_waits(door, watch, "a", "1"))
@@ -315,9 +334,9 @@ def test_waiting_doubles_up_to_a_quarter_of_an_hour_and_trying_meanwhile_does_no
     door.enter("a", "1")
 
 
-def test_an_address_that_errs_at_many_orders_waits_at_all_of_them():
+def test_an_address_that_errs_at_many_orders_waits_at_all_of_them(tallies: Tallies):
     watch = Watch()
-    door = Gate(watch)
+    door = Gate(watch, tallies)
     for number in range(gate.WRONG_ANYWHERE):
         door.enter("a", str(number))
         door.failed("a", str(number))
@@ -326,9 +345,9 @@ def test_an_address_that_errs_at_many_orders_waits_at_all_of_them():
     door.enter("b", "another")
 
 
-def test_who_knows_the_code_is_heard_so_many_times_a_minute():
+def test_who_knows_the_code_is_heard_so_many_times_a_minute(tallies: Tallies):
     watch = Watch()
-    door = Gate(watch)
+    door = Gate(watch, tallies)
     for _ in range(gate.BY_ORDER):
         door.opened("a", "1")
     with pytest.raises(TooMany):
@@ -337,13 +356,52 @@ def test_who_knows_the_code_is_heard_so_many_times_a_minute():
     door.opened("b", "1")
 
 
-def test_what_is_remembered_is_bounded():
+def test_what_is_remembered_is_bounded(paces: IO[bytes]):
     watch = Watch()
-    door = Gate(watch, most=100)
+    tallies = Tallies(paces, os.urandom, most=80)
+    door = Gate(watch, tallies)
     for number in range(5000):
+        watch.at += timedelta(milliseconds=1)
         door.enter(f"{number}", f"{number}")
         door.failed(f"{number}", f"{number}")
-    assert door.remembered() == 200
+    assert tallies.remembered() == 160
+    door.failed("4999", "4999")
+    for _ in range(gate.WRONG_HERE - 2):
+        door.failed("4999", "4999")
+    with pytest.raises(TooMany):
+        door.enter("4999", "4999")  # of the last the count still stands
+
+
+def test_what_one_worker_counts_holds_at_the_others(paces: IO[bytes]):
+    watch = Watch()
+    with Path(paces.name).open("r+b", buffering=0) as other:
+        here, there = Tallies(paces, os.urandom), Tallies(other, os.urandom)
+        for _ in range(gate.WRONG_HERE + 1):
+            Gate(watch, here).failed("a", "1")
+        with pytest.raises(TooMany):
+            Gate(watch, there).enter("a", "1")
+        Gate(watch, there).enter("b", "1")
+        opening = [Pace(3, watch, tallies) for tallies in (here, there)]
+        for number in range(3):
+            opening[number % 2].step("somebody")
+        for pace in opening:
+            with pytest.raises(TooMany):
+                pace.step("somebody")
+            pace.step("another")
+
+
+def test_acts_are_so_many_in_any_minute_and_go_on_after_it(tallies: Tallies):
+    watch = Watch()
+    pace = Pace(60, watch, tallies)
+    done = 0
+    for _ in range(600):  # three minutes, of which each second half is as full as the first
+        watch.at += timedelta(milliseconds=300)
+        with contextlib.suppress(TooMany):
+            pace.step("somebody")
+            done += 1
+    assert 150 <= done <= 180
+    watch.at += timedelta(minutes=2)
+    pace.step("somebody")
 
 
 @pytest.mark.parametrize(

@@ -207,6 +207,18 @@ def test_the_feed_goes_on_from_a_position_and_names_nobody(served: Served):
     assert served.as_(Role.AGENT).get("/feed").status == 403
 
 
+def test_the_feed_goes_on_from_no_position_that_nobody_was_told(served: Served):
+    reader = served.as_(Role.AUDITOR)
+    end = registered(served).headers["Ledger-Position"]  # the very last: told a moment ago, and known at once
+    assert reader.raw("GET", f"/feed?after={end}").json() == []
+    beyond = int(reader.get("").body["position"]) + 1000
+    for headers in ({}, {"Accept": "text/event-stream"}):
+        answer = reader.raw("GET", f"/feed?after={beyond}&wait=1", **headers)
+        assert (answer.status_code, answer.json()["code"]) == (409, "position-ahead")
+    answer = reader.raw("GET", "/feed", Accept="text/event-stream", Last_Event_ID=f"{beyond}")
+    assert answer.json()["code"] == "position-ahead"
+
+
 def test_a_batch_answers_each_line_for_itself(served: Served):
     agent = served.as_(Role.AGENT)
     key = secrets.token_hex(6)

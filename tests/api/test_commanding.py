@@ -92,6 +92,19 @@ def test_a_dry_run_writes_nothing(served: Served):
     assert dispatcher.get(f"/orders/{order}").body["order"]["state"] == "registered"
 
 
+def test_what_was_carried_out_is_not_tried_under_its_key(served: Served):
+    agent, key = served.as_(Role.AGENT), secrets.token_hex(8)
+    tried = agent.post("/orders", DEMAND, key=key, query={"validate": "true"})
+    assert (tried.status, tried.body["dry_run"]) == (200, True)
+    done = agent.post("/orders", DEMAND, key=key)
+    assert done.status == 201
+    again = agent.post("/orders", DEMAND, key=key, query={"validate": "true"})
+    assert (again.status, again.body["code"], again.body["field"]) == (409, "key-used", "Idempotency-Key")
+    line = msgspec.json.encode({"id": key, "command": {"type": "register", **DEMAND}})
+    batch = agent.raw("POST", "/batch?validate=true", line, Content_Type="application/x-ndjson")
+    assert msgspec.json.decode(batch.content)["problem"]["code"] == "key-used"
+
+
 def test_if_match_refuses_what_moved(served: Served):
     order = registered(served).body["id"]
     dispatcher = served.as_(Role.DISPATCHER)

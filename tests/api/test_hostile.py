@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import http.client
 import json
@@ -11,8 +12,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from litestar import Request
 
-from api.asking import next_page
+from api import asking
+from api.asking import Ask, next_page
+from api.problems import BodySlow, status_of
 from domain.terms import Role
 from tests.api.conftest import DEMAND, Served, registered
 
@@ -234,6 +238,23 @@ def test_a_dry_run_that_is_misspelt_writes_nothing(served: Served):
         answer = agent.raw("POST", f"/orders?{query}", json.dumps(DEMAND).encode(), Idempotency_Key="k", **JSON)
         assert refused(answer, 400)["code"] == "query-unfit"
     assert position(served) == before
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch):
+    """Ten bytes in time, then nothing: what a caller does who wants to keep our hands full."""
+    monkeypatch.setattr(asking, "READING", 0.05)
+    monkeypatch.setattr(asking, "SLOWEST", 1 << 40)
+    begun = iter([{"type": "http.request", "body": b'{"title": ', "more_body": True}])
+
+    async def receive() -> Any:
+        return next(begun, None) or await asyncio.Event().wait()
+
+    scope: Any = {"type": "http", "method": "POST", "path": "/", "headers": [], "query_string": b""}
+    request: Any = Request(scope, receive)
+    ask = Ask(*[None] * 3, request, {"content-type": "application/json"}, "")  # type: ignore[arg-type]
+    with pytest.raises(BodySlow) as told:
+        await ask.body()
+    assert status_of(told.value) == 408
 
 
 def test_a_body_cut_off_and_a_request_that_is_none_harm_nobody(served: Served):

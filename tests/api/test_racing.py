@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 
 from domain.terms import Role
-from tests.api.conftest import CHECKOUT, DEMAND, Served, _wait, dispatched
+from tests.api.conftest import CHECKOUT, DEMAND, Served, _wait, dispatched, registered
 
 CLIENTS = 200
 
@@ -145,6 +145,7 @@ def beside(served: Served, name: str) -> Iterator[tuple[str, subprocess.Popen[by
     words = ["-m", "scripts.huiyin", "serve", "--port", str(port), "--city", served.names["api"]]
     with log.open("wb") as out:
         environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "PYTHONSAFEPATH": "1"}
+        environment["HUIYIN_PROXIES"] = "127.0.0.1"
         process = subprocess.Popen([sys.executable, *words], env=environment, stdout=out, stderr=out, cwd=served.home)
     url = f"http://127.0.0.1:{port}"
     try:
@@ -164,6 +165,24 @@ def test_what_was_answered_is_there_after_the_service_was_told_to_end(served: Se
     assert told
     auditor = served.as_(Role.AUDITOR)
     assert {auditor.get(f"/orders/{order}").status for order in told} == {200}
+
+
+def test_limits_of_pace_hold_over_all_workers(served: Served):
+    """A clerk who goes from one worker to the next opens no more than one who stays; so with wrong codes."""
+    order, user = registered(served), f"u{secrets.token_hex(4)}"
+    served.as_(Role.ADMIN).post("/institution/grant_role", {"user": user, "role": "agent", "unit": "HOTLINE"})
+    token, city = served.token(user, "agent@HOTLINE"), served.names["api"]
+    body = {"version": 1, "purpose": "handling", "fields": ["applicant.phone"]}
+    knock = {"number": order.body["number"], "code": "000000000000"}
+    address = {"X-Forwarded-For": f"203.0.113.{secrets.randbelow(250)}"}
+    with beside(served, "pace.log") as (url, _), httpx.Client(base_url=url, timeout=30) as other:
+        doors = (served.client, other)
+        paths = (f"/v1/{city}/orders/{order.body['id']}/open", f"/v1/{city}/applicant/view")
+        said = {"Authorization": f"Bearer {token}"}
+        opened = [doors[n % 2].post(paths[0], json=body, headers=said).status_code for n in range(64)]
+        guessed = [doors[n % 2].post(paths[1], json=knock, headers=address).status_code for n in range(8)]
+    assert (opened[0], opened[-1], opened[-2]) == (200, 429, 429)
+    assert (guessed[0], guessed[-1], guessed[-2]) == (404, 429, 429)
 
 
 async def _until_it_ends(url: str, served: Served, process: subprocess.Popen[bytes]) -> list[str]:

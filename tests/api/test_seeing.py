@@ -6,6 +6,7 @@ import base64
 import hmac
 import json
 import secrets
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -21,7 +22,7 @@ from api import openapi
 from api.access import COLUMN_OF, MATRIX, Data, Grade
 from domain.terms import SHANGHAI, Role
 from scripts import wiring
-from tests.api.conftest import DEMAND, Caller, Served, dispatched, registered
+from tests.api.conftest import DEMAND, Caller, Reply, Served, dispatched, registered
 
 SECRETS = ("张三丰", "13800001111", "河滨路的路灯三天不亮")
 
@@ -166,9 +167,19 @@ def test_what_one_overseer_asked_is_not_read_by_another(served: Served):
 # --- opening -----------------------------------------------------------------------------------------------------
 
 
-def opened(caller: Caller, order: str, *fields: str, version: int = 1, **more: str):
+def opened(caller: Caller, order: str, *fields: str, version: int = 1, key: str | None = None, **more: str) -> Reply:
     body = {"version": version, "purpose": "handling", "fields": list(fields), **more}
-    return caller.post(f"/orders/{order}/open", body)
+    return caller.post(f"/orders/{order}/open", body, key=key)
+
+
+def last_looks(served: Served) -> list[dict[str, Any]]:
+    """Return the last page of today's access journal."""
+    supervisor = served.as_(Role.SUPERVISOR)
+    today = wiring.process_now().astimezone(SHANGHAI).date().isoformat()
+    page = supervisor.get(f"/access/{today}", limit=200).body
+    while "next" in page:
+        page = supervisor.get(f"/access/{today}", limit=200, cursor=page["next"]).body
+    return page["entries"]
 
 
 def test_sealed_words_are_opened_to_whom_the_matrix_names_and_the_journal_says_so(served: Served):
@@ -177,14 +188,10 @@ def test_sealed_words_are_opened_to_whom_the_matrix_names_and_the_journal_says_s
     told = opened(handler, order, "applicant.phone", "content")
     assert told.body["fields"] == {"applicant.phone": "13800001111", "content": DEMAND["content"]}
     assert told.headers["Cache-Control"] == "no-store"
-    today = wiring.process_now().astimezone(SHANGHAI).date().isoformat()
-    entries = served.as_(Role.SUPERVISOR).get(f"/access/{today}", limit=200).body
-    while "next" in entries:
-        entries = served.as_(Role.SUPERVISOR).get(f"/access/{today}", limit=200, cursor=entries["next"]).body
-    last = entries["entries"][-1]
+    last = last_looks(served)[-1]
     assert (last["actor"]["user"], last["event"]["purpose"]) == ("org-handler-d", "handling")
     assert last["event"]["fields"] == ["applicant.phone", "content"]
-    assert served.as_(Role.AGENT).get(f"/access/{today}").status == 403
+    assert served.as_(Role.AGENT).get(f"/access/{last['at'][:10]}").status == 403
 
 
 @pytest.mark.parametrize(
@@ -227,6 +234,28 @@ def test_an_informants_identity_is_opened_to_nobody_here_and_units_read_no_words
     assert '"accused"' not in shown
 
 
+def test_whoever_is_appointed_for_informants_takes_part_while_it_is_served(served: Served):
+    appointed = wiring.informant_file(served.names["other"])
+    said, agent = appointed.read_bytes(), served.as_(Role.AGENT, city="other")
+    demand = {**DEMAND, "attributes": {"demand_type": "report"}, "confidentiality": "informant", "accused": ["E"]}
+
+    def until(status: int) -> Reply:
+        end = time.monotonic() + 60
+        while (reply := agent.post("/orders", demand)).status != status and time.monotonic() < end:
+            time.sleep(0.1)
+        return reply
+
+    appointed.unlink()
+    try:
+        assert until(503).body["code"] == "two-persons-not-appointed"
+        appointed.write_text("{")  # nobody can read it: whoever was appointed stays so, here nobody
+        assert agent.post("/orders", demand).body["code"] == "two-persons-not-appointed"
+        assert agent.post("/orders", DEMAND).status == 201
+    finally:
+        appointed.write_bytes(said)
+    assert until(201).body["order"]["confidentiality"] == "informant"
+
+
 def test_a_unit_that_is_complained_of_meanwhile_is_shown_the_order_in_no_list(served: Served):
     other, order = dispatched(served, "D"), dispatched(served, "D")
     unit = served.as_(Role.ORG_APPROVER, "D")
@@ -266,6 +295,24 @@ def test_openings_are_few_a_minute_for_each_person(served: Served):
     statuses = [opened(agent, order, "applicant.phone").status for _ in range(64)]
     assert statuses[0] == 200
     assert statuses[-1] == 429
+
+
+def test_each_look_under_the_same_key_has_its_line_and_another_look_under_it_is_refused(served: Served):
+    order = registered(served).body["id"]
+    agent, auditor, key = served.as_(Role.AGENT), served.as_(Role.AUDITOR), secrets.token_hex(8)
+
+    def looked(field: str) -> Reply:
+        return opened(agent, order, field, key=key)
+
+    before = auditor.get("").body["position"]
+    looks = [looked("content") for _ in range(3)]
+    assert {look.status for look in looks} == {200}
+    assert len({look.body["fields"]["content"] for look in looks}) == 1
+    assert auditor.get("").body["position"] == before + 3
+    assert [look["event"]["fields"] for look in last_looks(served)[-3:]] == [["content"]] * 3
+    other = looked("applicant.phone")
+    assert (other.status, other.body["code"]) == (422, "command-id-reused")
+    assert auditor.get("").body["position"] == before + 3
 
 
 def test_an_entry_or_field_that_is_not_there_opens_nothing(served: Served):
