@@ -235,7 +235,8 @@ class Proposer:
         if INSTITUTION in self.kinds:
             request.law = self.law
             streams.append((INSTITUTION, request.law.version))
-        private = request.survey.private or request.survey.informant
+        # Of a stream that is yet to be drawn nobody has a key.
+        private = (request.survey.private or request.survey.informant) and not request.stream.endswith(":")
         macs = tuple(mac_of(self._secrets["subjects"], number) for number in request.survey.numbers())
         return Want(tuple(streams), request.command_id, (request.stream,) if private else (), macs)
 
