@@ -22,6 +22,7 @@ from api.problems import (
 )
 from api.tokens import Claims
 from domain.law import Law
+from domain.matters.matter import Matter, MatterKind
 from domain.refusals import UnknownOrder
 from domain.state import Episode, WorkOrder
 from domain.terms import Actor, AssignmentRole, Confidentiality, Entry, Fact, Role, UnitId
@@ -463,10 +464,20 @@ def may_read(kind: str, state: object, who: Viewer) -> bool:
     """
     if who.role in OVERSEERS and kind == "inquiry":
         return getattr(state, "filed_by", "") == who.actor.user
+    if isinstance(state, Matter) and not _told_of(state, who):
+        return False
     if who.role in READERS.get(kind, frozenset()):
         return True
     units = getattr(state, "units", ())
     return kind == "matter" and who.of_unit and not who.below.isdisjoint(units)
+
+
+def _told_of(matter: Matter, who: Viewer) -> bool:
+    """Tell whether a matter is for somebody at all: for the supervisory organ what was referred, for units what is out."""
+    if who.role is Role.DISCIPLINE:
+        return matter.referred is not None
+    drafted = matter.circular is not None and matter.published is None
+    return not who.of_unit or not (drafted or matter.what in (MatterKind.REFERRAL, MatterKind.SHIFT))
 
 
 SENSITIVE = frozenset(

@@ -6,13 +6,15 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
-from api import applicant, callers, exchanging, feeding, figuring, files, papers, reading, sandbox, writing
+from api import applicant, callers, exchanging, feeding, figuring, files, offices, papers, reading, sandbox, writing
 from api.asking import LARGEST_PAGE, Answer, Ask
 from api.commands import SERVED
 from api.reading import Opening
 from api.writing import COLLECTIONS, NEW
+from domain.clocks import Status
 from domain.duties import title_of
 from domain.kinds import KINDS
+from domain.matters.matter import MatterKind
 from domain.terms import Act, ClockName, DemandType, NoticeState, OrderState, Role
 from projections.figures import Side
 from supervision.instruments import InstrumentKind
@@ -86,6 +88,8 @@ RECORDED = Query(
 )
 UNIT = Query("unit", "单位代码 a unit's code; a unit's own people: theirs, or one below", example="D")
 PAGED = (LIMIT, CURSOR)
+OPEN = Query("open", "只列未结 only those still open", kind="boolean", example=True)
+FORMAT = Query("format", "格式: csv 为表格 csv: as a table, for spreadsheets", ("json", "csv"), example="json")
 _EVERYBODY = (Tag.DESK, Tag.ORGANIZERS, Tag.SUPERVISION)
 
 
@@ -186,11 +190,58 @@ QUESTIONS: tuple[Operation, ...] = (
         "/notices",
         "notices",
         "督办文书 notices about orders",
-        reading.notices,
+        offices.notices,
         _EVERYBODY,
         UNIT,
         Query("state", "状态 states", _words(NoticeState), many=True, example=("issued",)),
-        Query("open", "只列未结 only those still open", kind="boolean", example=True),
+        OPEN,
+        FORMAT,
+        *PAGED,
+        WAIT,
+    ),
+    _ask(
+        "/clocks",
+        "clocks",
+        "时钟 clocks by due instant, each as it stands now; a page may be shorter than asked for",
+        offices.clocks,
+        _EVERYBODY,
+        UNIT,
+        Query("name", "时钟 clocks", _words(ClockName), many=True, example=("handle",)),
+        Query("state", "计时状态 how they stand", _words(Status), many=True, example=("overdue", "late")),
+        Query("from", "到期起 due from", example="2026-11-01T00:00:00+08:00", form=_INSTANT),
+        Query("to", "到期止 due before", example="2026-12-01T00:00:00+08:00", form=_INSTANT),
+        Query("breached", "只列超期 only duties that are or were late", kind="boolean", example=True),
+        FORMAT,
+        *PAGED,
+        WAIT,
+    ),
+    _ask(
+        "/appeals",
+        "appeals",
+        "考核申诉 appeals against published figures, with the time to decide them",
+        offices.appeals,
+        _EVERYBODY,
+        UNIT,
+        Query("state", "状态 states", _words(offices.AppealState), many=True, example=("open",)),
+        Query("indicator", "指标 indicators", many=True, example=("I8",)),
+        Query("order", "工单 an order's number, old number or id", example="HY20261121-000001"),
+        FORMAT,
+        *PAGED,
+        WAIT,
+    ),
+    _ask(
+        "/matters",
+        "matters",
+        "督办事项 circulars, notices to units, meetings, inspections, referrals, shifts handed over",
+        offices.matters,
+        (Tag.ORGANIZERS, Tag.SUPERVISION),
+        UNIT,
+        Query("kind", "种类 kinds", _words(MatterKind), many=True, example=("meeting", "inspection")),
+        OPEN,
+        Query("late", "只列逾期 only those about which somebody is late", kind="boolean", example=False),
+        Query("from", "立项起 opened from", example="2026-11-01T00:00:00+08:00", form=_INSTANT),
+        Query("to", "立项止 opened before", example="2026-12-01T00:00:00+08:00", form=_INSTANT),
+        FORMAT,
         *PAGED,
         WAIT,
     ),
@@ -206,7 +257,7 @@ QUESTIONS: tuple[Operation, ...] = (
         *PARTS,
         *AS_OF_POSITION,
         Query("only", "只列 these alone", many=True, example=("I10",)),
-        Query("format", "csv: 带 BOM, 供表格软件 for spreadsheets", ("json", "csv"), example="json"),
+        FORMAT,
         WAIT,
     ),
     _ask(
@@ -226,7 +277,7 @@ QUESTIONS: tuple[Operation, ...] = (
         Query("side", "分子、分母或未达", _words(Side), example="missed"),
         *PARTS,
         *AS_OF_POSITION,
-        Query("format", "csv: 带 BOM, 供表格软件 for spreadsheets", ("json", "csv"), example="json"),
+        FORMAT,
         *PAGED,
         WAIT,
     ),

@@ -27,7 +27,7 @@ from domain.order import history
 from domain.policy import ClassRule, Rules
 from domain.refusals import UnknownOrder, UnknownPolicy, UnknownStream, UnknownUnit
 from domain.state import WorkOrder
-from domain.terms import SHANGHAI, ClockName, Entry, Mark, NoticeState, OrderState, Role
+from domain.terms import SHANGHAI, ClockName, Entry, Mark, OrderState, Role
 from projections.duties import DutyRow
 
 T = TypeVar("T")
@@ -47,9 +47,9 @@ async def _seen(ask: Ask, *, as_of: bool = False) -> tuple[Look, list[Entry], Wo
     seen = await sighted(ask, views.case_of(look.entries, name), name)
     if not as_of:
         return look, look.entries, views.case_of(look.entries, name), seen
-    known, at = ask.instant("recorded_by"), ask.instant("as_at")
-    entries = history(look.entries, recorded_by=known, as_at=at)
-    return look._replace(now=at or known or look.now), entries, views.case_of(entries, name), seen
+    then, at = ask.instant("recorded_by"), ask.instant("as_at")
+    entries = history(look.entries, recorded_by=then, as_at=at)
+    return look._replace(now=at or then or look.now), entries, views.case_of(entries, name), seen
 
 
 def _fresh(look: Look, version: int, body: dict[str, Any]) -> Answer:
@@ -231,13 +231,13 @@ async def known(ask: Ask, rows: Sequence[T], order_of: Callable[[T], UUID]) -> l
     if not ask.who.of_unit:
         return list(rows)
     orders = list(dict.fromkeys(map(order_of, rows)))
-    known: set[UUID] = set()
+    seen: set[UUID] = set()
     histories = await ask.city.ledger.histories([f"order:{one}" for one in orders])
     for one, entries in zip(orders, histories, strict=True):
         with contextlib.suppress(UnknownOrder):
             await sighted(ask, views.case_of(entries, str(one)), str(one))
-            known.add(one)
-    return [row for row in rows if order_of(row) in known]
+            seen.add(one)
+    return [row for row in rows if order_of(row) in seen]
 
 
 async def orders(ask: Ask) -> Answer:
@@ -304,7 +304,9 @@ async def duty_list(ask: Ask) -> Answer:
     )
     last = found.rows[-1] if found.rows else None
     cursor = next_page(last.due, last.since, last.order_id, last.no) if found.more and last is not None else ""
-    rows = await known(ask, found.rows, lambda row: row.order_id)
+    cases = [row for row in found.rows if row.kind == "order"]
+    theirs = {row.order_id for row in await known(ask, cases, lambda row: row.order_id)}
+    rows = [row for row in found.rows if row.kind != "order" or row.order_id in theirs]
     return listing(ask, "duties", rows, found.position, cursor)
 
 
@@ -315,25 +317,6 @@ def _after_duty(ask: Ask) -> DutyRow | None:
     due, since, order_id, no = held
     blank = dict.fromkeys(DutyRow.__struct_fields__, "")
     return DutyRow(**{**blank, "due": due, "since": since, "order_id": order_id, "no": no})
-
-
-async def notices(ask: Ask) -> Answer:
-    """Return notices about orders; of a unit its own and those of units below it."""
-    who = lister(ask)
-    need(Data.NOTICES, who)
-    unit = units_asked(who, ask.query("unit"))
-    await ask.caught_up()
-    found = await ask.city.shown.list_notices(
-        unit=unit,
-        states=ask.words("state", NoticeState) or None,
-        only_open=ask.flag("open"),
-        limit=ask.limit(),
-        after=ask.cursor(tuple[UUID, Ordinal]),
-    )
-    last = found.rows[-1] if found.rows else None
-    cursor = next_page(last.order_id, last.no) if found.more and last is not None else ""
-    rows = await known(ask, found.rows, lambda row: row.order_id)
-    return listing(ask, "notices", rows, found.position, cursor)
 
 
 async def units(ask: Ask) -> Answer:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from projections.answers import UnitLoad
+from projections.answers import ClockState, UnitLoad
+from projections.appeals import AppealRow
 from projections.duties import DutyRow
 from projections.figures import Adjustment, Figure
 from projections.indicators import FactRow
+from projections.matters import MatterRow
 from projections.notices import NoticeRow
 from projections.orders import OrderRow
 from supervision.register import Registered
@@ -15,7 +17,19 @@ from supervision.register import Registered
 if TYPE_CHECKING:
     from api.operations import Operation
 
-ROWS: tuple[type, ...] = (OrderRow, DutyRow, NoticeRow, UnitLoad, Figure, Adjustment, FactRow, Registered)
+ROWS: tuple[type, ...] = (
+    OrderRow,
+    DutyRow,
+    NoticeRow,
+    ClockState,
+    AppealRow,
+    MatterRow,
+    UnitLoad,
+    Figure,
+    Adjustment,
+    FactRow,
+    Registered,
+)
 """Rows of tables that lists show as they are."""
 
 TEXT: dict[str, Any] = {"type": "string"}
@@ -137,6 +151,9 @@ _SHAPES: dict[str, dict[str, Any]] = {
     "order_duties": _has({"duties": THINGS, **_AT_POSITION}),
     "duties": _has({"duties": _rows("DutyRow"), **_AT_POSITION}, next=TEXT),
     "notices": _has({"notices": _rows("NoticeRow"), **_AT_POSITION}, next=TEXT),
+    "clocks": _has({"clocks": _rows("ClockState"), **_AT_POSITION}, next=TEXT),
+    "appeals": _has({"appeals": _rows("AppealRow"), **_AT_POSITION}, next=TEXT),
+    "matters": _has({"matters": _rows("MatterRow"), **_AT_POSITION}, next=TEXT),
     "units": _has({"units": _rows("UnitLoad"), **_AT_POSITION}),
     "indicators": _has(
         {
@@ -185,8 +202,6 @@ def content(operation: Operation) -> dict[str, Any]:
     if operation.name.endswith("_instruments"):
         return {"application/json": {"schema": _has({"instruments": THINGS, **_AT_POSITION})}}
     found = _SHAPES.get(operation.name, THING)
-    if operation.name in ("indicators", "indicator_orders"):
-        return {"application/json": {"schema": found}, "text/csv": {"schema": TEXT}}
     if operation.command is not None:
         found = _of("_Receipt")
     elif operation.name.startswith("open_"):
@@ -194,7 +209,10 @@ def content(operation: Operation) -> dict[str, Any]:
     elif operation.kind:
         history = operation.name.endswith("_history")
         found = _HISTORY if history else _has({"record": THING, "version": WHOLE, **_AT_POSITION})
-    return {"application/json": {"schema": found}}
+    answered = {"application/json": {"schema": found}}
+    if any("csv" in query.words for query in operation.queries):
+        answered["text/csv"] = {"schema": TEXT}
+    return answered
 
 
 # --- headers -----------------------------------------------------------------------------------------------------

@@ -14,6 +14,9 @@ import msgspec
 
 from domain.clocks import Clock
 from domain.law import Law
+from domain.matters import affairs
+from domain.matters import notices as unit_notices
+from domain.matters.matter import Matter, UnitNotice
 from domain.policy import Rules
 from domain.state import Notice, WorkOrder
 from domain.steps import (
@@ -213,6 +216,50 @@ def _promised(order: WorkOrder) -> Iterator[Duty]:
         if instruction.requested is not None and instruction.recorded is None:
             key, by = f"i{instruction.no}", instruction.requested_by
             yield Duty("", recourse.RecordInstruction, instruction.requested, key=key, not_by=by)
+
+
+def of_matter(matter: Matter, law: Law) -> tuple[Duty, ...]:
+    """Return what has to be done about a matter that is no order: decisions, rectification, notices to a unit. Pure."""
+    found = [*_drafted(matter), *_rectifying(matter)]
+    if matter.closed is None and matter.notice is not None:
+        found += _noticed(matter, matter.notice, law)
+    return tuple(sorted(found, key=_urgency))
+
+
+def _drafted(matter: Matter) -> Iterator[Duty]:
+    if matter.circular is None or matter.rejected is not None:
+        return
+    if matter.approved is None:
+        yield Duty("", affairs.ApproveCircular, matter.opened, not_by=matter.opened_by)
+    elif matter.published is None:
+        yield Duty("", affairs.PublishCircular, matter.approved)
+
+
+def _rectifying(matter: Matter) -> Iterator[Duty]:
+    """Yield what units were told to put right or carry out; a circular binds once it is out."""
+    since = matter.opened if matter.circular is None else matter.published
+    if since is None:
+        return
+    for duty in matter.duties:
+        key = f"d{duty.no}"
+        if duty.reported is None:
+            due = None if duty.by is None else day_start(duty.by + timedelta(days=1))
+            yield Duty(duty.unit, affairs.ReportRectification, since, due=due, key=key)
+        elif duty.accepted is None:
+            yield Duty("", affairs.AcceptRectification, duty.reported, key=key, not_by=duty.reported_by)
+
+
+def _noticed(matter: Matter, notice: UnitNotice, law: Law) -> Iterator[Duty]:
+    unit, key = matter.units[0], f"n{notice.turn}"
+    if notice.served is None:
+        yield Duty("", unit_notices.ServeUnitNotice, matter.opened, key=key)
+    if notice.arrive_by is not None and notice.arrived is None:
+        yield Duty("", unit_notices.RecordUnitArrival, matter.opened, due=notice.arrive_by, key=key)
+    if notice.replied is not None and notice.accepted is None:
+        yield Duty("", unit_notices.AcceptUnitReply, notice.replied, key=key, not_by=notice.replied_by)
+    elif notice.replied is None and notice.served is not None and notice.limit is not None:
+        due = unit_notices.answer_due(notice, law)
+        yield Duty(unit, unit_notices.ReplyUnitNotice, notice.served, due=due, key=key)
 
 
 def duties(order: WorkOrder, found: Sequence[Clock], law: Law) -> tuple[Duty, ...]:

@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 
 from domain.terms import (
+    AppealGround,
     Applicant,
     AssignmentRole,
     AssignmentState,
@@ -362,8 +363,12 @@ class Appeal(Part, frozen=True):
     filed: Mark
     filed_by: UserId
     issuer: UserId = ""  # who approved the figure
+    ground: AppealGround | None = None
+    report: UUID | None = None
+    late: bool = False  # filed after its time
     decided: Mark | None = None
     upheld: bool | None = None
+    exclusion: str = ""  # what an upheld appeal leaves out
 
 
 class Proposal(Part, frozen=True):

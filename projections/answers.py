@@ -24,19 +24,21 @@ from domain.law import Law
 from domain.refusals import CutOffAhead, Refusal, Unavailable, UnknownOrder, UnknownUnit
 from domain.terms import ClockName, Entry, OrderState, Role, UnitId, UserId
 from projections import agenda as agenda_table
+from projections import appeals as appeal_table
 from projections import clocks as clock_table
 from projections import duties as duty_table
 from projections import figures, past
 from projections import indicators as indicator_table
+from projections import matters as matter_table
 from projections import notices as notice_table
 from projections import orders as order_table
 from projections import search as search_table
-from projections.case import reach
+from projections.appeals import AppealRow
+from projections.case import ORDERS, reach
 from projections.clocks import ClockRow
 from projections.duties import DutyRow
 from projections.engine import (
     BATCH,
-    CASES,
     Connection,
     Engine,
     ProjectionBlocked,
@@ -48,6 +50,7 @@ from projections.engine import (
 from projections.figures import Figure, Side
 from projections.filling import Task
 from projections.indicators import FactRow
+from projections.matters import MatterRow
 from projections.notices import NoticeRow
 from projections.orders import OrderRow
 from projections.reading import Poison, entry_of
@@ -60,6 +63,8 @@ PROJECTIONS = (
     indicator_table.PROJECTION,
     search_table.PROJECTION,
     agenda_table.PROJECTION,
+    appeal_table.PROJECTION,
+    matter_table.PROJECTION,
 )
 
 ASKING = {"timezone": "UTC", "jit": "off", "plan_cache_mode": "force_custom_plan", "statement_timeout": "30s"}
@@ -134,6 +139,12 @@ class UnitLoad(msgspec.Struct, frozen=True):
     duties: int
     late_duties: int
     due_soon: int  # duties due within a day, not yet late
+
+
+class ClockState(ClockRow, frozen=True):
+    """时钟. A clock, and how it stands at the instant of the question: a word of `domain.clocks.Status`."""
+
+    status: str
 
 
 class DueOrder(msgspec.Struct, frozen=True):
@@ -256,7 +267,7 @@ class Projections(Engine):
 
     async def find_orders(self, text: str, limit: int = 10) -> Listing[OrderRow]:
         """Return the orders of a printed number, of an old system's number, or of an id or its beginning."""
-        text = text.strip().removeprefix(CASES)
+        text = text.strip().removeprefix(f"{ORDERS}:")
         position, found = await self._ask("orders", "by_number", text, limit + 1)
         if not found and (span := _id_span(text)) is not None:
             position, found = await self._ask("orders", "by_id", *span, limit + 1)
@@ -579,6 +590,31 @@ class Projections(Engine):
         """Return what the institution's entries at these positions moved, among the clocks that run now."""
         return await self.due_changes(await self.law_at(first - 1), await self.law_at(last or first))
 
+    async def list_clocks(
+        self,
+        now: datetime,
+        *,
+        unit: UnitId | None = None,
+        names: Iterable[ClockName] | None = None,
+        states: Iterable[Status] | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        breached: bool = False,
+        limit: int = 50,
+        after: tuple[datetime, UUID, int] | None = None,
+    ) -> Listing[ClockState]:
+        """Return clocks with a due instant in [since, until), the earliest due first, each as it stands at an instant.
+
+        `breached`: only duties that are or were late. A due instant that waits for an extension sorts by the end of that
+        wait, and so does `after`: (instant, order, no) of the last one of the page before.
+        """
+        units = await self._heirs_of(unit, now)
+        wanted = (None if given is None else [str(one) for one in given] for given in (names, states))
+        last = after or (None, None, None)
+        asked = (now, units, *wanted, since, until, breached, *last, limit + 1)
+        position, found = await self._ask("clocks", "list", *asked)
+        return _listing(ClockState, position, found, limit)
+
     # --- notices -------------------------------------------------------------------------------------------------
 
     async def list_notices(
@@ -601,6 +637,53 @@ class Projections(Engine):
         """Return the notices of an order."""
         position, found = await self._ask("notices", "of_order", order)
         return _listing(NoticeRow, position, found)
+
+    # --- appeals, matters ----------------------------------------------------------------------------------------
+
+    async def list_appeals(
+        self,
+        *,
+        unit: UnitId | None = None,
+        states: Iterable[str] | None = None,
+        indicators: Iterable[str] | None = None,
+        order: UUID | None = None,
+        limit: int = 50,
+        after: tuple[datetime, UUID, int] | None = None,
+    ) -> Listing[AppealRow]:
+        """Return appeals in the order they were filed; `states`: open, upheld, rejected; `after` ended the page before."""
+        units = await self._heirs_of(unit, None)
+        wanted = (None if given is None else [str(one) for one in given] for given in (states, indicators))
+        last = after or (None, None, None)
+        position, found = await self._ask("appeals", "list", units, *wanted, order, *last, limit + 1)
+        return _listing(AppealRow, position, found, limit)
+
+    async def list_matters(
+        self,
+        *,
+        unit: UnitId | None = None,
+        kinds: Iterable[str] | None = None,
+        only_open: bool = False,
+        told: bool = False,
+        referred: bool = False,
+        late_at: datetime | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 50,
+        after: tuple[datetime, UUID] | None = None,
+    ) -> Listing[MatterRow]:
+        """Return matters, the newest first: those that are about a unit, or that it owes something about.
+
+        `told`: only what units are told of, which drafts and referrals are not. `referred`: only what was referred.
+        `late_at`: those about which somebody is late at that instant. Opened in [since, until); `after` is (opened_at, id).
+        """
+        units = await self._heirs_of(unit, None)
+        wanted = None if kinds is None else [str(kind) for kind in kinds]
+        late = (late_at is not None, late_at)
+        last = after or (None, None)
+        position, found = await self._ask(
+            "matters", "list", units, wanted, only_open, *late, since, until, *last, limit + 1, told, referred
+        )
+        return _listing(MatterRow, position, found, limit)
 
     # --- what a sweep finds --------------------------------------------------------------------------------------
 

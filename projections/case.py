@@ -6,10 +6,11 @@ the cases it names; and where it changes the law, those whose rows could come ou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from uuid import UUID
 
 import msgspec
 
@@ -19,6 +20,9 @@ from domain.law import Law
 from domain.state import WorkOrder
 from domain.terms import ClockName
 from domain.units import day_start
+
+ORDERS = "order"
+"""The kind of stream that a case is."""
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -37,6 +41,11 @@ class Case:
         self._clocks: tuple[Clock, ...] | None = None
 
     @property
+    def id(self) -> UUID:
+        """The order's id."""
+        return self.order.id
+
+    @property
     def clocks(self) -> tuple[Clock, ...]:
         """Every clock of the case, derived once however many projections ask."""
         if self._clocks is None:
@@ -44,10 +53,26 @@ class Case:
         return self._clocks
 
 
+class Beside(NamedTuple):
+    """One record that is no order, such as a matter, as its entries up to a position make it, with the law of one."""
+
+    kind: str
+    id: UUID
+    state: Any
+    position: int
+    law: Law
+
+
+def nothing(_: Case) -> Sequence[Row]:
+    """Say nothing about cases: what a table derives that is about other records alone."""
+    return ()
+
+
 class Projection(NamedTuple):
-    """A table and the pure function that says what stands in it about one case.
+    """A table and the pure functions that say what stands in it about one case, or one record of another kind.
 
     `form` is raised whenever columns or meaning change: a table of another form is made again, never followed.
+    `beside` has the function for each kind of stream that is read beside the orders.
     """
 
     name: str
@@ -55,6 +80,16 @@ class Projection(NamedTuple):
     row: type[Row]
     derive: Callable[[Case], Sequence[Row]]
     sql: Path
+    beside: Mapping[str, Callable[[Beside], Sequence[Row]]] = {}
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of streams that rows of the table come from."""
+        return frozenset({*self.beside, *(() if self.derive is nothing else (ORDERS,))})
+
+    def rows_of(self, record: Case | Beside) -> Sequence[Row]:
+        """Return the rows about a record, of a kind that the table has."""
+        return self.derive(record) if isinstance(record, Case) else self.beside[record.kind](record)
 
 
 def late_after(clock: Clock) -> datetime | None:

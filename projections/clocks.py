@@ -80,4 +80,4 @@ def derive(case: Case) -> tuple[ClockRow, ...]:
     return tuple(rows)
 
 
-PROJECTION = Projection("clocks", 4, ClockRow, derive, Path(__file__).with_suffix(".sql"))
+PROJECTION = Projection("clocks", 5, ClockRow, derive, Path(__file__).with_suffix(".sql"))

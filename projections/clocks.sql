@@ -34,7 +34,7 @@ CREATE INDEX ON projections.clocks_N (late_after, order_id, no)
     WHERE late_after IS NOT NULL AND stopped_at IS NULL AND cancelled_at IS NULL;
 CREATE INDEX ON projections.clocks_N (unit, late_after, order_id, no)
     WHERE late_after IS NOT NULL AND stopped_at IS NULL AND cancelled_at IS NULL;
-CREATE INDEX ON projections.clocks_N (greatest(due, grace))
+CREATE INDEX ON projections.clocks_N (greatest(due, grace), order_id, no)
 
 -- name: drop
 DROP TABLE IF EXISTS projections.clocks_N
@@ -72,6 +72,32 @@ SELECT count(*) FROM (
 
 -- name: of_order
 SELECT * FROM projections.clocks_N WHERE order_id = $1::uuid ORDER BY no
+
+-- name: list
+-- The words are those of domain.clocks.Status, found in the same order; a window's lapse is nobody's breach.
+SELECT * FROM (
+    SELECT c.*, CASE
+        WHEN due IS NULL THEN CASE WHEN cancelled_at IS NULL THEN 'measured' ELSE 'cancelled' END
+        WHEN stopped_at > due THEN 'late'
+        WHEN stopped_at IS NOT NULL THEN 'on_time'
+        WHEN cancelled_at > due THEN CASE WHEN late_after IS NULL THEN 'lapsed' ELSE 'cancelled_late' END
+        WHEN cancelled_at IS NOT NULL THEN 'cancelled'
+        WHEN due >= $1::timestamptz THEN 'running'
+        WHEN late_after IS NULL THEN 'lapsed'
+        WHEN late_after >= $1::timestamptz THEN 'pending_extension'
+        ELSE 'overdue'
+    END AS status
+    FROM projections.clocks_N AS c
+    WHERE greatest(due, grace) >= coalesce($5::timestamptz, '-infinity')
+        AND ($2::text[] IS NULL OR unit = ANY ($2::text[]))
+        AND ($3::text[] IS NULL OR name = ANY ($3::text[]))
+        AND ($5::timestamptz IS NULL OR due >= $5::timestamptz)
+        AND ($6::timestamptz IS NULL OR due < $6::timestamptz)
+        AND ($8::timestamptz IS NULL OR (greatest(due, grace), order_id, no) > ($8::timestamptz, $9::uuid, $10::bigint))
+) AS s
+WHERE ($4::text[] IS NULL OR status = ANY ($4::text[]))
+    AND (NOT $7::boolean OR duty AND status IN ('late', 'cancelled_late', 'overdue'))
+ORDER BY greatest(due, grace), order_id, no LIMIT $11::bigint
 
 -- name: count_by_unit
 -- The words are those of domain.clocks.Status, found in the same order; windows are not counted.

@@ -1,4 +1,4 @@
-"""待办表. One row a duty of `duties(order, clocks, law)`: what each unit has to do next, of whatever kind, by due."""
+"""待办表. One row a duty of an order or a matter: what each unit has to do next, of whatever kind, by due."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
-from domain.duties import duties
-from projections.case import Case, Projection, Row
+from domain.duties import Duty, duties, of_matter
+from domain.matters.matter import Matter, state_of
+from projections.case import Beside, Case, Projection, Row
 
 
 class DutyRow(Row, frozen=True):
     """待办. `by` sorts: its due instant, or the end of time where no rule text gives one."""
 
-    order_id: UUID
+    order_id: UUID  # or the matter's, as `kind` says
+    kind: str
     no: int
-    number: str  # of the order
-    title: str  # of the order
+    number: str  # of the order, or of the paper of a matter
+    title: str
     state: str
     unit: str  # whose duty; empty: the hotline centre's
     command: str  # what does it
@@ -42,6 +44,7 @@ def derive(case: Case) -> tuple[DutyRow, ...]:
     return tuple(
         DutyRow(
             order_id=order.id,
+            kind="order",
             no=no,
             number=order.number,
             title=order.demand.title,
@@ -54,7 +57,7 @@ def derive(case: Case) -> tuple[DutyRow, ...]:
             key=duty.key,
             since=duty.since.at,
             due=duty.due,
-            late_after=None if duty.due is None else max(duty.due, duty.grace or duty.due),
+            late_after=_late_after(duty),
             provisional=duty.provisional,
             of_class="" if of_class is None else of_class.name,
             urgency=order.attributes.urgency,
@@ -63,4 +66,36 @@ def derive(case: Case) -> tuple[DutyRow, ...]:
     )
 
 
-PROJECTION = Projection("duties", 2, DutyRow, derive, Path(__file__).with_suffix(".sql"))
+def of_matters(record: Beside) -> tuple[DutyRow, ...]:
+    """Return a row a duty of a matter that is no order: what a meeting decided, what an inspection found …"""
+    matter: Matter = record.state
+    return tuple(
+        DutyRow(
+            order_id=record.id,
+            kind=record.kind,
+            no=no,
+            number=matter.number,
+            title=matter.title or matter.what.zh,
+            state=state_of(matter),
+            unit=duty.unit,
+            command=str(duty.command.__struct_config__.tag),
+            roles=sorted(duty.roles),
+            not_by=duty.not_by,
+            clock="",
+            key=duty.key,
+            since=duty.since.at,
+            due=duty.due,
+            late_after=_late_after(duty),
+            provisional=duty.provisional,
+            of_class="",
+            urgency="",
+        )
+        for no, duty in enumerate(of_matter(matter, record.law), 1)
+    )
+
+
+def _late_after(duty: Duty) -> datetime | None:
+    return None if duty.due is None else max(duty.due, duty.grace or duty.due)
+
+
+PROJECTION = Projection("duties", 3, DutyRow, derive, Path(__file__).with_suffix(".sql"), beside={"matter": of_matters})

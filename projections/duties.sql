@@ -3,6 +3,7 @@
 -- name: create
 CREATE TABLE projections.duties_N (
     order_id uuid NOT NULL,
+    kind text COLLATE "C" NOT NULL,
     no bigint NOT NULL,
     number text COLLATE "C" NOT NULL,
     title text NOT NULL,
@@ -46,7 +47,7 @@ COPY projections.duties_N FROM STDIN (FORMAT BINARY)
 
 -- name: reached
 -- Another calendar day moves no due instant before it.
-SELECT order_id FROM projections.duties_N WHERE due IS NOT NULL AND greatest(due, late_after) >= $1::timestamptz
+SELECT order_id, kind FROM projections.duties_N WHERE due IS NOT NULL AND greatest(due, late_after) >= $1::timestamptz
 
 -- name: differences
 SELECT count(*) FROM (

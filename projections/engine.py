@@ -33,10 +33,8 @@ from domain.law import Law
 from domain.refusals import NotInitialised, Refusal, Unavailable
 from domain.stored import Codec, StoredEntry
 from domain.terms import Entry
-from projections.case import Case, Projection, Reach, reach
+from projections.case import ORDERS, Beside, Case, Projection, Reach, reach
 from projections.filling import (
-    AFTER_CASES,
-    CASES,
     RANGE,
     Broken,
     Done,
@@ -45,10 +43,11 @@ from projections.filling import (
     Task,
     derived,
     fill_all,
+    span_of,
 )
 from projections.keeping import Keeping, Kept, Written, goes_on, may_go_on
 from projections.packing import HEAD, TAIL, packer
-from projections.reading import Poison, entry_of, folded, folded_on
+from projections.reading import Poison, entry_of, folded, folded_on, kind_of, record_of
 
 Connection = AsyncConnection[Any]
 Progress = Callable[[int, int], None]
@@ -531,7 +530,8 @@ class Engine:
         began, writing = loop.time(), asyncio.create_task(_nothing())
         async with session(self._work) as reading:
             before, law = await self._laws.at(reading, after), await self._laws.at(reading, upto)
-            fresh = await self._page_of(reading, after, upto)
+            kinds = frozenset[str]().union(*(self.projections[lease.name].kinds for lease in leases))
+            fresh = await self._page_of(reading, kinds, after, upto)
             streams, reached = set(fresh), reach(before, law)
             if reached:
                 streams |= await self._reached(reading, leases, reached, upto)
@@ -564,9 +564,11 @@ class Engine:
             raise
         return changing.result()
 
-    async def _page_of(self, connection: Connection, after: int, upto: int) -> dict[str, list[Entry]]:
-        """Return the entries of cases in a page, by stream."""
-        found = await rows(connection, self._sql["read_page"], after, upto, CASES, AFTER_CASES)
+    async def _page_of(
+        self, connection: Connection, kinds: Iterable[str], after: int, upto: int
+    ) -> dict[str, list[Entry]]:
+        """Return the entries of cases, and of other records that tables are about, in a page, by stream."""
+        found = await rows(connection, self._sql["read_page"], after, upto, sorted(kinds))
         fresh: dict[str, list[Entry]] = {}
         for entry in await asyncio.to_thread(lambda: [entry_of(self._codec, row) for row in found]):
             fresh.setdefault(entry.stream, []).append(entry)
@@ -590,12 +592,12 @@ class Engine:
         written = [await self._written(reading, lease, told, new) for lease in leases]
 
         def made() -> list[_Change]:
-            cases = dict[str, Case]()
+            cases = dict[str, Case | Beside]()
             read = [(None, own) for own in self._by_stream(found)]
             for before, own in (*(one for one in told.values() if one is not None), *read):
                 state = folded(own) if before is None else folded_on(before.state, own)
                 if state is not None:
-                    cases[own[0].stream] = Case(state, own[-1].position, law)
+                    cases[own[0].stream] = record_of(own[0].stream, state, own[-1].position, law)
                     if may_go_on(own):
                         kept[own[0].stream] = Kept(state, own[-1].version, {})
             return [self._change(*one, kept, cases, new) for one in zip(leases, written, strict=True)]
@@ -610,17 +612,18 @@ class Engine:
         if "of_orders" not in sql:
             return None
         had: dict[str, Sequence[Any]] = {}
-        for stream, at_hand in told.items():
+        theirs = {stream: at_hand for stream, at_hand in told.items() if kind_of(stream) in projection.kinds}
+        for stream, at_hand in theirs.items():
             before = None if at_hand is None else at_hand[0]
             if stream in new:
                 had[stream] = ()
             elif before is not None and lease.written in before.rows:
                 had[stream] = before.rows[lease.written]
-        asked = [UUID(stream.removeprefix(CASES)) for stream in told if stream not in had]
+        asked = {UUID(stream.partition(":")[2]): stream for stream in theirs if stream not in had}
         if asked:
-            read: dict[str, list[Any]] = {f"{CASES}{case}": [] for case in asked}
-            for row in await rows(reading, sql["of_orders"], asked):
-                read[f"{CASES}{row[0]}"].append(projection.row(*row))
+            read: dict[str, list[Any]] = {stream: [] for stream in asked.values()}
+            for row in await rows(reading, sql["of_orders"], list(asked)):
+                read[asked[row[0]]].append(projection.row(*row))
             had.update(read)
         return had
 
@@ -634,7 +637,7 @@ class Engine:
         lease: _Lease,
         written: Mapping[str, Sequence[Any]] | None,
         kept: dict[str, Kept],
-        cases: Mapping[str, Case],
+        cases: Mapping[str, Case | Beside],
         new: AbstractSet[str],
     ) -> _Change:
         """Return what some cases change in one table: only the rows that differ from what is written."""
@@ -642,9 +645,11 @@ class Engine:
         change = _Change(self.sql_of(lease.name, lease.version), [], [], [], b"")
         coming = list[Any]()
         for stream, case in cases.items():
+            if kind_of(stream) not in projection.kinds:
+                continue
             made: Sequence[Any] = derived(projection, case)
             if written is None:
-                change.cases.extend(() if stream in new else (case.order.id,))
+                change.cases.extend(() if stream in new else (case.id,))
                 coming += made
                 continue
             if stream in kept:
@@ -652,7 +657,7 @@ class Engine:
             there, wanted = _by_no(written[stream]), _by_no(made)
             gone = [no for no, row in there.items() if wanted.get(no) != row]
             change.numbers.extend(gone)
-            change.ids.extend([case.order.id] * len(gone))
+            change.ids.extend([case.id] * len(gone))
             coming += [row for no, row in wanted.items() if there.get(no) != row]
         return change._replace(packed=packer(projection.row).pack(coming))
 
@@ -673,26 +678,29 @@ class Engine:
     async def _reached(
         self, connection: Connection, held: Iterable[Version | _Lease], reached: Reach, upto: int
     ) -> set[str]:
-        """Return the streams of the cases that a change of law reaches."""
+        """Return the streams of the cases, and other records, that a change of law reaches."""
+        kinds = frozenset[str]().union(*(self.projections[version.name].kinds for version in held))
         if reached.everything:
-            return {stream async for some in self._all_cases(connection, upto) for stream in some}
-        found: set[UUID] = set()
+            return {s for kind in kinds async for some in self._all_of(connection, kind, upto) for s in some}
+        found: set[tuple[str, UUID]] = set()  # what a table says no kind of is a case
         for version in held:
             sql = self.sql_of(version.name, version.version)
             if reached.due_from is not None:
-                found.update(row[0] for row in await rows(connection, sql["reached"], reached.due_from))
+                moved = await rows(connection, sql["reached"], reached.due_from)
+                found.update((next(iter(row[1:]), ORDERS), row[0]) for row in moved)
             if reached.outages and "reached_by_outages" in sql:
                 since, until = zip(*reached.outages, strict=True)
                 found.update(
-                    row[0] for row in await rows(connection, sql["reached_by_outages"], list(since), list(until))
+                    (ORDERS, row[0])
+                    for row in await rows(connection, sql["reached_by_outages"], list(since), list(until))
                 )
-        return {f"{CASES}{case}" for case in found}
+        return {f"{kind}:{record}" for kind, record in found}
 
-    async def _all_cases(self, connection: Connection, upto: int) -> AsyncIterator[list[str]]:
-        """Yield the streams of every case born by a position, in the order of ids."""
-        last = CASES
+    async def _all_of(self, connection: Connection, kind: str, upto: int) -> AsyncIterator[list[str]]:
+        """Yield the streams of a kind that were born by a position, in the order of ids."""
+        last, end = span_of(kind)
         while True:
-            found = await rows(connection, self._sql["cases_from"], last, AFTER_CASES, upto, BATCH)
+            found = await rows(connection, self._sql["cases_from"], last, end, upto, BATCH)
             if not found:
                 return
             yield [row[0] for row in found]
@@ -738,7 +746,7 @@ class Engine:
         async with session(self._work) as connection:
             results = [await self._switch(connection, name, version, compare) for name, version in made.items()]
         return tuple(
-            Rebuilt(name, version, position, filled.cases, filled.rows[name], differences)
+            Rebuilt(name, version, position, filled.cases[name], filled.rows[name], differences)
             for (name, version), (position, differences) in zip(made.items(), results, strict=True)
         )
 
@@ -782,18 +790,22 @@ class Engine:
         law = await self.law_at(head)
         tables = {n: (self.projections[n], v, self.sql_of(n, v)["copy"]) for n, v in made.items()}
         task = Task(self._dsn, {name: self._sql[name].decode() for name in _OF_FILLING}, tables, head)
-        so_far = [Done(0, 0, dict.fromkeys(made, 0))]
+        so_far = [Done(0, dict.fromkeys(made, 0), dict.fromkeys(made, 0))]
 
         def told(done: Done) -> None:
             before = so_far[0]
-            rows = {name: before.rows[name] + done.rows[name] for name in made}
-            so_far[0] = Done(before.cases + done.cases, before.events + done.events, rows)
+            cases, rows = (
+                {name: one[name] + more[name] for name in made}
+                for one, more in ((before.cases, done.cases), (before.rows, done.rows))
+            )
+            so_far[0] = Done(before.events + done.events, cases, rows)
             if progress is not None:
                 progress(min(so_far[0].events, head), head)
 
         ranges: Ranges | None = None
         try:
-            ranges = await asyncio.to_thread(Ranges, task, self._range)
+            kinds = frozenset[str]().union(*(self.projections[name].kinds for name in made))
+            ranges = await asyncio.to_thread(Ranges, task, self._range, kinds)
             working = asyncio.ensure_future(asyncio.to_thread(fill_all, task, law, self._codec, ranges, jobs, told))
             try:
                 await asyncio.shield(working)

@@ -177,7 +177,7 @@ SELECT e.position, e.originator_version, e.recorded_at, e.occurred_at, e.origina
 FROM city.events AS e
 JOIN city.commits AS c ON c.first_position = e.commit
 WHERE e.position > $1::bigint AND e.position <= $2::bigint
-    AND e.originator_id COLLATE "C" >= $3::text AND e.originator_id COLLATE "C" < $4::text
+    AND split_part(e.originator_id, ':', 1) = ANY ($3::text[])
 ORDER BY e.position
 
 -- name: read_cases

@@ -21,18 +21,16 @@ from typing import Any, NamedTuple, TypeVar
 import psycopg
 from psycopg import ClientCursor
 
-from domain import institution, order, recorder
+from domain import institution, recorder
 from domain.kinds import KINDS
 from domain.law import Law
 from domain.refusals import Refusal
 from domain.stored import Codec, StoredEntry
 from domain.terms import Entry
-from projections.case import Case, Projection
+from projections.case import ORDERS, Beside, Case, Projection
 from projections.packing import HEAD, TAIL, packer
-from projections.reading import Poison, copied, entry_from, folded
+from projections.reading import Poison, copied, entry_from, folded, kind_of, record_of
 
-CASES = f"{order.KIND.name}:"
-AFTER_CASES = f"{order.KIND.name};"  # the character after the colon: every case's stream is before it
 RANGE = 1500
 """Cases of a range: enough that a range costs what its rows cost, few enough that two of them are little memory."""
 
@@ -50,6 +48,11 @@ TOGETHER = 64
 """Cases whose rows are packed together: few enough that the processor still has them at hand."""
 
 T = TypeVar("T")
+
+
+def span_of(kind: str) -> tuple[str, str]:
+    """Return what every stream of a kind lies between: the character after the colon ends it."""
+    return f"{kind}:", f"{kind};"
 
 
 class RebuildOvertaken(Refusal):
@@ -70,10 +73,10 @@ class Task(NamedTuple):
 
 
 class Done(NamedTuple):
-    """What a range came to."""
+    """What a range came to: the events read, and for each table the cases that it is about, and its rows."""
 
-    cases: int
     events: int
+    cases: Mapping[str, int]
     rows: Mapping[str, int]
 
 
@@ -119,18 +122,24 @@ def _made(
     task: Task, law: Law, codec: Codec, reading: psycopg.Connection[Any], first: str, last: str
 ) -> tuple[Done, dict[str, bytes]]:
     """Return the rows of a range, packed for each table, and what they come to."""
+    kind = kind_of(first)
+    tables = {name: of for name, (of, _, _) in task.tables.items() if kind in of.kinds}
     packed: dict[str, list[bytes]] = {name: [] for name in task.tables}
-    counts = dict.fromkeys(task.tables, 0)
-    events = count = 0
+    rows, counts = dict.fromkeys(task.tables, 0), dict.fromkeys(task.tables, 0)
+    events = 0
     for own in batched(histories(task, codec, reading, first, last), TOGETHER):
         events += sum(map(len, own))
-        cases = [Case(state, entries[-1].position, law) for entries in own if (state := folded(entries)) is not None]
-        count += len(cases)
-        for name, (projection, _, _) in task.tables.items():
+        cases = [
+            record_of(entries[0].stream, state, entries[-1].position, law)
+            for entries in own
+            if (state := folded(entries)) is not None
+        ]
+        for name, projection in tables.items():
             found = [row for case in cases for row in derived(projection, case)]
             packed[name].append(packer(projection.row).pack(found))
-            counts[name] += len(found)
-    return Done(count, events, counts), {name: b"".join(parts) for name, parts in packed.items()}
+            rows[name] += len(found)
+            counts[name] += len(cases)
+    return Done(events, counts, rows), {name: b"".join(parts) for name, parts in packed.items()}
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -164,10 +173,10 @@ def _streams(codec: Codec, rows: Iterable[bytes]) -> Iterator[list[Entry]]:
         yield own
 
 
-def derived(projection: Projection, case: Case) -> Sequence[Any]:
+def derived(projection: Projection, case: Case | Beside) -> Sequence[Any]:
     """Return a case's rows. Raises Poison with the position the case is at."""
     try:
-        return projection.derive(case)
+        return projection.rows_of(case)
     except Exception as error:
         raise Poison(error, case.position) from error
 
@@ -206,12 +215,16 @@ def _written(task: Task, writing: psycopg.Connection[Any], packed: Mapping[str, 
 
 
 class Ranges:
-    """The ranges of a city's cases in the order of ids, each handed out once, to whoever asks first."""
+    """The ranges of a city's cases in the order of ids, each handed out once, to whoever asks first.
 
-    def __init__(self, task: Task, size: int = RANGE) -> None:
+    Records of other kinds come after the cases, where they are asked for.
+    """
+
+    def __init__(self, task: Task, size: int = RANGE, kinds: Iterable[str] = (ORDERS,)) -> None:
         self._task = task
         self._size = size
-        self._last: str | None = CASES
+        self._kinds = sorted(kinds)  # the last one comes first
+        self._last: str | None = None
         self._turn = threading.Lock()
         self._stopped = False
         self._connection = connect(task.dsn)
@@ -229,13 +242,14 @@ class Ranges:
 
     def __next__(self) -> tuple[str, str]:
         with self._turn:
-            if self._stopped or self._last is None:
+            if self._stopped or (self._last is None and not self._kinds):
                 raise StopIteration
-            first = self._last
-            said = {"first": first, "last": AFTER_CASES, "size": self._size}
+            first = self._last or span_of(self._kinds.pop())[0]
+            end = span_of(kind_of(first))[1]
+            said = {"first": first, "last": end, "size": self._size}
             found = self._connection.execute(self._task.statements["range_end"].encode(), said).fetchone()
             self._last = None if found is None else found[0]
-            return first, AFTER_CASES if found is None else found[0]
+            return first, end if found is None else found[0]
 
 
 # --- several processes -------------------------------------------------------------------------------------------

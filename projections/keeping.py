@@ -8,9 +8,8 @@ that never change; it may be thrown away at any time.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from domain.state import WorkOrder
 from domain.steps.correcting import CorrectionRecorded
 from domain.terms import Entry
 from projections.case import Row
@@ -25,7 +24,7 @@ Written = tuple[str, int, int]
 class Kept(NamedTuple):
     """A case after its entry of a version, and the rows that tables have of it, where this process wrote them."""
 
-    state: WorkOrder
+    state: Any
     version: int
     rows: Mapping[Written, Sequence[Row]]
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import psycopg
@@ -20,9 +21,11 @@ from psycopg.pq.abc import PGconn, PGresult
 
 from domain import order
 from domain.exchange import EPOCH
-from domain.state import WorkOrder
+from domain.kinds import KINDS
+from domain.law import Law
 from domain.stored import Codec
 from domain.terms import SHANGHAI, Actor, Entry, Origin
+from projections.case import ORDERS, Beside, Case
 
 _SINCE = EPOCH.astimezone(
     SHANGHAI
@@ -128,29 +131,53 @@ def _instant(microseconds: int) -> datetime:
     return _SINCE + timedelta(0, 0, microseconds)
 
 
-def folded(entries: Sequence[Entry]) -> WorkOrder | None:
-    """Return the order that a whole stream makes. Raises Poison with the position of the entry it fails at."""
+_KINDS = {kind.name: kind for kind in KINDS}
+
+
+def kind_of(stream: str) -> str:
+    """Return the kind of a stream by its name."""
+    return stream.partition(":")[0]
+
+
+def record_of(stream: str, state: Any, position: int, law: Law) -> Case | Beside:
+    """Return what rows are derived from: a case, or a record of another kind."""
+    kind, _, named = stream.partition(":")
+    return Case(state, position, law) if kind == ORDERS else Beside(kind, UUID(named), state, position, law)
+
+
+def folded(entries: Sequence[Entry]) -> Any:
+    """Return the order, or other record, that a whole stream makes. Raises Poison with the position it fails at."""
     try:
-        return order.fold(entries)
+        return _fold(entries)
     except Exception as error:
         raise Poison(error, _failing(entries)) from error
+
+
+def _fold(entries: Sequence[Entry]) -> Any:
+    kind = kind_of(entries[0].stream)
+    if kind == ORDERS:
+        return order.fold(entries)
+    state: Any = None
+    for entry in entries:
+        state = _KINDS[kind].evolve(state, entry)
+    return state
 
 
 def _failing(entries: Sequence[Entry]) -> int | None:
     for count in range(1, len(entries) + 1):
         try:
-            order.fold(entries[:count])
+            _fold(entries[:count])
         except Exception:  # noqa: BLE001  it is known to fail; this finds where
             return entries[count - 1].position
     return None
 
 
-def folded_on(state: WorkOrder, entries: Iterable[Entry]) -> WorkOrder | None:
-    """Return the order after more entries, none of them a correction. Raises Poison."""
-    found: WorkOrder | None = state
+def folded_on(state: Any, entries: Iterable[Entry]) -> Any:
+    """Return the order, or other record, after more entries, none of them a correction. Raises Poison."""
+    found = state
     for entry in entries:
         try:
-            found = order.evolve(found, entry)
+            found = _KINDS[kind_of(entry.stream)].evolve(found, entry)
         except Exception as error:
             raise Poison(error, entry.position) from error
     return found

@@ -55,6 +55,7 @@ from scripts import (
     tables,
     transfer,
     wiring,
+    worklists,
 )
 from scripts.desk import as_option, city_option, json_option, with_city
 from scripts.lawbook import answer
@@ -431,6 +432,7 @@ for command in (
     *office.COMMANDS,
     *papers.COMMANDS,
     *figuring.COMMANDS,
+    *worklists.COMMANDS,
     *calling.COMMANDS,
     *consumers.COMMANDS,
     *serving.COMMANDS,

@@ -9,6 +9,7 @@ import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import reduce
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -21,6 +22,8 @@ from domain import institution, order
 from domain.calendar import MakeupDay, OffSpan
 from domain.kinds import KINDS
 from domain.ledger import Ledger, Receipt
+from domain.matters import affairs
+from domain.matters.notices import UnitNoticeIssued, UnitNoticeReplied
 from domain.policy import Pack, ref
 from domain.refusals import NotInitialised, Unavailable, UnknownOrder
 from domain.steps.answering import ApplicantInformed, ReplySubmitted
@@ -269,6 +272,38 @@ def a_life(dice: random.Random, begun: datetime) -> Iterator[tuple[datetime, Fac
             yield when, correction
 
 
+def a_matter(dice: random.Random, begun: datetime) -> Iterator[tuple[datetime, Fact]]:
+    """One matter that is no order: a meeting with decisions, an inspection, or a notice to a unit, as far as it came."""
+    unit, by = dice.choice(["B", "B2", "S"]), (begun + timedelta(days=dice.randint(1, 20))).date()
+    meeting = affairs.MeetingHeld(
+        title="占道经营会商",
+        held_at=begun,
+        participants=("B", "S"),
+        minutes="sha256:" + "0" * 64,
+        summary=WORDS,
+        decisions=(affairs.Decision(unit=unit, what=WORDS, by=by),),
+    )
+    asked = UnitNoticeIssued(
+        kind=NoticeKind.SPECIAL,
+        ground=NoticeGround.CONCENTRATED,
+        unit=unit,
+        facts=WORDS,
+        demand=WORDS,
+        limit=Limit(amount=dice.randint(3, 9), unit=LimitUnit.WORKING_DAYS),
+        served_by_system=True,
+    )
+    reported = affairs.RectificationReported(duty=1, report=WORDS)
+    lives: list[list[Fact]] = [
+        [meeting, reported, affairs.RectificationRejected(duty=1, requirements=WORDS, by=by), reported],
+        [meeting, reported, affairs.RectificationAccepted(duty=1)],
+        [affairs.InspectionRecorded(unit=unit, inspected_on=begun.date(), findings=WORDS, rectify_by=by), reported],
+        [asked, UnitNoticeReplied(report=WORDS)],
+    ]
+    life = dice.choice(lives)
+    for turn, fact in enumerate(life[: dice.randint(1, len(life))]):
+        yield begun + timedelta(hours=5 * turn), fact
+
+
 def turns_of_law(dice: random.Random) -> list[Fact]:
     """What changes in the law while cases run."""
     turns = [
@@ -293,6 +328,9 @@ def a_history(seed: int, cases: int) -> list[tuple[str, datetime, tuple[Step, ..
         stream(number): list(a_life(dice, at("2025-09-15 08:00") + timedelta(hours=dice.randint(0, 400))))
         for number in range(1, cases + 1)
     }
+    for number in range(cases // 4):
+        begun = at("2025-09-15 08:00") + timedelta(hours=dice.randint(0, 400))
+        lives[f"matter:{UUID(int=number + 1)}"] = list(a_matter(dice, begun))
     law = [(at("2025-09-18 08:00") + timedelta(days=3 * n), fact) for n, fact in enumerate(turns_of_law(dice))]
     lives["institution"] = law
     order_of_streams = [name for name, life in lives.items() for _ in life]
@@ -322,13 +360,19 @@ async def from_scratch(here: World, p: Projections) -> dict[str, list[tuple[Any,
     entries = await here.ledger.read(0, head)
     law = await here.ledger.law()
     found: dict[str, list[tuple[Any, ...]]] = {name: [] for name in TABLES}
-    for name in dict.fromkeys(e.stream for e in entries if e.stream.startswith("order:")):
+    for name in dict.fromkeys(e.stream for e in entries if e.stream.startswith(("order:", "matter:"))):
+        kind, _, named = name.partition(":")
         own = [e for e in entries if e.stream == name]
-        state = order.fold(own)
-        assert state is not None
-        made = case.Case(state, own[-1].position, law)
+        made: case.Case | case.Beside
+        if kind == "order":
+            state = order.fold(own)
+            assert state is not None
+            made = case.Case(state, own[-1].position, law)
+        else:
+            made = case.Beside(kind, UUID(named), reduce(affairs.KIND.evolve, own, None), own[-1].position, law)
         for table in TABLES:
-            found[table] += [msgspec.structs.astuple(row) for row in p.projections[table].derive(made)]
+            if kind in p.projections[table].kinds:
+                found[table] += [msgspec.structs.astuple(row) for row in p.projections[table].rows_of(made)]
     return {name: sorted(rows, key=repr) for name, rows in _as_stored(found).items()}
 
 
@@ -529,7 +573,7 @@ async def test_a_poison_event_blocks_in_the_open_and_a_release_that_knows_it_goe
             ):
                 await p.follow_until(receipt.first_position)
             followed = await p.follow_until()
-            assert len(followed.blocked) == len(TABLES)
+            assert len(followed.blocked) == sum("order" in p.kinds for p in PROJECTIONS)
             assert followed.position == receipt.first_position - 1
             for status in await p.status():
                 assert status.blocked_at == receipt.first_position

@@ -15,7 +15,7 @@ from domain import guards, refusals
 from domain.context import Context
 from domain.matters import notices
 from domain.matters.folding import kind, mark
-from domain.matters.matter import CircularKind, Decision, Duty, Matter, copied, new, of_unit, opened
+from domain.matters.matter import CircularKind, Decision, Duty, Matter, MatterKind, copied, new, of_unit, opened
 from domain.terms import (
     Act,
     Attachment,
@@ -158,8 +158,10 @@ def on_circular_drafted(matter: Matter | None, event: CircularDrafted, entry: En
     """Fold the draft."""
     demanded = [(unit, event.rectify_by) for unit in event.units] if event.rectify_by is not None else []
     return opened(
+        MatterKind.CIRCULAR,
         matter,
         entry,
+        title=event.title,
         circular=event.circular,
         units=event.units,
         orders=event.orders,
@@ -187,9 +189,11 @@ def on_meeting_held(matter: Matter | None, event: MeetingHeld, entry: Entry) -> 
     """Fold the meeting; each decision is a duty of its unit."""
     duties = _duties(*((d.unit, d.by) for d in event.decisions))
     return opened(
+        MatterKind.MEETING,
         matter,
         entry,
         entry.numbered("minutes"),
+        title=event.title,
         units=event.participants,
         orders=event.orders,
         duties=duties,
@@ -201,6 +205,7 @@ def on_inspection_recorded(matter: Matter | None, event: InspectionRecorded, ent
     """Fold the inspection; with a date, there is something to put right."""
     duties = _duties((event.unit, event.rectify_by)) if event.rectify_by is not None else ()
     return opened(
+        MatterKind.INSPECTION,
         matter,
         entry,
         units=(event.unit,),
@@ -240,12 +245,14 @@ def on_unit_referred(matter: Matter | None, event: UnitReferred, entry: Entry) -
     number = entry.numbered("referral")
     if matter is not None:
         return msgspec.structs.replace(matter, referred=mark(entry))
-    return opened(None, entry, number, units=(event.unit,), orders=event.orders, referred=mark(entry))
+    return opened(
+        MatterKind.REFERRAL, None, entry, number, units=(event.unit,), orders=event.orders, referred=mark(entry)
+    )
 
 
 def on_shift_handed_over(matter: Matter | None, event: ShiftHandedOver, entry: Entry) -> Matter:
     """Fold the hand-over: said once, nothing is left to do about it here."""
-    return opened(matter, entry, orders=event.open_emergencies, closed=mark(entry))
+    return opened(MatterKind.SHIFT, matter, entry, orders=event.open_emergencies, closed=mark(entry))
 
 
 # --- commands ----------------------------------------------------------------------------------------------------

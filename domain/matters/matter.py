@@ -34,6 +34,17 @@ class CircularKind(Word):
     CRITICISM = "criticism", "通报批评"
 
 
+class MatterKind(Word):
+    """督办事项种类. What a matter about units or several orders is."""
+
+    CIRCULAR = "circular", "通报"
+    NOTICE = "notice", "致单位督办"
+    MEETING = "meeting", "会商"
+    INSPECTION = "inspection", "检查"
+    REFERRAL = "referral", "移送问责"
+    SHIFT = "shift", "值班交接"
+
+
 class Decision(Struct, frozen=True):
     """议定事项. What a meeting decided a unit does, and by which day."""
 
@@ -73,8 +84,10 @@ class UnitNotice(msgspec.Struct, frozen=True, kw_only=True):
 class Matter(Folded, frozen=True, kw_only=True):
     """督办事项."""
 
+    what: MatterKind
     opened: Mark
     opened_by: UserId
+    title: str = ""
     units: tuple[UnitId, ...] = ()
     orders: tuple[UUID, ...] = ()
     number: str = ""
@@ -88,9 +101,30 @@ class Matter(Folded, frozen=True, kw_only=True):
     referred: Mark | None = None
 
 
-def opened(matter: Matter | None, entry: Entry, number: str = "", **changes: object) -> Matter:
+class MatterState(Word):
+    """督办事项状态."""
+
+    DRAFTED = "drafted", "拟稿待签批"
+    APPROVED = "approved", "已签批待印发"
+    REJECTED = "rejected", "不予签批"
+    OPEN = "open", "办理中"
+    CLOSED = "closed", "已办结"
+
+
+def state_of(matter: Matter) -> MatterState:
+    """Return how far a matter is."""
+    if matter.rejected is not None:
+        return MatterState.REJECTED
+    if matter.closed is not None:
+        return MatterState.CLOSED
+    if matter.circular is not None and matter.published is None:
+        return MatterState.DRAFTED if matter.approved is None else MatterState.APPROVED
+    return MatterState.CLOSED if matter.what is MatterKind.REFERRAL else MatterState.OPEN
+
+
+def opened(what: MatterKind, matter: Matter | None, entry: Entry, number: str = "", **changes: object) -> Matter:
     """Return the matter that an event opens, or the one there is, with its number and what else the event says."""
-    fresh = Matter(stream=entry.stream, opened=mark(entry), opened_by=entry.actor.user)
+    fresh = Matter(stream=entry.stream, what=what, opened=mark(entry), opened_by=entry.actor.user)
     return msgspec.structs.replace(matter or fresh, number=number, **changes)
 
 

@@ -11,8 +11,9 @@ import msgspec
 
 from domain import guards, refusals
 from domain.context import Context
+from domain.law import Law
 from domain.matters.folding import Fold, Rule, mark
-from domain.matters.matter import Matter, UnitNotice, ahead, copied, new, of_unit, opened
+from domain.matters.matter import Matter, MatterKind, UnitNotice, ahead, copied, new, of_unit, opened
 from domain.steps.oversight import NEXT
 from domain.terms import (
     Act,
@@ -132,6 +133,7 @@ def on_unit_notice_issued(matter: Matter | None, event: UnitNoticeIssued, entry:
         served=served,
     )
     return opened(
+        MatterKind.NOTICE,
         matter,
         entry,
         entry.numbered("supervision"),
@@ -403,9 +405,13 @@ def reply_due(matter: Matter, context: Context) -> datetime | None:
         return None
     if notice.arrive_by is not None and notice.arrived is None:
         return notice.arrive_by
-    if notice.served is None or notice.limit is None or notice.replied is not None:
+    return None if notice.replied is not None else answer_due(notice, context.law)
+
+
+def answer_due(notice: UnitNotice, law: Law) -> datetime | None:
+    """Return when the reply to a notice falls due, counted from its service; None where none is asked for."""
+    if notice.served is None or notice.limit is None:
         return None
-    law = context.law
     rules = law.rules(law.policy_at(notice.served.at))
     return law.calendar().due(notice.served.at, notice.limit, rules.kernel).at
 

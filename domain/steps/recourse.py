@@ -152,6 +152,9 @@ def on_appeal_filed(order: WorkOrder, event: AppealFiled, entry: Entry) -> WorkO
         filed=mark(entry),
         filed_by=entry.actor.user,
         issuer=event.issuer,
+        ground=event.ground,
+        report=event.report,
+        late=event.late,
     )
     return seen(order, appeals=(*order.oversight.appeals, appeal))
 
@@ -161,7 +164,9 @@ def on_appeal_decided(order: WorkOrder, event: AppealDecided, entry: Entry) -> W
     appeals = order.oversight.appeals
     if not 0 < event.appeal <= len(appeals):
         return order
-    return seen(order, appeals=put(appeals, event.appeal, decided=mark(entry), upheld=event.upheld))
+    left_out = (event.exclusion or "") if event.upheld else ""
+    decided = put(appeals, event.appeal, decided=mark(entry), upheld=event.upheld, exclusion=left_out)
+    return seen(order, appeals=decided)
 
 
 def on_finding_stated(order: WorkOrder, event: FindingStated, entry: Entry) -> WorkOrder:

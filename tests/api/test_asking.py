@@ -357,6 +357,7 @@ def test_the_examples_of_every_question_are_taken(served: Served):
             parts["record"] = made[operation.kind or "order"]
         past = {name: query.pop(name) for name in ("as_at", "recorded_by") if name in query}
         query.pop("cursor", None)
+        query |= {"order": order} if "order" in query else {}
         path = operation.path.format(**parts)
         if operation.method == "GET":
             reply = caller.get(path, **query)
