@@ -76,7 +76,7 @@ def entry_view(entry: Entry, *, named: bool = True) -> dict[str, Any]:
         "event": plain(entry.event),
     }
     found["event"].pop("type", None)
-    return {name: value for name, value in found.items() if name == "event" or value not in (None, "", {})}
+    return {name: value for name, value in found.items() if value or value == 0 or name == "event"}
 
 
 def order_entries(entries: Sequence[Entry], seen: Sight) -> Iterator[Entry]:
