@@ -6,7 +6,20 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
-from api import applicant, callers, exchanging, feeding, figuring, files, offices, papers, reading, sandbox, writing
+from api import (
+    applicant,
+    callers,
+    exchanging,
+    feeding,
+    figuring,
+    files,
+    offices,
+    papers,
+    reading,
+    sandbox,
+    supervising,
+    writing,
+)
 from api.asking import LARGEST_PAGE, Answer, Ask
 from api.commands import SERVED
 from api.reading import Opening
@@ -242,6 +255,23 @@ QUESTIONS: tuple[Operation, ...] = (
         Query("from", "立项起 opened from", example="2026-11-01T00:00:00+08:00", form=_INSTANT),
         Query("to", "立项止 opened before", example="2026-12-01T00:00:00+08:00", form=_INSTANT),
         FORMAT,
+        *PAGED,
+        WAIT,
+    ),
+    _ask(
+        "/proposals",
+        "proposals",
+        "拟办 where problems come together: proposed to people, never done by itself",
+        supervising.proposals,
+        (Tag.SUPERVISION,),
+        WAIT,
+    ),
+    _ask(
+        "/next-steps",
+        "next_steps",
+        "待人工 what has come about and takes a person, with who may; a page may be shorter than asked for",
+        supervising.next_steps,
+        (Tag.SUPERVISION,),
         *PAGED,
         WAIT,
     ),

@@ -12,7 +12,9 @@ from projections.indicators import FactRow
 from projections.matters import MatterRow
 from projections.notices import NoticeRow
 from projections.orders import OrderRow
+from supervision.proposals import Proposal
 from supervision.register import Registered
+from supervision.sweep import Line
 
 if TYPE_CHECKING:
     from api.operations import Operation
@@ -29,6 +31,8 @@ ROWS: tuple[type, ...] = (
     Adjustment,
     FactRow,
     Registered,
+    Proposal,
+    Line,
 )
 """Rows of tables that lists show as they are."""
 
@@ -154,6 +158,8 @@ _SHAPES: dict[str, dict[str, Any]] = {
     "clocks": _has({"clocks": _rows("ClockState"), **_AT_POSITION}, next=TEXT),
     "appeals": _has({"appeals": _rows("AppealRow"), **_AT_POSITION}, next=TEXT),
     "matters": _has({"matters": _rows("MatterRow"), **_AT_POSITION}, next=TEXT),
+    "proposals": _has({"proposals": _rows("Proposal"), **_AT_POSITION}),
+    "next_steps": _has({"steps": _rows("Line"), **_AT_POSITION}, next=TEXT),
     "units": _has({"units": _rows("UnitLoad"), **_AT_POSITION}),
     "indicators": _has(
         {

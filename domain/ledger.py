@@ -564,6 +564,10 @@ class Ledger:
         found = await self._bulk_reader.read(Want(tuple((naming.readable(stream), 0) for stream in streams)))
         return [[self.codec.entry(row) for row in rows] for rows in found.streams]
 
+    async def streams(self, kind: str, limit: int) -> list[str]:
+        """Return the streams of a kind, the newest first."""
+        return [row[0] for row in await self._pages.rows("streams_of", kind, limit)]
+
     async def fold(self, stream: str) -> Any:
         """Return the present state of a stream; None where it does not exist."""
         return self.fold_entries(stream, await self.history(stream))

@@ -241,6 +241,11 @@ class Options(Struct, frozen=True):
     repeated: int = 3
     repeated_within_days: int = 30
     circulating: int = 2
+    mass: int | None = 5  # callers about one matter, merged into one order
+    concentrated: int | None = 20  # S4-35: orders of one category with one unit
+    concentrated_within_days: int = 30
+    low_evaluation_percent: int | None = 60  # S4-35: fewer satisfied than this, of a unit's evaluations
+    low_evaluation_from: int = 10  # evaluations, at least
     # service quality
     service_ratings_per_call: int = 1
     valid_complaints_per_10000: int | None = None  # S4-39

@@ -99,6 +99,32 @@ class Listing(msgspec.Struct, Generic[R], frozen=True):
     more: bool = False
 
 
+class Returned(NamedTuple):
+    """An order that units gave back again and again."""
+
+    order_id: UUID
+    times: int
+    last: datetime
+
+
+class Crowded(NamedTuple):
+    """A unit and a category that many orders have come together in."""
+
+    unit: UnitId
+    category: str
+    orders: int
+    last: datetime
+
+
+class Rated(NamedTuple):
+    """How a unit was evaluated."""
+
+    unit: UnitId
+    evaluated: int
+    satisfied: int
+    last: datetime
+
+
 class UnitOrders(msgspec.Struct, frozen=True):
     """How many orders a unit leads or led last; empty `unit`: the hotline itself."""
 
@@ -702,6 +728,29 @@ class Projections(Engine):
         asked = ("left" if left else "due", now, *(after or (None, None)), limit + 1)
         position, found = await self._ask("agenda", *asked)
         return _listing(DueOrder, position, found, limit)
+
+    # --- what comes together ------------------------------------------------------------------------------------
+
+    async def returned(self, since: datetime, times: int) -> Listing[Returned]:
+        """Return orders that were given back with consent so many times since an instant."""
+        position, found = await self._ask("indicators", "returned", since, times)
+        return _listing(Returned, position, found)
+
+    async def crowded(self, since: datetime, orders: int) -> Listing[Crowded]:
+        """Return units that were given so many orders of one category since an instant."""
+        position, found = await self._ask("indicators", "crowded", since, orders)
+        return _listing(Crowded, position, found)
+
+    async def rated(self, since: datetime, ratings: int) -> Listing[Rated]:
+        """Return units that were evaluated so often since an instant, and how often they satisfied."""
+        position, found = await self._ask("indicators", "rated", since, ratings)
+        return _listing(Rated, position, found)
+
+    async def tied(self, since: datetime) -> Listing[UUID]:
+        """Return orders registered since an instant that repeat an earlier one or were merged into another."""
+        position, linked = await self._ask("orders", "linked", since)
+        _, duplicates = await self._ask("indicators", "duplicates", since)
+        return Listing(position, tuple(dict.fromkeys(row[0] for row in (*linked, *duplicates))))
 
     # --- what a sample is drawn from -----------------------------------------------------------------------------
 

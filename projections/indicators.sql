@@ -149,3 +149,22 @@ ORDER BY r.at, r.order_id, r.no LIMIT $21::bigint
 SELECT * FROM projections.indicators_N
 WHERE at >= $1::timestamptz AND at < $2::timestamptz AND (excluded <> '' OR (in_outage AND NOT hit))
 ORDER BY at, order_id, no LIMIT $3::bigint
+
+-- name: returned
+-- Orders that units gave back so often, with consent; each at its dispatch.
+SELECT order_id, count(*), max(at) FROM projections.indicators_N
+WHERE kind = 'given_back' AND also AND NOT assumed AND at >= $1::timestamptz
+GROUP BY order_id HAVING count(*) >= $2::bigint ORDER BY order_id
+
+-- name: crowded
+SELECT unit, category, count(DISTINCT order_id), max(at) FROM projections.indicators_N
+WHERE kind = 'dispatched' AND NOT assumed AND at >= $1::timestamptz AND unit <> ''
+GROUP BY unit, category HAVING count(DISTINCT order_id) >= $2::bigint ORDER BY unit, category
+
+-- name: rated
+SELECT unit, count(*), count(*) FILTER (WHERE hit), max(at) FROM projections.indicators_N
+WHERE kind = 'evaluated' AND NOT exempt AND NOT assumed AND NOT 'I9' = ANY (string_to_array(excluded, ',')) AND at >= $1::timestamptz AND unit <> ''
+GROUP BY unit HAVING count(*) >= $2::bigint ORDER BY unit
+
+-- name: duplicates
+SELECT order_id FROM projections.indicators_N WHERE kind = 'registered' AND hit AND NOT assumed AND at >= $1::timestamptz ORDER BY order_id

@@ -160,3 +160,7 @@ FROM projections.orders_N GROUP BY unit
 
 -- name: registered_before
 SELECT id FROM projections.orders_N WHERE registered_at < $1::timestamptz ORDER BY id
+
+-- name: linked
+SELECT id FROM projections.orders_N
+WHERE registered_at >= $1::timestamptz AND (master IS NOT NULL OR previous IS NOT NULL) ORDER BY id

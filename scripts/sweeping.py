@@ -20,8 +20,9 @@ from scripts import desk, printing, wiring
 from scripts.desk import city_option, json_option, with_city
 from scripts.lawbook import answer
 from scripts.wiring import SettingError
+from supervision.proposals import Proposal, proposed
 from supervision.scheduler import LOG
-from supervision.sweep import BROKEN, Line, Manner, Outcome, Swept, sweep
+from supervision.sweep import BROKEN, Line, Manner, Outcome, Swept, left, sweep
 
 
 @click.command("sweep")
@@ -161,4 +162,52 @@ async def swept(ledger: Ledger, shown: Projections) -> None:
         LOG.info("sweep", extra={"said": said})
 
 
-COMMANDS = (sweep_command,)
+# --- what waits for people ---------------------------------------------------------------------------------------
+
+
+@click.command("proposals")
+@click.option("--at", metavar="T", help="以此时刻 as of this instant.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=200, show_default=True, help="最多 so many orders.")
+@city_option
+@json_option
+def proposals_command(at: str | None, limit: int, city: str | None, as_json: bool) -> None:
+    """拟办: what supervision proposes to people and does not do by itself.
+
+    Where problems come together, by the pack's figures, and the next step where something was ignored; each with who may.
+    """
+
+    async def work(ledger: Ledger, shown: Projections) -> None:
+        now = wiring.parse_instant(at) if at is not None else await ledger.now()
+        found = await proposed(ledger, shown, now)
+        waiting = await left(ledger, shown, now, limit=limit)
+        if as_json:
+            answer({"position": found.position, "proposals": found.proposals, "steps": waiting.lines})
+            return
+        console = printing.console()
+        if found.proposals:
+            rows = [_proposal(one) for one in found.proposals]
+            columns = ("事由 ground", "对象 about", "计数 count", "可办 may follow", "可由 by", "依据 article")
+            console.print(printing.counts("拟办 proposals", rows, columns))
+        if waiting.lines:
+            console.print(_listed(waiting.lines))
+        counted = f"拟办 proposals {len(found.proposals)}, 待人工 for people {len(waiting.lines)}"
+        click.echo(f"✓ {counted}; 截至位置 true at position {found.position}")
+
+    with_city(city, work)
+
+
+def _proposal(one: Proposal) -> tuple[str, ...]:
+    about = one.number or one.unit
+    counted = f"{one.count}" + (f"/{one.of}" if one.of is not None else "")
+    figure = f"<{one.threshold}%" if one.of is not None else f"≥{one.threshold}"
+    return (
+        one.ground.zh,
+        f"{about} {one.category}".rstrip(),
+        f"{counted} ({figure})",
+        "、".join(kind.zh for kind in one.kinds),
+        "、".join(role.zh for role in one.by),
+        one.article,
+    )
+
+
+COMMANDS = (sweep_command, proposals_command)

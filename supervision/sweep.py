@@ -133,6 +133,29 @@ async def sweep(
     return await _Sweep(ledger, shown, now, manner, tell or (lambda _: None)).run()
 
 
+class Left(NamedTuple):
+    """What waits for a person: at most a page, and where the next one begins."""
+
+    position: int
+    lines: tuple[Line, ...]
+    after: tuple[datetime, UUID] | None
+
+
+async def left(
+    ledger: Ledger, shown: Projections, now: datetime, *, limit: int, after: tuple[datetime, UUID] | None = None
+) -> Left:
+    """Return what no rule lets the timer do about orders, and who may: those of one page, the longest waiting first."""
+    found = await shown.due_for_sweep(now, left=True, limit=limit, after=after)
+    lines: list[Line] = []
+    for view in await ledger.views([f"order:{row.order_id}" for row in found.rows]):
+        order: WorkOrder | None = view.state
+        if order is not None and reads(order) is None:
+            lines += [
+                line_of(order, deed, Outcome.LEFT) for deed in plan(order, view.law, now).left if not deed.refusal
+            ]
+    return Left(found.position, tuple(lines), _end(found.rows) if found.more else None)
+
+
 class _Case(NamedTuple):
     """One order as it was read, and what is to be done about it."""
 

@@ -62,3 +62,20 @@ def test_an_instant_is_for_looking_or_for_simulated_cities_only(office: Deployme
     assert "--dry-run" in office.refused("sweep", "--city", "town", "--at", "2025-03-10 12:00")
     assert "--at" in office.refused("sweep", "--city", "town", "--simulated")
     assert "不是时间" in office.refused("sweep", "--city", "town", "--dry-run", "--at", "gestern")
+
+
+def test_what_is_proposed_to_people_is_listed_with_who_may(office: Deployment, tmp_path: Path):
+    shown = office.ok("proposals", "--city", "old", COLUMNS="160").out
+    assert "书面督办" in shown
+    assert "须由 by 督办员" in shown
+    assert "待人工 for people 1" in shown
+    merged = [registered(name, f"2025-03-04T10:0{n}:00+08:00") for n, name in enumerate("pqrst")]
+    dispatcher = {"user": "d", "role": "dispatcher", "unit": "HOTLINE"}
+    for n, name in enumerate("qrst"):
+        command = {"type": "merge", "master": "@p", "reason": "同一事项"}
+        merged.append({"order": name, "at": f"2025-03-04T11:0{n}:00+08:00", "by": dispatcher, "command": command})
+    office.ok("import", str(write_script(tmp_path / "mass.jsonl", *merged)), "--city", "town")
+    at = ("--city", "town", "--at", "2025-03-10 12:00")
+    (one,) = office.ok("proposals", *at, "--json").data["proposals"]
+    assert (one["ground"], one["count"], one["by"]) == ("hot_issue", 5, ["coordinator", "hotline_manager"])
+    assert "热点" in office.ok("proposals", *at, COLUMNS="160").out
