@@ -280,7 +280,7 @@ _SAID: dict[int, tuple[type[Refusal], ...]] = {
     ),
     405: (MethodUnfit,),
     408: (BodySlow,),
-    409: (answers.NumberAmbiguous,),
+    409: (answers.NumberAmbiguous, answers.EmergencyForgotten),
     410: (refusals.Erased,),
     412: (refusals.VersionMoved,),
     413: (BodyTooLarge, refusals.CommandTooLarge, refusals.FileTooLarge),

@@ -91,6 +91,12 @@ class NumberAmbiguous(Refusal):
     """有多件工单符合，请写全。Several orders fit: write more of the number."""
 
 
+class EmergencyForgotten(Refusal):
+    """交接班遗漏未结紧急诉求，请全部列入。The hand-over leaves out an emergency that is open: name every one of them."""
+
+    basis = "DOMAIN 8.13"
+
+
 class Listing(msgspec.Struct, Generic[R], frozen=True):
     """Rows, the position they are true at, and whether there are more after them."""
 
@@ -281,6 +287,23 @@ class Projections(Engine):
             asked = ("list_of_states", wanted, after)
         position, found = await self._ask("orders", *asked, limit + 1)
         return _listing(OrderRow, position, found, limit)
+
+    async def orders_of_numbers(self, numbers: Iterable[str]) -> Listing[OrderRow]:
+        """Return the orders that have one of these printed numbers, by number."""
+        position, found = await self._ask("orders", "of_numbers", list(numbers))
+        return _listing(OrderRow, position, found)
+
+    async def open_emergencies(self) -> Listing[OrderRow]:
+        """Return the emergencies that are not closed, in the order of registration: what no shift may forget."""
+        position, found = await self._ask("orders", "open_emergencies")
+        return _listing(OrderRow, position, found)
+
+    async def refuse_forgetting(self, named: Iterable[UUID]) -> None:
+        """Refuse a hand-over of a shift that leaves out an open emergency. Raises EmergencyForgotten."""
+        told = set(named)
+        left = [row.number or str(row.id) for row in (await self.open_emergencies()).rows if row.id not in told]
+        if left:
+            raise EmergencyForgotten(", ".join(left))
 
     async def orders_by_due(
         self, *, unit: UnitId | None = None, limit: int = 50, after: tuple[datetime, UUID] | None = None

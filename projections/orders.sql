@@ -54,6 +54,7 @@ ALTER TABLE projections.orders_N ADD PRIMARY KEY (id);
 CREATE INDEX ON projections.orders_N (number);
 CREATE INDEX ON projections.orders_N (old_number) WHERE old_number <> '';
 CREATE INDEX ON projections.orders_N (state, id);
+CREATE INDEX ON projections.orders_N (id) WHERE is_open AND urgency = 'emergency_life';
 CREATE INDEX ON projections.orders_N (unit, state, id) INCLUDE (is_open, overdue_from);
 CREATE INDEX ON projections.orders_N (due, id) WHERE due IS NOT NULL;
 CREATE INDEX ON projections.orders_N (due_unit, due, id) WHERE due IS NOT NULL;
@@ -144,6 +145,12 @@ ORDER BY o.due, o.id LIMIT $4::bigint
 SELECT * FROM projections.orders_N WHERE number = $1::text
 UNION SELECT * FROM projections.orders_N WHERE old_number = $1::text AND old_number <> ''
 ORDER BY 1 LIMIT $2::bigint
+
+-- name: of_numbers
+SELECT * FROM projections.orders_N WHERE number = ANY ($1::text[]) ORDER BY number, id
+
+-- name: open_emergencies
+SELECT * FROM projections.orders_N WHERE is_open AND urgency = 'emergency_life' ORDER BY id
 
 -- name: by_id
 SELECT * FROM projections.orders_N WHERE id BETWEEN $1::uuid AND $2::uuid ORDER BY id LIMIT $3::bigint

@@ -17,7 +17,7 @@ from projections.appeals import AppealRow
 from projections.matters import MatterRow
 from projections.notices import NoticeRow
 from scripts import wiring
-from tests.api.conftest import Caller, Reply, Served, dispatched
+from tests.api.conftest import Caller, Reply, Served, dispatched, registered
 
 MINUTES = "sha256:" + "0" * 64
 
@@ -267,3 +267,19 @@ def heads_of(caller: Caller) -> list[str]:
 @pytest.mark.parametrize("row", [AppealRow, ClockState, MatterRow, NoticeRow])
 def test_every_column_has_its_chinese_heading(row: type):
     assert set(typing.get_type_hints(row)) <= set(sheets.TITLES)
+
+
+# --- shifts ------------------------------------------------------------------------------------------------------
+
+
+def test_a_shift_that_forgets_an_open_emergency_is_not_handed_over(served: Served):
+    urgent = {"demand_type": "help", "urgency": "emergency_life"}
+    told = registered(served, title="燃气泄漏", attributes=urgent)
+    agent = served.as_(Role.AGENT)
+    agent.get("/orders", min_position=told.headers["Ledger-Position"])
+    refused = agent.post("/matters/new/hand_over_shift", {"shift": "白班", "to": "agent-2"})
+    assert (refused.status, refused.body["code"]) == (409, "emergency-forgotten")
+    assert told.body["number"] in refused.body["detail"]
+    open_now = refused.body["detail"].split(", ")
+    ids = [agent.get(f"/orders/{number}").body["order"]["id"] for number in open_now]
+    posted(agent, "/matters/new/hand_over_shift", {"shift": "白班", "to": "agent-2", "open_emergencies": ids})
