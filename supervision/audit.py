@@ -23,8 +23,11 @@ from domain.policy import Pack
 from domain.stored import Codec
 from domain.terms import UnitId
 from projections import filling
+from projections.case import ORDERS
 from projections.filling import Ranges, Task
 from supervision.findings import Finding, findings, law_assuming
+
+CASES, AFTER_CASES = filling.span_of(ORDERS)
 
 
 class Question(NamedTuple):
@@ -116,7 +119,7 @@ class _Auditor:
             cases += 1
             events += len(entries)
             found += filter(question.wants, findings(entries, self._law, question.now, assumed=self._assumed))
-        return Part(cases, events, tuple(found), "" if last == filling.AFTER_CASES else last)
+        return Part(cases, events, tuple(found), "" if last == AFTER_CASES else last)
 
 
 _here: list[_Auditor] = []  # of a process that audits: made once, when it begins
@@ -135,7 +138,7 @@ def _look(first: str, last: str) -> Part:
 def page_of(task: Task, law: Law, question: Question, after: str, size: int) -> Part:
     """Return what the next so many cases after a stream came to: work that is bounded by their number."""
     with closing(filling.connect(task.dsn)) as reading:
-        said = {"first": after or filling.CASES, "last": filling.AFTER_CASES, "size": size}
+        said = {"first": after or CASES, "last": AFTER_CASES, "size": size}
         found = reading.execute(task.statements["range_end"].encode(), said).fetchone()
-        last = filling.AFTER_CASES if found is None else found[0]
-        return _Auditor(task, law, reading, question).look(after or filling.CASES, last)
+        last = AFTER_CASES if found is None else found[0]
+        return _Auditor(task, law, reading, question).look(after or CASES, last)
