@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -322,16 +323,46 @@ def _decided(receipt: Receipt) -> None:
         click.echo(f"✓ {printing.event_title(entry.event)} (位置 {entry.position})")
 
 
+@huiyin.command("changes")
+@click.option("--from", "first", type=click.IntRange(min=1), required=True, help="首个位置 the first position.")
+@click.option("--until", "last", type=click.IntRange(min=1), help="末个位置 the last one (without: the first).")
+@click.option("--unit", help="单位 only what this unit bears; HOTLINE's code for the hotline's own.")
+@city_option
+@json_option
+def changes_command(first: int, last: int | None, unit: str | None, city: str | None, as_json: bool) -> None:
+    """到期改变: what the institution's entries between two positions moved, among the clocks that run now, unit by unit.
+
+    A calendar, an outage: derived from the events, as often as it is asked for.
+    """
+
+    async def work(ledger: Ledger, shown: Projections) -> None:
+        head, _ = await ledger.head()
+        end = last or first
+        if not first <= end <= head:
+            raise SettingError(f"位置 positions: 1 … {head}, 首不后于末 the first not behind the last: {first} … {end}")
+        law = await ledger.law()
+        own = law.hotline_unit
+        moved = [c for c in (await shown.due_changes_at(first, end)).rows if unit in (None, c.unit or own)]
+        if as_json:
+            answer({"from": first, "until": end, "changed_dues": moved})
+            return
+        _print_changes(sorted(moved, key=lambda change: (change.unit, change.number)))
+
+    with_city(city, work)
+
+
 def _print_changes(changes: Sequence[DueChange]) -> None:
     if not changes:
         click.echo("没有工单的到期时刻因此改变 no order's due instant changed")
         return
+    of_units = Counter(change.unit or "热线" for change in changes)
     rows = [
         (c.number, c.unit or "热线", c.clock, printing.show_end(c.old_due), printing.show_end(c.new_due))
         for c in changes
     ]
     columns = ("工单 order", "责任 unit", "时限 clock", "原 before", "现 now")
     printing.console().print(printing.counts("到期改变 changed dues", rows, columns))
+    click.echo("单位 by unit: " + " · ".join(f"{name} {count}" for name, count in sorted(of_units.items())))
 
 
 # --- running -----------------------------------------------------------------------------------------------------

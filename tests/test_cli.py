@@ -811,6 +811,14 @@ def test_a_years_publication_makes_a_provisional_due_firm_and_lists_what_moved(d
     told = deployment.ok("calendar", "revise", str(revision), "--as", "admin/admin@HOTLINE", *city, "--json").data
     told = deployment.ok("approve", str(told["proposal"]), "--as", "admin2/admin@HOTLINE", *city, "--json").data
     assert [change["number"] for change in told["changed_dues"]] == [order]
+    head = told["events"][-1]["position"]
+    again = deployment.ok("changes", "--from", str(head), *city, "--json").data["changed_dues"]
+    assert again == told["changed_dues"], "the list is made again from the events"
+    (unit,) = {change["unit"] for change in again}
+    assert f"{unit} 1" in deployment.ok("changes", "--from", str(head), "--unit", unit, *city).out
+    assert "no order's due" in deployment.ok("changes", "--from", str(head), "--unit", "NOBODY", *city).out
+    assert "没有工单" in deployment.ok("changes", "--from", "1", "--until", str(head), *city).out
+    assert "positions" in deployment.refused("changes", "--from", str(head + 1), *city)
     assert handle() == ("2027-01-05 24:00 (Tue)", False)
     assert "calendar-version" in deployment.refused(
         "calendar", "revise", str(revision), "--as", "admin/admin@HOTLINE", *city
