@@ -16,6 +16,7 @@ from api import (
     offices,
     papers,
     reading,
+    reports,
     sandbox,
     supervising,
     writing,
@@ -28,6 +29,7 @@ from domain.clocks import Status
 from domain.duties import title_of
 from domain.kinds import KINDS
 from domain.matters.matter import MatterKind
+from domain.matters.publications import ReportKind
 from domain.terms import Act, ClockName, DemandType, NoticeState, OrderState, Role
 from projections.figures import Side
 from supervision.instruments import InstrumentKind
@@ -604,6 +606,30 @@ def _of_papers() -> Iterator[Operation]:
         )
 
 
+REPORTS: tuple[Operation, ...] = (
+    _ask(
+        "/reports",
+        "reports",
+        "已公布的报告 the reports that were published, with cut-off, template and digest",
+        reports.listed,
+        (Tag.SUPERVISION, Tag.OVERSIGHT),
+        Query("kind", "报告种类", _words(ReportKind), example="submission"),
+        *PAGED,
+    ),
+    _ask(
+        "/reports/{kind}",
+        "report",
+        "报告 one of a period as HTML, PDF or CSV: as published, or as the ledger was at a position; the same for ever",
+        reports.made,
+        (Tag.SUPERVISION, Tag.OVERSIGHT),
+        Query("from", "期初 its first day", needed=True, example="2026-11-01", form={"format": "date"}),
+        Query("to", "期末 its last day, included", needed=True, example="2026-11-30", form={"format": "date"}),
+        Query("cut_off", "截至账本此位置; without: as published, else now", kind="integer", example=1, form=_WHOLE),
+        Query("format", "格式; without: HTML", ("html", "pdf", "csv"), example="html"),
+    ),
+)
+
+
 RESET = Operation(
     "POST",
     "/reset",
@@ -674,6 +700,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *EXCHANGE,
     *FILES,
     *_of_papers(),
+    *REPORTS,
     RESET,
     BATCH,
     *_of_commands(),

@@ -13,7 +13,7 @@ from archive import pdf
 from domain import refusals
 from domain.refusals import Refusal
 from projections import answers, engine
-from supervision import instruments
+from supervision import instruments, reports
 
 TYPE = "urn:huiyin:refusal:"
 MEDIA_TYPE = "application/problem+json"
@@ -289,6 +289,7 @@ _SAID: dict[int, tuple[type[Refusal], ...]] = {
         BodyUnfit,
         FileNotKept,
         pdf.GlyphsLacking,
+        reports.PeriodUnfit,
         refusals.CommandIdReused,
         refusals.TextNotStorable,
         refusals.NumberTooLarge,
@@ -360,7 +361,7 @@ def status_of(refusal: Refusal | type[Refusal]) -> int:
 
 def known() -> Iterator[type[Refusal]]:
     """Yield every refusal that a caller may read, those of the rules first."""
-    for module in (refusals, engine, answers, instruments, pdf):
+    for module in (refusals, engine, answers, instruments, reports, pdf):
         for found in vars(module).values():
             if _is_refusal(found, module.__name__):
                 yield found

@@ -189,6 +189,7 @@ _SHAPES: dict[str, dict[str, Any]] = {
     "callers": _has({"orders": THINGS, **_AT_POSITION}, next=TEXT),
     "reset": _has({"city": TEXT, "ledger": TEXT, "code": TEXT, **_AT_POSITION}),
     "instruments": _has({"instruments": _rows("Registered"), **_AT_POSITION}, next=TEXT),
+    "reports": _has({"reports": THINGS, **_AT_POSITION}, next=TEXT),
     "query_code": _has({"number": TEXT, "query_code": TEXT}),
 }
 """Answers by operation; what is not said here is an object."""
@@ -205,6 +206,8 @@ def content(operation: Operation) -> dict[str, Any]:
         return {"*/*": {"schema": BYTES}}
     if operation.name.endswith("_instrument"):
         return {"text/html": {"schema": TEXT}, "application/pdf": {"schema": BYTES}}
+    if operation.name == "report":
+        return {"text/html": {"schema": TEXT}, "application/pdf": {"schema": BYTES}, "text/csv": {"schema": TEXT}}
     if operation.name.endswith("_instruments"):
         return {"application/json": {"schema": _has({"instruments": THINGS, **_AT_POSITION})}}
     found = _SHAPES.get(operation.name, THING)
@@ -276,6 +279,7 @@ PLACES: dict[str, tuple[str, dict[str, Any], str]] = {
     "code": ("指标 an indicator's code", {"pattern": "^I[0-9]+[a-z]?$"}, "I10"),
     "year": ("年 the year", {"pattern": "^[0-9]{4}$"}, "2026"),
     "day": ("日 YYYY-MM-DD", {"format": "date"}, "2026-11-21"),
+    "kind": ("报告种类 the kind of report", {"pattern": "^[a-z_]+$"}, "briefing"),
     "version": ("事件序号 the event's # in its record's history", {"pattern": "^[1-9][0-9]{0,8}$"}, "2"),
     "digest": ("附件摘要 a file's digest", {"pattern": "^sha256:[0-9a-f]{64}$"}, "sha256:" + "0" * 64),
 }

@@ -54,6 +54,7 @@ from projections.matters import MatterRow
 from projections.notices import NoticeRow
 from projections.orders import OrderRow
 from projections.reading import Poison, entry_of
+from projections.volumes import Volumes, volumes
 
 PROJECTIONS = (
     order_table.PROJECTION,
@@ -500,6 +501,20 @@ class Projections(Engine):
         if not by:
             tallies.setdefault("", figures.Tally())  # a whole without facts has figures without value
         return Listing(position, figures.figures(sorted(tallies.items())))
+
+    async def volumes(
+        self, since: datetime, until: datetime, *, cut_off: int, assumed: bool, progress: past.Progress | None = None
+    ) -> Volumes:
+        """Return what happened in a period, as the ledger was at a position. Raises CutOffAhead."""
+        head, law, task = await self.of_all_cases(cut_off)
+        if cut_off > head:
+            raise CutOffAhead(f"cut_off: {cut_off}")
+
+        def read() -> Volumes:
+            found = past.histories(task, self._codec, progress)
+            return volumes(found, law, since, until, position=cut_off, assumed=assumed)
+
+        return await _at_length(read)
 
     async def behind(
         self,

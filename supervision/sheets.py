@@ -12,7 +12,9 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from supervision import charts
 from supervision.instruments import Paper, day_words, instant_words
+from supervision.reports import Chart, Report, Table, packs, shown
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -31,8 +33,43 @@ def _templates() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.filters |= {"day": day_words, "instant": instant_words}
+    made.filters |= {
+        "day": day_words,
+        "instant": instant_words,
+        "chinese": chinese_number,
+        "packs": packs,
+        "drawn": drawn,
+        "shown": shown,
+        "width": width,
+    }
     return made
+
+
+def chinese_number(number: int) -> str:
+    """Return a number up to 99 as headings have it: 一, 十, 十二, 二十."""
+    tens, ones = divmod(number, 10)
+    digits = " 一二三四五六七八九"
+    return ((digits[tens] if tens > 1 else "") + "十" if tens else "") + digits[ones].strip()
+
+
+def drawn(chart: Chart) -> str:
+    """Return a chart as SVG; its letters were escaped when it was drawn."""
+    if chart.shape == "bars":
+        return charts.bars(chart.labels, chart.series[0][1])
+    return charts.lines(chart.labels, chart.series)
+
+
+def width(table: Table, column: int) -> str:
+    """Return the share of a column in a table's width, in per cent: by its longest cell; a heading may break."""
+    weights: list[int] = []
+    for n, heading in enumerate(table.columns):
+        longest = max((_cells(str(shown(row[n]))) for row in table.rows), default=1)
+        weights.append(min(max(longest + 2, -(-_cells(heading) // 2) + 2, 6), 34))
+    return f"{100 * weights[column] / sum(weights):.2f}"
+
+
+def _cells(text: str) -> int:
+    return sum(1 if letter.isascii() else 2 for letter in text)
 
 
 @cache
@@ -48,6 +85,11 @@ def templates_digest() -> str:
 def set_in(template: str, version: str, **said: Any) -> str:
     """Return a document: what is said, in a template."""
     return _templates().get_template(template).render(template=version, templates_digest=templates_digest(), **said)
+
+
+def report(made: Report) -> str:
+    """Return a report as HTML that shows and prints by itself."""
+    return set_in("report.html", made.template, report=made)
 
 
 def instrument(paper: Paper) -> str:

@@ -1,0 +1,619 @@
+"""报告 (DOMAIN 5.3). What leaders, departments, overseers and the public are told of a period, from the ledger at one position.
+
+A report is data first: parts with tables, charts and words. It states period, cut-off, template and how everything is
+counted; its digest is that of this content. The same kind, period and cut-off come out the same for ever. No person is in it.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import NamedTuple
+
+import msgspec
+
+from domain.law import Law
+from domain.matters.publications import PrivacyClass, ReportKind
+from domain.policy import Options
+from domain.refusals import NoPolicyInForce, Refusal
+from domain.terms import (
+    Channel,
+    ClosureKind,
+    DemandType,
+    NoticeKind,
+    Outcome,
+    PolicyDomain,
+    PolicyRef,
+    RefusalReason,
+    Word,
+)
+from domain.units import day_start
+from projections.answers import Projections
+from projections.figures import BY_CODE, Figure, Shape, percent
+from projections.volumes import Emergency, Volumes
+from supervision.indicators import Adjusted, adjusted
+from supervision.instruments import day_words, instant_words
+from supervision.telephony import Telephony, telephony
+
+TEMPLATE = "report/1"
+"""The version of the template and of what each kind says: raised with every change of either."""
+
+ONE_DAY = timedelta(days=1)
+TOP = 10
+SUPPRESSED = "<{least}"
+HIDDEN = "*"
+NOTHING = "—"
+
+
+class PeriodUnfit(Refusal):
+    """报告期不合要求。The period of the report is not in order: see which kind is of a day, a month or a quarter."""
+
+
+# --- what a report is --------------------------------------------------------------------------------------------
+
+
+class Share(msgspec.Struct, frozen=True):
+    """A quotient as it is shown, with the counts that it tells."""
+
+    shown: str
+    above: int
+    below: int
+
+
+Cell = str | int | Share
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """表. The first column names, the others hold numbers."""
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    open: bool = False  # figures of the whole city, which tell of nobody: not looked through for small numbers
+
+
+class Chart(msgspec.Struct, frozen=True, kw_only=True):
+    """图. Bars by label, or lines over days."""
+
+    caption: str
+    shape: str  # bars, lines
+    labels: tuple[str, ...]
+    series: tuple[tuple[str, tuple[int, ...]], ...]
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """部分. Words, tables and charts under a heading."""
+
+    heading: str
+    words: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+    charts: tuple[Chart, ...] = ()
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """报告."""
+
+    kind: ReportKind
+    title: str
+    city: str
+    issuer: str
+    privacy: PrivacyClass
+    period_from: date
+    period_until: date  # the last day, included
+    cut_off: int
+    counted: int  # cases looked at
+    policies: tuple[PolicyRef, ...]
+    parts: tuple[Part, ...]
+    method: tuple[str, ...]
+    template: str = TEMPLATE
+
+    @property
+    def content_hash(self) -> str:
+        """The digest of all that it says: what its publication is recorded with."""
+        return f"sha256:{hashlib.sha256(msgspec.json.encode(self, order='deterministic')).hexdigest()}"
+
+    def csv(self) -> bytes:
+        """Return its numbers, a cell a line, for spreadsheets: UTF-8 with a byte order mark."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\r\n")
+        writer.writerow(("报告", "期初", "期末", "截至位置", "部分", "表", "项", "指标", "数值"))
+        head = (self.title, self.period_from, self.period_until, self.cut_off)
+        for part in self.parts:
+            for table in part.tables:
+                for row in table.rows:
+                    for column, cell in zip(table.columns[1:], row[1:], strict=True):
+                        writer.writerow((*head, part.heading, table.caption, _plain(row[0]), column, _plain(cell)))
+        return b"\xef\xbb\xbf" + out.getvalue().encode()
+
+
+def shown(cell: Cell) -> str | int:
+    """Return a cell as it is read."""
+    return cell.shown if isinstance(cell, Share) else cell
+
+
+def _plain(said: Cell) -> str | int:
+    """Return a cell that no spreadsheet takes for a formula."""
+    cell = shown(said)
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
+
+
+# --- what it is made from ----------------------------------------------------------------------------------------
+
+
+class Counted(NamedTuple):
+    """Everything that a report is made from, all at one position."""
+
+    kind: ReportKind
+    period_from: date
+    period_until: date
+    law: Law
+    volumes: Volumes
+    figures: Sequence[Figure]  # of the city as one
+    by_unit: Sequence[Figure]
+    calls: Telephony
+    adjusted: Sequence[Adjusted]  # published periods whose figures are others by now
+
+    @property
+    def at(self) -> datetime:
+        """The instant by which units are named."""
+        return self.volumes.until - timedelta(milliseconds=1)
+
+    def name(self, unit: str) -> str:
+        """Return what a unit was called; the hotline's own for none."""
+        return self.law.unit_name(unit or self.law.hotline_unit, self.at)
+
+
+async def made(
+    shown: Projections, kind: ReportKind, period_from: date, period_until: date, *, cut_off: int, assumed: bool = False
+) -> Report:
+    """Return a report of a period as the ledger was at a position. Raises PeriodUnfit, CutOffAhead.
+
+    `assumed` counts orders under an assumed pack too: for trials, never for what is published (8.15).
+    """
+    if period_until < period_from:
+        raise PeriodUnfit(f"{period_from} … {period_until}")
+    if kind is ReportKind.DAILY_DUTY and period_from != period_until:
+        raise PeriodUnfit(f"{kind.zh}: 一日 one day")
+    since, until = day_start(period_from), day_start(period_until + ONE_DAY)
+    volumes = await shown.volumes(since, until, cut_off=cut_off, assumed=assumed)
+    law = await shown.law_at(cut_off)
+    whole = await shown.indicators(since, until, assumed=assumed, cut_off=cut_off)
+    units = await shown.indicators(since, until, by="unit", assumed=assumed, cut_off=cut_off)
+    calls = await telephony(shown, since, until, options=_options(law, until), cut_off=cut_off)
+    changed = await adjusted(shown, period_from, cut_off=cut_off)
+    counted = Counted(
+        kind, period_from, period_until, law, volumes, (*calls.figures, *whole.rows), units.rows, calls, changed
+    )
+    return written(counted, cut_off)
+
+
+def written(counted: Counted, cut_off: int) -> Report:
+    """Return the report that counts make."""
+    form = FORMS[counted.kind]
+    law, first, last = counted.law, counted.period_from, counted.period_until
+    policies = tuple(p.ref for p in law.policies.publications if p.meets(first, last) and not p.pack.overlay)
+    parts = tuple(part for write in form.parts if (part := write(counted)) is not None)
+    if form.outside:
+        parts = tuple(suppressed(part, _small_cell(counted)) for part in parts)
+    return Report(
+        kind=counted.kind,
+        title=f"{law.city_name}12345热线{form.title}",
+        city=law.city_name,
+        issuer=law.unit_name(law.hotline_unit, counted.at),
+        privacy=form.privacy,
+        period_from=first,
+        period_until=last,
+        cut_off=cut_off,
+        counted=counted.volumes.cases,
+        policies=policies,
+        parts=parts,
+        method=_method(counted, form),
+    )
+
+
+def _options(law: Law, until: datetime) -> Options:
+    """Return what the pack in force on the last day chooses; where none is, what every pack begins with."""
+    try:
+        return law.rules(law.policy_at(until - timedelta(milliseconds=1))).options
+    except NoPolicyInForce:
+        return Options()
+
+
+def _small_cell(counted: Counted) -> int:
+    return _options(counted.law, counted.volumes.until).small_cell
+
+
+# --- small numbers -----------------------------------------------------------------------------------------------
+
+
+def suppressed(part: Part, least: int) -> Part:
+    """Return a part without counts of fewer than `least`, and without those that would tell them (A-18)."""
+    tables = tuple(table if table.open else _suppressed(table, least) for table in part.tables)
+    charts = tuple(
+        chart
+        for chart in part.charts
+        if chart.shape == "lines" or all(v == 0 or v >= least for _, vs in chart.series for v in vs)
+    )
+    return msgspec.structs.replace(part, tables=tables, charts=charts)
+
+
+def _suppressed(table: Table, least: int) -> Table:
+    hidden: dict[tuple[int, int], str] = {}
+    for column in range(1, len(table.columns)):
+        numbers = [(cell, n) for n, row in enumerate(table.rows) if isinstance(cell := row[column], int)]
+        few = [n for cell, n in numbers if 0 < cell < least]
+        hidden |= {(n, column): SUPPRESSED.format(least=least) for n in few}
+        rest = sorted((cell, n) for cell, n in numbers if cell >= least)
+        if len(few) == 1 and rest:  # a single one is what the sum lacks: another goes with it
+            hidden[rest[0][1], column] = HIDDEN
+    rows = tuple(
+        tuple(_left(cell, row, hidden, (n, column), least) for column, cell in enumerate(row))
+        for n, row in enumerate(table.rows)
+    )
+    return msgspec.structs.replace(table, rows=rows)
+
+
+def _left(
+    cell: Cell, row: tuple[Cell, ...], hidden: Mapping[tuple[int, int], str], place: tuple[int, int], least: int
+) -> Cell:
+    """Return what is left of a cell: a quotient goes where it tells a number that is hidden, or a small one."""
+    if place in hidden:
+        return hidden[place]
+    if not isinstance(cell, Share):
+        return cell
+    beside = {row[column] for line, column in hidden if line == place[0]}
+    tells = cell.above in beside or 0 < cell.above < least or 0 < cell.below < least
+    return HIDDEN if tells else cell
+
+
+# --- parts -------------------------------------------------------------------------------------------------------
+
+_WORDS: Mapping[str, type[Word]] = {
+    "channel": Channel,
+    "type": DemandType,
+    "domain": PolicyDomain,
+    "refused": RefusalReason,
+    "closed": ClosureKind,
+    "outcome": Outcome,
+    "notice": NoticeKind,
+}
+_UNITS = frozenset({"dispatched", "unit_closed", "overdue", "due_next", "open", "unit_notice", "returned", "disputed"})
+
+
+def _label(counted: Counted, kind: str, part: str) -> str:
+    if kind in _WORDS:
+        return _WORDS[kind](part).zh
+    if kind in _UNITS:
+        return counted.name(part)
+    return part or "未注明"
+
+
+def _table(counted: Counted, kind: str, caption: str, *, top: int | None = None, first: str = "项目") -> Table:
+    found = list(counted.volumes.of(kind).items())
+    shown = found if top is None else found[:top]
+    total = sum(number for _, number in found)
+    rows: list[tuple[Cell, ...]] = [(_label(counted, kind, part), n, _percent(n, total)) for part, n in shown]
+    rest = total - sum(number for _, number in shown)
+    if rest:
+        rows.append(("其他", rest, _percent(rest, total)))
+    return Table(caption=caption, columns=(first, "件数", "占比"), rows=tuple(rows))
+
+
+def _percent(above: int, below: int) -> Share:
+    return Share(percent(above, below) if below else NOTHING, above, below)
+
+
+def _summary(counted: Counted) -> Part:
+    v = counted.volumes
+    direct = next((f for f in counted.figures if f.code == "I3"), None)
+    words = [
+        f"报告期内共登记诉求{v.sum('channel')}件，派单{v.sum('dispatched')}件次，办结{v.sum('closed')}件"
+        + (f"，其中直接答复办结{direct.above}件。" if direct is not None else "。"),
+        f"期末在办{v.sum('open')}件，逾期时限{v.sum('overdue')}项，次日到期{v.sum('due_next')}项。",
+    ]
+    sent_back = f"申请退单{v.sum('returned')}件次，派单异议{v.sum('disputed')}件次，重办{v.sum('redone')}件次，"
+    words.append(f"{sent_back}签发督办文书{v.sum('notice')}件。")
+    return Part(heading="总体情况", words=tuple(words))
+
+
+def _intake(counted: Counted) -> Part:
+    v = counted.volumes
+    days = v.of("day")
+    charts: list[Chart] = []
+    span = [
+        counted.period_from + timedelta(days=n) for n in range((counted.period_until - counted.period_from).days + 1)
+    ]
+    if 2 <= len(span) <= 100:
+        values = tuple(days.get(f"{day}", 0) for day in span)
+        labels = tuple(f"{day.month}-{day.day}" for day in span)
+        charts.append(Chart(caption="每日登记件数", shape="lines", labels=labels, series=(("登记", values),)))
+    return Part(
+        heading="受理情况",
+        tables=(
+            _table(counted, "channel", "按渠道", first="渠道"),
+            _table(counted, "type", "按诉求类型", first="类型"),
+            _table(counted, "domain", "按领域", first="领域"),
+        ),
+        charts=tuple(charts),
+    )
+
+
+def _places(counted: Counted) -> Part:
+    districts = _table(counted, "district", "按区域", first="区域")
+    return Part(heading="区域分布", tables=(districts,), charts=_bars(counted, "district", "各区域登记件数"))
+
+
+def _bars(counted: Counted, kind: str, caption: str) -> tuple[Chart, ...]:
+    found = list(counted.volumes.of(kind).items())[:TOP]
+    if len(found) < 2:
+        return ()
+    labels = tuple(_label(counted, kind, part) for part, _ in found)
+    return (Chart(caption=caption, shape="bars", labels=labels, series=(("件数", tuple(n for _, n in found)),)),)
+
+
+def _hot(counted: Counted) -> Part:
+    """热点: the most frequent categories beside what was usual in the seven days before."""
+    v = counted.volumes
+    days = (counted.period_until - counted.period_from).days + 1
+    earlier = v.of("earlier")
+    rows: list[tuple[Cell, ...]] = []
+    for category, number in list(v.of("category").items())[:TOP]:
+        before = earlier.get(category, 0)
+        rows.append((category or "未注明", number, before, Share(_trend(number * 7, before * days), number, before)))
+    table = Table(
+        caption=f"前{TOP}类热点",
+        columns=("类别", "件数", "前七日件数", "日均变化"),
+        rows=tuple(rows),
+    )
+    return Part(heading="热点诉求", tables=(table,), charts=_bars(counted, "category", "热点类别登记件数"))
+
+
+def _trend(now: int, before: int) -> str:
+    if not before:
+        return "新增" if now else NOTHING
+    change = (now - before) * 1000 // before
+    return f"{'+' if change >= 0 else '-'}{abs(change) // 10}.{abs(change) % 10}%"
+
+
+def _refusals(counted: Counted) -> Part | None:
+    if not counted.volumes.of("refused"):
+        return None
+    return Part(heading="不予受理", tables=(_table(counted, "refused", "按情形", first="情形"),))
+
+
+def _emergencies(counted: Counted) -> Part:
+    found = counted.volumes.emergencies
+    if not found:
+        return Part(heading="突发事件", words=("报告期内无突发事件登记。",))
+    rows = tuple(_emergency(counted, one) for one in found)
+    columns = ("工单编号", "登记时间", "类别", "区域", "主办单位", "初步响应", "办结")
+    return Part(heading="突发事件", tables=(Table(caption="突发事件时间线", columns=columns, rows=rows),))
+
+
+def _emergency(counted: Counted, one: Emergency) -> tuple[Cell, ...]:
+    responded, closed = (instant_words(at) if at is not None else NOTHING for at in (one.responded, one.closed))
+    return (
+        one.number,
+        instant_words(one.at),
+        one.category,
+        one.district or NOTHING,
+        counted.name(one.unit),
+        responded,
+        closed,
+    )
+
+
+def _deadlines(counted: Counted) -> Part:
+    v = counted.volumes
+    units = sorted({*v.of("overdue"), *v.of("due_next"), *v.of("open")}, key=lambda u: (-v.counts["overdue", u], u))
+    rows = tuple((counted.name(u), v.counts["open", u], v.counts["overdue", u], v.counts["due_next", u]) for u in units)
+    table = Table(caption="期末各单位", columns=("单位", "在办件数", "逾期时限", "次日到期"), rows=rows)
+    return Part(heading="时限情况", tables=(table,))
+
+
+def _suggestions(counted: Counted) -> Part | None:
+    if not counted.volumes.of("suggestion"):
+        return None
+    return Part(heading="建议类诉求", tables=(_table(counted, "suggestion", "按类别", top=TOP, first="类别"),))
+
+
+def _outcomes(counted: Counted) -> Part:
+    tables = [_table(counted, "closed", "办结方式", first="方式"), _table(counted, "outcome", "答复结果", first="结果")]
+    if counted.volumes.of("unresolved"):
+        tables.append(_table(counted, "unresolved", "未解决和客观无法解决的类别", top=TOP, first="类别"))
+    return Part(heading="办理结果", tables=tuple(tables))
+
+
+def _supervision(counted: Counted) -> Part:
+    v = counted.volumes
+    words = (f"报告期内登记领导批示{v.sum('instruction')}件，期末尚未报告{v.sum('open_instruction')}件。",)
+    tables = (_table(counted, "notice", "督办文书", first="种类"),) if v.of("notice") else ()
+    return Part(heading="督办情况", words=words, tables=tables)
+
+
+_UNIT_COLUMNS = (
+    ("I6", "签收及时"),
+    ("I10", "按时办结"),
+    ("I12b", "退单"),
+    ("I16", "重办"),
+    ("I9a", "满意(含视为)"),
+    ("I9b", "满意(不含视为)"),
+    ("I23", "督办回复"),
+)
+
+
+def _units(counted: Counted) -> Part:
+    v = counted.volumes
+    of = {(f.part, f.code): f for f in counted.by_unit}
+    units = sorted({*v.of("dispatched"), *v.of("unit_closed")}, key=lambda u: (-v.counts["dispatched", u], u))
+    rows: list[tuple[Cell, ...]] = []
+    for unit in units:
+        shares = (_share(of.get((unit, code))) for code, _ in _UNIT_COLUMNS)
+        numbers = (v.counts[kind, unit] for kind in ("dispatched", "unit_closed", "overdue", "unit_notice"))
+        rows.append((counted.name(unit), *numbers, *shares))
+    columns = ("单位", "派单", "办结", "逾期", "督办", *(title for _, title in _UNIT_COLUMNS))
+    return Part(
+        heading="各单位办理情况",
+        tables=(Table(caption="各单位", columns=columns, rows=tuple(rows)),),
+        charts=_bars(counted, "dispatched", "各单位派单件数"),
+    )
+
+
+def _share(figure: Figure | None) -> Cell:
+    return NOTHING if figure is None or figure.below is None else _percent(figure.above, figure.below)
+
+
+def _indicators(counted: Counted) -> Part:
+    rows = tuple(
+        (f.title, f.code, f.above, NOTHING if f.below is None else f.below, _value(f))
+        for f in counted.figures
+        if f.below != 0 and not f.part
+    )
+    table = Table(
+        caption="全市指标（报告期内无数据的不列）", columns=("指标", "代码", "分子", "分母", "值"), rows=rows, open=True
+    )
+    return Part(heading="考核指标", tables=(table,))
+
+
+def _value(figure: Figure) -> Cell:
+    if figure.below is None:
+        return figure.above
+    if not figure.below:
+        return NOTHING
+    shape = BY_CODE[figure.code].shape if figure.code in BY_CODE else Shape.RATE
+    if shape in (Shape.MEAN, Shape.MEDIAN):
+        return f"{figure.above / figure.below / 3600:.1f}小时"
+    return _percent(figure.above, figure.below)
+
+
+def _calls(counted: Counted) -> Part:
+    """话务: what the telephone system counted, with the worst twenty-four hours."""
+    found = [f for f in counted.calls.figures if not f.part]
+    if not any(f.below for f in found):
+        return Part(heading="话务情况", words=("报告期内未导入话务统计。",))
+    rows = tuple((f.title, f.above, NOTHING if f.below is None else f.below, _value(f)) for f in found)
+    worst = [w for w in counted.calls.windows if not w.part][:1]
+    words = tuple(
+        f"接通率最低的连续24小时自{instant_words(w.since)}起：接通{w.above}，进入人工{w.below}。" for w in worst
+    )
+    table = Table(caption="话务指标", columns=("指标", "分子", "分母", "值"), rows=rows, open=True)
+    return Part(heading="话务情况", words=words, tables=(table,))
+
+
+def _adjustments(counted: Counted) -> Part | None:
+    """调整: what is otherwise by now in periods that were published before (8.14)."""
+    rows: list[tuple[Cell, ...]] = []
+    for one in counted.adjusted:
+        period = f"{one.closing.period_from}至{one.closing.period_until}"
+        for change in one.changes:
+            before = _pair(change.above, change.below)
+            rows.append((f"{period} {change.title}", before, _pair(change.above_now, change.below_now)))
+    if not rows:
+        return None
+    table = Table(caption="已公布数据的调整", columns=("期间与指标", "公布时", "调整后"), rows=tuple(rows), open=True)
+    return Part(heading="已公布数据的调整", tables=(table,))
+
+
+def _pair(above: int, below: int | None) -> Cell:
+    return above if below is None else f"{above}/{below}"
+
+
+def _closures_by_unit(counted: Counted) -> Part:
+    return Part(
+        heading="各单位办结情况",
+        tables=(_table(counted, "unit_closed", "各单位办结件数", first="单位"),),
+        charts=_bars(counted, "unit_closed", "各单位办结件数"),
+    )
+
+
+# --- kinds -------------------------------------------------------------------------------------------------------
+
+Write = Callable[[Counted], Part | None]
+
+
+class Form(NamedTuple):
+    """What a kind of report says, and to whom."""
+
+    title: str
+    privacy: PrivacyClass
+    parts: tuple[Write, ...]
+    outside: bool = False  # small numbers are left out
+
+
+FORMS: Mapping[ReportKind, Form] = {
+    ReportKind.DAILY_DUTY: Form(
+        "值班日报",
+        PrivacyClass.LEADERS,
+        (_summary, _calls, _intake, _refusals, _emergencies, _hot, _deadlines, _supervision, _suggestions),
+    ),
+    ReportKind.DUTY_SPECIAL: Form("值班专报", PrivacyClass.LEADERS, (_summary, _emergencies, _hot, _places)),
+    ReportKind.SPECIAL_INFO: Form("信息专报", PrivacyClass.LEADERS, (_hot, _places, _outcomes, _suggestions)),
+    ReportKind.BRIEFING: Form(
+        "工作简报",
+        PrivacyClass.GOVERNMENT,
+        (_summary, _calls, _intake, _places, _hot, _units, _outcomes, _supervision, _indicators, _adjustments),
+    ),
+    ReportKind.FEATURE_DATA: Form("特征数据展示", PrivacyClass.PUBLIC, (_intake, _places, _hot), outside=True),
+    ReportKind.ASSESSMENT: Form(
+        "考评报告", PrivacyClass.GOVERNMENT, (_calls, _indicators, _units, _deadlines, _adjustments)
+    ),
+    ReportKind.SUBMISSION: Form(
+        "运行情况报告",
+        PrivacyClass.OVERSEERS,
+        (
+            _summary,
+            _calls,
+            _intake,
+            _refusals,
+            _units,
+            _deadlines,
+            _outcomes,
+            _supervision,
+            _hot,
+            _indicators,
+            _adjustments,
+        ),
+        outside=True,
+    ),
+    ReportKind.PUBLIC: Form(
+        "运行情况公告", PrivacyClass.PUBLIC, (_summary, _intake, _closures_by_unit, _hot), outside=True
+    ),
+}
+"""Which parts each kind has (DOMAIN 5.3)."""
+
+
+def _method(counted: Counted, form: Form) -> tuple[str, ...]:
+    """统计口径: formula, exclusions, versions (8.14)."""
+    v = counted.volumes
+    told = [
+        f"数据来源：12345热线办件账本，截至位置{v.position}；由{v.cases}件工单逐件计算，同一位置重新生成结果不变。",
+        f"统计期间自{day_words(counted.period_from)}0时至{day_words(counted.period_until)}24时；时刻均为北京时间。",
+        "登记、派单、办结按发生时刻计入；及时率按到期时刻计入，已取消的时限不计；分母为零的比率以“—”表示。",
+        "期末在办、逾期、次日到期以期末时刻为准。",
+        "满意率同时列示含视为评价与不含视为评价两种口径；免予满意度考核的工单不计入满意率和重办率。",
+    ]
+    if v.assumed:
+        told.append(f"推定适用政策的历史工单{v.assumed}件不计入。")
+    if form.outside:
+        told.append(
+            f"为保护个人信息，明细中小于{_small_cell(counted)}的数值不显示，必要时一并隐去相邻数值（以*表示）。"
+        )
+    return tuple(told)
+
+
+def packs(policies: Iterable[PolicyRef]) -> str:
+    """Return the packs of a report in a line."""
+    return "、".join(f"{one.pack}（{one.digest[:19]}…）" for one in policies)
+
+
+def quarter(said: str) -> tuple[date, date]:
+    """Return the first and last day of a quarter, written `2026Q3`. Raises PeriodUnfit."""
+    year, _, number = said.upper().partition("Q")
+    if not (year.isdecimal() and len(year) == 4 and number in ("1", "2", "3", "4")):
+        raise PeriodUnfit(f"{said}: 写作 write it as 2026Q3")
+    first = date(int(year), 3 * int(number) - 2, 1)
+    following = date(first.year + (first.month == 10), (first.month + 2) % 12 + 1, 1)
+    return first, following - ONE_DAY

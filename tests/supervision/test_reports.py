@@ -1,0 +1,233 @@
+"""报告: the same for ever at one position, nothing of few for those outside, and a quarter's submission by one command."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from domain.matters.publications import ReportKind
+from domain.terms import Sealed
+from projections.answers import Projections
+from scripts import embedded
+from supervision import charts, reports, sheets
+from supervision.reports import FORMS, Chart, Part, PeriodUnfit, Share, Table, quarter, shown, suppressed
+from tests.test_cases import CASES, Town, founded, imported, opened
+from tests.test_cli import CHECKOUT, Deployment, deploy, dispatched, registered, town_lines, write_script
+
+YEAR = (date(2025, 1, 1), date(2025, 12, 31))
+
+
+@pytest.fixture(scope="module")
+def town(postgres: embedded.Database, tmp_path_factory: pytest.TempPathFactory) -> Town:
+    """The walk through the fourth text: notices, returns, redo, emergencies, a circular."""
+
+    async def make() -> Town:
+        city = await founded(postgres, "s4")
+        return await imported(city, CASES / "s4.jsonl", tmp_path_factory.mktemp("town") / "rejects.jsonl")
+
+    return asyncio.run(make())
+
+
+async def test_every_kind_of_report_states_what_it_is_of_and_comes_out_the_same_again(town: Town):
+    async with opened(town.city) as ledger, Projections(town.city.database.app, town.city.name) as p:
+        await p.follow_until()
+        head, _ = await ledger.head()
+        cut_off = head - 40
+        for kind in ReportKind:
+            period = (date(2025, 7, 16), date(2025, 7, 16)) if kind is ReportKind.DAILY_DUTY else YEAR
+            made = await reports.made(p, kind, *period, cut_off=cut_off)
+            html = sheets.report(made)
+            assert made.title in html
+            for said in (f"{cut_off}", made.template, made.content_hash, "统计口径", FORMS[kind].privacy.zh):
+                assert said in html, (kind, said)
+            assert made.csv().startswith(b"\xef\xbb\xbf")
+            again = await reports.made(p, kind, *period, cut_off=cut_off)
+            assert (again, sheets.report(again), again.csv()) == (made, html, made.csv())
+        now = await reports.made(p, ReportKind.BRIEFING, *YEAR, cut_off=head)
+        then = await reports.made(p, ReportKind.BRIEFING, *YEAR, cut_off=cut_off)
+        assert now.content_hash != then.content_hash
+
+
+async def test_what_a_report_counts_is_what_the_cases_say(town: Town):
+    async with opened(town.city) as ledger, Projections(town.city.database.app, town.city.name) as p:
+        await p.follow_until()
+        head, _ = await ledger.head()
+        made = await reports.made(p, ReportKind.BRIEFING, *YEAR, cut_off=head)
+    orders = list(town.orders.values())
+    told = {(part.heading, table.caption): table for part in made.parts for table in part.tables}
+    channels = {row[0]: row[1] for row in told["受理情况", "按渠道"].rows}
+    assert sum(int(shown(n)) for n in channels.values()) == len(orders)
+    for channel in {order.demand.channel for order in orders}:
+        assert channels[channel.zh] == sum(order.demand.channel is channel for order in orders)
+    notices = {row[0]: row[1] for row in told["督办情况", "督办文书"].rows}
+    assert sum(int(shown(n)) for n in notices.values()) == sum(len(o.oversight.notices) for o in orders)
+    closed = sum(int(shown(row[1])) for row in told["办理结果", "办结方式"].rows)
+    assert closed == sum(len(order.filing.closures) for order in orders)
+
+
+async def test_no_person_is_in_any_report(town: Town):
+    sealed: list[str] = []
+    async with opened(town.city) as ledger, Projections(town.city.database.app, town.city.name) as p:
+        await p.follow_until()
+        head, _ = await ledger.head()
+        for order in town.orders.values():
+            applicant = order.demand.applicant
+            if applicant is not None and isinstance(applicant.name, Sealed):
+                sealed.append(applicant.name.box)
+        texts = [
+            sheets.report(await reports.made(p, kind, *YEAR, cut_off=head))
+            for kind in ReportKind
+            if kind != "daily_duty"
+        ]
+    assert sealed
+    for text in texts:
+        assert not any(box in text for box in sealed)
+        assert "Sealed" not in text
+
+
+def _table(*rows: tuple[reports.Cell, ...]) -> Table:
+    return Table(caption="t", columns=("项", "件数", "占比"), rows=rows)
+
+
+def test_a_number_of_few_is_left_out_with_what_would_tell_it():
+    part = Part(
+        heading="h",
+        tables=(
+            _table(("甲", 40, Share("80%", 40, 50)), ("乙", 7, Share("14%", 7, 50)), ("丙", 3, Share("6%", 3, 50))),
+        ),
+        charts=(Chart(caption="c", shape="bars", labels=("甲", "丙"), series=(("件", (40, 3)),)),),
+    )
+    (table,) = suppressed(part, 5).tables
+    assert table.rows == (("甲", 40, Share("80%", 40, 50)), ("乙", "*", "*"), ("丙", "<5", "*"))
+    assert suppressed(part, 5).charts == ()
+    assert suppressed(part, 1) == part
+
+
+def test_two_numbers_of_few_hide_each_other_and_none_at_all_is_no_secret():
+    part = Part(heading="h", tables=(_table(("甲", 40, "-"), ("乙", 2, "-"), ("丙", 3, "-"), ("丁", 0, "-")),))
+    (table,) = suppressed(part, 5).tables
+    assert [row[1] for row in table.rows] == [40, "<5", "<5", 0]
+
+
+@pytest.mark.parametrize(
+    ("said", "days"),
+    [
+        ("2026Q1", ("2026-01-01", "2026-03-31")),
+        ("2026q3", ("2026-07-01", "2026-09-30")),
+        ("2026Q4", ("2026-10-01", "2026-12-31")),
+    ],
+)
+def test_a_quarter_is_its_first_and_last_day(said: str, days: tuple[str, str]):
+    assert tuple(f"{day}" for day in quarter(said)) == days
+
+
+@pytest.mark.parametrize("said", ["2026", "2026Q5", "26Q1", "Q1", "2026Q", "2026Q11"])
+def test_what_is_no_quarter_is_refused(said: str):
+    with pytest.raises(PeriodUnfit):
+        quarter(said)
+
+
+def test_a_chart_is_the_same_in_every_process_and_escapes_its_letters():
+    words = "from supervision import charts; print(charts.bars(['甲<b>', '乙'], [3, 40]), charts.lines(['1', '2'], [('x', [1, 2])]))"
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", words],
+            capture_output=True,
+            check=True,
+            cwd=CHECKOUT,
+            env={"PYTHONPATH": f"{CHECKOUT}", "PYTHONHASHSEED": seed, "PATH": "/usr/bin:/bin", "PYTHONUTF8": "1"},
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert said[0] == said[1]
+    drawn = charts.bars(["甲<b>", "乙"], [3, 40])
+    assert "甲&lt;b&gt;" in drawn
+    assert "<script" not in drawn
+    assert 'id="figure' not in drawn
+
+
+# --- at the terminal -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def office(postgres: embedded.Database, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
+    deployed = deploy(postgres, tmp_path_factory.mktemp("reports"))
+    deployed.ok("init", "town", "--policy", "S0", "--name", "某市", "--code", "MS")
+    script = write_script(
+        tmp_path_factory.mktemp("script") / "town.jsonl",
+        *town_lines(),
+        registered("a", "2025-03-03T09:00:00+08:00", title="路灯不亮", place="东区河滨街道"),
+        registered("b", "2025-03-03T10:00:00+08:00", title="水管漏水"),
+        dispatched("b", "2025-03-03T11:00:00+08:00"),
+    )
+    deployed.ok("import", str(script), "--city", "town")
+    return deployed
+
+
+WHO = ("--as", "manager/hotline_manager@HOTLINE", "--prepared-by", "li")
+
+
+def test_a_quarters_submission_is_made_recorded_and_written_by_one_command(office: Deployment, tmp_path: Path):
+    first = json.loads(
+        office.ok("submission", "2025Q1", *WHO, "--folder", str(tmp_path / "a"), "--city", "town", "--json").out
+    )
+    names = sorted(Path(file).name for file in first["files"])
+    assert names == [f"submission-2025Q1.{suffix}" for suffix in ("csv", "html", "pdf", "sha256")]
+    assert first["number"]
+    office.ok("import", str(_later(tmp_path)), "--city", "town")  # what comes later changes nothing of it
+    again = json.loads(
+        office.ok("submission", "2025Q1", *WHO, "--folder", str(tmp_path / "b"), "--city", "town", "--json").out
+    )
+    assert {k: v for k, v in again.items() if k != "files"} == {k: v for k, v in first.items() if k != "files"}
+    for name in names:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    sums = (tmp_path / "a" / "submission-2025Q1.sha256").read_text()
+    checked = subprocess.run(["sha256sum", "-c"], input=sums, text=True, cwd=tmp_path / "a", check=False)
+    assert checked.returncode == 0
+    as_published = json.loads(
+        office.ok("report", "submission", "--from", "2025-01-01", "--to", "2025-03-31", "--city", "town", "--json").out
+    )
+    assert (as_published["content_hash"], as_published["number"]) == (first["content_hash"], first["number"])
+
+
+def _later(folder: Path) -> Path:
+    return write_script(folder / "later.jsonl", registered("c", "2025-03-05T09:00:00+08:00", title="井盖松动"))
+
+
+def test_a_report_is_published_by_somebody_other_than_who_prepared_it_and_only_once(office: Deployment, tmp_path: Path):
+    words = (
+        "report",
+        "daily_duty",
+        "--from",
+        "2025-03-03",
+        "--city",
+        "town",
+        "--out",
+        str(tmp_path / "d.html"),
+        "--publish",
+    )
+    same = office.refused(*words, "--as", "li/hotline_manager@HOTLINE", "--prepared-by", "li", "--recipient", "市领导")
+    assert "self-approval" in same
+    assert "needs" in office.refused(*words) or "须有" in office.refused(*words)
+    done = office.ok(*words, *WHO, "--recipient", "市领导")
+    assert "№" in done.out
+    assert "值班日报" in (tmp_path / "d.html").read_text(encoding="utf-8")
+
+
+def test_a_report_of_a_period_that_is_none_is_refused(office: Deployment):
+    assert "period-unfit" in office.refused(
+        "report", "briefing", "--from", "2025-03-09", "--to", "2025-03-03", "--city", "town"
+    )
+    assert "period-unfit" in office.refused(
+        "report", "daily_duty", "--from", "2025-03-01", "--to", "2025-03-03", "--city", "town"
+    )
+    assert "cut-off-ahead" in office.refused(
+        "report", "briefing", "--from", "2025-03-03", "--cut-off", "999999", "--city", "town"
+    )
+    assert "period-unfit" in office.refused("submission", "2025Q9", *WHO, "--city", "town")
