@@ -228,6 +228,12 @@ async def test_whether_a_scheduler_never_slept_or_slept_for_days_breaches_and_de
                     [o.state for o in found],
                 ]
             )
+            await p.follow_until()
+            told = await p.indicators(at("2025-06-01 00:00"), at("2025-07-19 00:00"), by="unit")
+            ends[-1].append({(f.code, f.part): (f.above, f.below) for f in told.rows})
+    differing = {key for key in ends[0][-1] | ends[1][-1] if ends[0][-1].get(key) != ends[1][-1].get(key)}
+    assert differing == set()
+    assert sum(1 for _, below in ends[0][-1].values() if below) > 5, "figures of something"
     assert ends[0] == ends[1]
 
 
