@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from api import (
     applicant,
+    auditing,
     callers,
     exchanging,
     feeding,
@@ -32,6 +33,8 @@ from domain.matters.matter import MatterKind
 from domain.matters.publications import ReportKind
 from domain.terms import Act, ClockName, DemandType, NoticeState, OrderState, Role
 from projections.figures import Side
+from supervision.catalogue import KINDS as FINDINGS
+from supervision.catalogue import Family, Severity
 from supervision.instruments import InstrumentKind
 
 Run = Callable[[Ask], Awaitable[Answer]]
@@ -116,6 +119,7 @@ def _ask(path: str, name: str, says: str, run: Run, tags: tuple[Tag, ...], *quer
     return Operation("GET", path, name, says, run, tags, queries)
 
 
+_FOUND = (Tag.ORGANIZERS, Tag.SUPERVISION, Tag.OVERSIGHT)
 _FIGURED = (Tag.DESK, Tag.ORGANIZERS, Tag.SUPERVISION, Tag.OVERSIGHT)
 PERIOD = (
     Query("from", "期初 its first day", needed=True, example="2026-11-01", form={"format": "date"}),
@@ -312,6 +316,40 @@ QUESTIONS: tuple[Operation, ...] = (
         FORMAT,
         *PAGED,
         WAIT,
+    ),
+    _ask(
+        "/findings",
+        "findings",
+        "问题清单 what is wrong with the next so many cases by their own packs; a page may hold nothing, and go on",
+        auditing.city_findings,
+        _FOUND,
+        UNIT,
+        Query(
+            "from",
+            "计入时刻起 that count from here on: due, or broken, then",
+            example="2025-01-01T00:00:00+08:00",
+            form=_INSTANT,
+        ),
+        Query("to", "计入时刻止 and before this", example="2027-01-01T00:00:00+08:00", form=_INSTANT),
+        Query("kind", "问题种类", tuple(sorted(FINDINGS)), many=True, example=("late-handle",)),
+        Query("family", "大类", _words(Family), many=True, example=("clock",)),
+        Query("severity", "轻重", _words(Severity), many=True, example=("serious",)),
+        Query(
+            "cases",
+            "本页查看的工单数 cases that this page looks at",
+            kind="integer",
+            example=100,
+            form={"minimum": 1, "maximum": auditing.MOST_CASES},
+        ),
+        Query("format", "csv: 带 BOM, 供表格软件 for spreadsheets", ("json", "csv"), example="json"),
+        CURSOR,
+    ),
+    _ask(
+        "/orders/{record}/findings",
+        "order_findings",
+        "问题 what is wrong with one order by its own pack, with what its unit stated",
+        auditing.order_findings,
+        _FOUND,
     ),
     _ask("/policies", "policies", "政策 the policies published here", reading.policies, (Tag.LAW,)),
     _ask("/policies/{pack}", "policy", "政策 one of them, whole", reading.policy, (Tag.LAW,)),

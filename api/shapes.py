@@ -180,6 +180,8 @@ _SHAPES: dict[str, dict[str, Any]] = {
     ),
     "indicator_definitions": _has({"definitions": THINGS, "rules": {"type": "array", "items": TEXT}}),
     "indicator_orders": _has({"orders": _rows("FactRow"), **_AT_POSITION}, next=TEXT),
+    "findings": _has({"findings": THINGS, "seen_at": AT, "cases": WHOLE, **_AT_POSITION}, next=TEXT),
+    "order_findings": _has({"findings": THINGS, "seen_at": AT, **_AT_POSITION}),
     "policies": _has({"policies": THINGS}),
     "policy": _has({"policy": THING}),
     "calendar": _has({"year": WHOLE, "published": {"anyOf": [THING, {"type": "null"}]}, "days": THINGS}),

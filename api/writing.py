@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -45,13 +45,16 @@ from domain.refusals import (
     Refusal,
     RoleNotAllowed,
     Unavailable,
+    UnknownFinding,
     UnknownOrder,
     UnknownStream,
 )
 from domain.state import WorkOrder
+from domain.steps.recourse import StateFinding
 from domain.steps.registration import Register
 from domain.terms import Act, Entry, Origin, Role
 from projections.answers import NumberAmbiguous
+from supervision.findings import findings
 
 COLLECTIONS: Mapping[str, str] = {
     "orders": "order",
@@ -189,6 +192,8 @@ async def carry_out(ask: Ask, given: Given) -> tuple[Receipt, dict[str, Any]]:
     await _files_kept(ask, given, stream)
     if isinstance(given.act, HandOverShift) and given.origin is Origin.LIVE:
         await ask.city.shown.refuse_forgetting(given.act.open_emergencies)
+    if isinstance(given.act, StateFinding) and given.origin is not Origin.IMPORT:
+        await _found(ask, given.act, before or ())
     receipt = await ask.city.ledger.execute(
         given.act,
         stream=stream,
@@ -211,6 +216,13 @@ async def carry_out(ask: Ask, given: Given) -> tuple[Receipt, dict[str, Any]]:
     if isinstance(given.act, Register) and not given.dry_run:
         told["query_code"] = ask.city.ledger.query_code(receipt.stream)  # for the applicant, who is told it now
     return receipt, {**told, **({} if given.brief else await _state(ask, receipt, before))}
+
+
+async def _found(ask: Ask, act: StateFinding, entries: Sequence[Entry]) -> None:
+    """Refuse a statement about what nobody found, or found of another unit. Raises UnknownFinding."""
+    found = findings(entries, await ask.city.law(), ask.house.now())
+    if not any(one.id == act.finding and one.unit in ask.who.own for one in found):
+        raise UnknownFinding(act.finding)
 
 
 async def _files_kept(ask: Ask, given: Given, stream: str | None) -> None:

@@ -409,7 +409,7 @@ class Projections(Engine):
             )
             return list(islice(found, limit + 1))
 
-        found = await _at_length(kept)
+        found = await at_length(kept)
         return Listing(position, tuple(found[:limit]), len(found) > limit)
 
     async def what_if(
@@ -431,7 +431,7 @@ class Projections(Engine):
             read = past.histories(task, self._codec, progress)
             return past.tried(read, law, candidate, now, since=since, until=until)
 
-        cases, outcomes = await _at_length(made)
+        cases, outcomes = await at_length(made)
         return past.Tried(position, cases, outcomes)
 
     async def of_all_cases(self, position: int | None = None) -> tuple[int, Law, Task]:
@@ -574,7 +574,7 @@ class Projections(Engine):
             def read() -> list[FactRow]:
                 return past.facts(past.histories(task, self._codec, progress), law, since, until)
 
-            held = await _at_length(read)
+            held = await at_length(read)
         if len(held) <= FACTS_KEPT:
             self._past_facts[key] = held
         while sum(map(len, self._past_facts.values())) > FACTS_KEPT:
@@ -842,7 +842,7 @@ class Projections(Engine):
 _OF_ORDERS = ("orders", "open", "overdue")
 
 
-async def _at_length(work: Callable[[], T]) -> T:
+async def at_length(work: Callable[[], T]) -> T:
     """Return what a long reading of all cases comes to. Raises ProjectionBlocked, Unavailable."""
     try:
         return await asyncio.to_thread(work)

@@ -10,8 +10,7 @@ from datetime import datetime
 from domain.law import Law
 from domain.terms import SHANGHAI, Citation
 from supervision.findings import Finding
-
-BOM = "\ufeff"
+from supervision.indicators import BOM
 
 HEADINGS = (
     "问题编号",
