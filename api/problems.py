@@ -88,6 +88,12 @@ class UnknownEntry(Refusal):
     """没有此条记录或密封字段。There is no such entry, or no such sealed field in it."""
 
 
+class UnknownFinding(Refusal):
+    """本单位没有此项问题，请按问题清单所列编号填写。Nothing of that name was found about your unit: name it as the list does."""
+
+    field = "finding"
+
+
 class UnknownPage(Refusal):
     """没有此地址。There is nothing at this address."""
 
@@ -269,6 +275,7 @@ _SAID: dict[int, tuple[type[Refusal], ...]] = {
         UnknownCity,
         UnknownCommand,
         UnknownEntry,
+        UnknownFinding,
         UnknownPage,
         NumberAndCodeUnfit,
         NotAnsweredYet,

@@ -31,6 +31,7 @@ from api.problems import (
     ReasonNeeded,
     ScopeMissing,
     UnknownCommand,
+    UnknownFinding,
     as_problem,
     status_of,
     unfit,
@@ -45,7 +46,6 @@ from domain.refusals import (
     Refusal,
     RoleNotAllowed,
     Unavailable,
-    UnknownFinding,
     UnknownOrder,
     UnknownStream,
 )

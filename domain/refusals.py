@@ -1772,12 +1772,6 @@ class AlreadyStated(Refusal):
     field = "finding"
 
 
-class UnknownFinding(Refusal):
-    """本单位没有此项问题，请按问题清单所列编号填写。Nothing of that name was found about your unit: name it as the list does."""
-
-    field = "finding"
-
-
 class NoSuchAppeal(Refusal):
     """没有待裁定的此项申诉。There is no such appeal waiting for a decision."""
 

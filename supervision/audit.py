@@ -7,6 +7,8 @@ same instant, comes out the same for ever.
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import multiprocessing
 from collections import deque
 from collections.abc import Iterator
@@ -81,7 +83,9 @@ def audited(task: Task, law: Law, question: Question, jobs: int = 1, size: int =
             with closing(filling.connect(task.dsn)) as reading:
                 auditor = _Auditor(task, law, reading, question)
                 for span in ranges:
-                    yield auditor.look(*span)
+                    with _uncollected():
+                        part = auditor.look(*span)
+                    yield part
             return
         context = multiprocessing.get_context("spawn")  # a forked child would share our sessions
         with ProcessPoolExecutor(jobs, context, initializer=_begin, initargs=(task, question)) as pool:
@@ -97,6 +101,18 @@ def audited(task: Task, law: Law, question: Question, jobs: int = 1, size: int =
                 ranges.stop()
                 for future in waiting:
                     future.cancel()
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Look for no garbage meanwhile: what is folded refers to nothing that refers back."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 class _Auditor:
@@ -129,6 +145,8 @@ def _begin(task: Task, question: Question) -> None:
     reading = filling.connect(task.dsn)
     law = filling.law_of(task, Codec(KINDS), reading)
     _here.append(_Auditor(task, law, reading, question))
+    gc.freeze()
+    gc.disable()  # what is folded refers to nothing that refers back
 
 
 def _look(first: str, last: str) -> Part:
