@@ -19,9 +19,8 @@ from api.writing import sighted, stream_named
 from domain.law import Law
 from domain.refusals import UnknownUnit
 from projections.answers import at_length
-from projections.filling import CASES
 from supervision import sheet
-from supervision.audit import Part, Question, page_of, units_of
+from supervision.audit import CASES, Part, Question, page_of, units_of
 from supervision.catalogue import KINDS, Family, Severity
 from supervision.findings import Finding, findings
 

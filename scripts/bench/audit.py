@@ -33,7 +33,7 @@ from scripts import embedded
 from scripts.bench import trial, volume
 from scripts.bench.trial import City
 from scripts.lawbook import answer
-from supervision.audit import Question, audited
+from supervision.audit import AFTER_CASES, CASES, Question, audited
 from supervision.findings import findings
 
 GOAL = 10_000
@@ -92,7 +92,7 @@ def steps(task: Task, law: Law) -> list[Step]:
     """Return what reading, decoding, folding, clocks and the audit itself take, each without the ones before."""
     codec = Codec(KINDS)
     with closing(filling.connect(task.dsn)) as reading:
-        span = (filling.CASES, filling.AFTER_CASES)
+        span = (CASES, AFTER_CASES)
         began = time.process_time()
         held: list[list[Entry]] = []
         for entries in filling.histories(task, codec, reading, *span):
