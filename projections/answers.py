@@ -490,7 +490,7 @@ class Projections(Engine):
         With a `cut_off`, as the ledger was at that position: read from the events up to it, so the same for ever.
         `assumed` tells whether orders run under an assumed pack count too.
         """
-        units = await self._heirs_of(unit, until)
+        units = await self._heirs_of(unit, until, cut_off)
         asked = figures.Asked(since, until, by, units, demand_type, district, assumed)
         if cut_off is None:
             position, found = await self._ask_together("indicators", ("tally", "redone", "medians"), *asked)
@@ -536,7 +536,7 @@ class Projections(Engine):
         Raises KeyError for a code that is none of `figures.INDICATORS`.
         """
         indicator = figures.BY_CODE[code]
-        units = await self._heirs_of(unit, until)
+        units = await self._heirs_of(unit, until, cut_off)
         if cut_off is not None:
             asked = figures.Asked(since, until, "", units, demand_type, district, assumed)
             every = figures.behind(await self._facts_at(cut_off, since, until, None), asked, indicator, side)
@@ -816,8 +816,10 @@ class Projections(Engine):
         known = sorted({*law.units.by_id, *led, *owed} - {""})
         return Listing(position, tuple(_load(law, now, u, led, owed) for u in known))
 
-    async def _heirs_of(self, unit: UnitId | None, now: datetime | None) -> list[str] | None:
-        """Return the unit and those whose duties it bears; None for a question about all.
+    async def _heirs_of(
+        self, unit: UnitId | None, now: datetime | None, position: int | None = None
+    ) -> list[str] | None:
+        """Return the unit and those whose duties it bears, as the law is or was; None for a question about all.
 
         Raises UnknownUnit for a code that neither the law nor an order brought over knows.
         """
@@ -825,7 +827,7 @@ class Projections(Engine):
             return None if unit is None else [""]
         async with session(self._work) as connection:
             head, until = await self._head(connection)
-        law = await self.law_at(head)
+        law = await self.law_at(head if position is None else min(position, head))
         await self._refuse_unknown(unit, law)
         at = now or until
         return [unit, *(u for u in law.units.by_id if u != unit and law.successor(u, at) == unit)]
