@@ -514,7 +514,7 @@ class Projections(Engine):
             found = past.histories(task, self._codec, progress)
             return volumes(found, law, since, until, position=cut_off, assumed=assumed)
 
-        return await _at_length(read)
+        return await at_length(read)
 
     async def behind(
         self,

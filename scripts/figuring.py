@@ -273,8 +273,8 @@ def import_command(file: Path, correct: bool, actor: str | None, city: str | Non
                 f"新记 recorded {taken.recorded}, 已有 known {taken.known}, 更正 corrected {taken.corrected}, "
                 f"未收 refused {len(taken.refused)} (位置 {taken.position})"
             )
-            for line, code, words in taken.refused:
-                click.echo(f"第 {line} 行 line: {code}: {words}", err=True)
+            for line, _, words in taken.refused:
+                click.echo(f"第 {line} 行 line: {words}", err=True)
         return 1 if taken.refused else 0
 
     raise SystemExit(with_city(city, work, follow=False))

@@ -390,6 +390,10 @@ def decide_appeal(order: WorkOrder, command: DecideAppeal, context: Context) -> 
     guards.another_person(context, appeals[no - 1].issuer, appeals[no - 1].filed_by)
     if command.upheld and command.exclusion is None:
         raise refusals.ExclusionMissing
+    if command.upheld and appeals[no - 1].ground is AppealGround.OUTAGE and context.actor.role is not Role.SUPERVISOR:
+        raise refusals.RoleNotAllowed(
+            "中断期间的超期仅由督办员剔除 what an outage excuses the supervisor decides (8.11)"
+        )
     return [AppealDecided(appeal=no, upheld=command.upheld, words=command.words, exclusion=command.exclusion)]
 
 

@@ -152,6 +152,13 @@ class TestAppeals:
         self.filed().when(bare, by=SUPERVISOR).refused(refusals.ExclusionMissing)
         self.filed().when(DecideAppeal(appeal=1, upheld=False, words="x"), by=SUPERVISOR).then(AppealDecided)
 
+    def test_what_an_outage_excuses_the_supervisor_alone_takes_out(self):
+        filed = self.filed(ground=AppealGround.OUTAGE, indicator="I10")
+        upheld = DecideAppeal(appeal=1, upheld=True, words="x", exclusion="I10")
+        other = msgspec.structs.replace(MANAGER, user="another-manager")
+        filed.when(upheld, by=other).refused(refusals.RoleNotAllowed)
+        filed.when(upheld, by=SUPERVISOR).then(AppealDecided)
+
     def test_once_a_figure_by_a_unit_of_the_case_about_what_was_published(self):
         filed = self.filed()
         filed.when(self.FILE, by=APPROVER).refused(refusals.AlreadyAppealed)
