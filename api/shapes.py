@@ -159,7 +159,7 @@ _SHAPES: dict[str, dict[str, Any]] = {
     "appeals": _has({"appeals": _rows("AppealRow"), **_AT_POSITION}, next=TEXT),
     "matters": _has({"matters": _rows("MatterRow"), **_AT_POSITION}, next=TEXT),
     "proposals": _has({"proposals": _rows("Proposal"), **_AT_POSITION}),
-    "next_steps": _has({"steps": _rows("Line"), **_AT_POSITION}, next=TEXT),
+    "next_steps": _has({"steps": _rows("supervision.sweep.Line"), **_AT_POSITION}, next=TEXT),
     "units": _has({"units": _rows("UnitLoad"), **_AT_POSITION}),
     "indicators": _has(
         {
