@@ -7,7 +7,7 @@ the golden files in tests/golden: a ledger that runs keeps its leaves for ever.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from typing import NamedTuple
@@ -79,15 +79,16 @@ class Finding(NamedTuple):
     what: str
 
 
-_HASHES: dict[str, Callable[[bytes], hashlib._Hash]] = {  # pyright: ignore[reportPrivateUsage]
+HASHES: Mapping[str, Callable[[bytes], hashlib._Hash]] = {  # pyright: ignore[reportPrivateUsage]
     "sha256": hashlib.sha256,
     "sm3": partial(hashlib.new, "sm3"),
 }
+"""What a ledger may be hashed with, by the word it is made with."""
 
 
 def digest(name: str, data: bytes) -> bytes:
     """Return the 32 bytes of SHA-256 or SM3 over `data`."""
-    return _HASHES[name](data).digest()
+    return HASHES[name](data).digest()
 
 
 def milliseconds(instant: datetime) -> datetime:
@@ -212,6 +213,9 @@ def check(imprint: Imprint, rows: Iterable[Witnessed]) -> Iterator[Finding]:
             yield Finding(event.position, event.stream, "its commit does not cover it")
         if commit.recorded_at != event.recorded_at:
             yield Finding(event.position, event.stream, "it was not recorded when its commit was")
+        said = (event.recorded_at, event.occurred_at, commit.occurred_at)
+        if any(at is not None and at.microsecond % 1000 for at in said):
+            yield Finding(event.position, event.stream, "it says an instant more finely than its leaf can prove")
 
 
 def check_order(after: int, since: datetime | None, rows: Iterable[Witnessed]) -> Iterator[Finding]:
@@ -219,7 +223,7 @@ def check_order(after: int, since: datetime | None, rows: Iterable[Witnessed]) -
     expected = after + 1
     for event, _, _ in rows:
         if event.position != expected:
-            yield Finding(event.position, event.stream, f"position {expected} should come here")
+            yield Finding(expected, "", f"it is missing: position {event.position} comes in its place")
         if since is not None and event.recorded_at < since:
             yield Finding(event.position, event.stream, "recorded before the event it follows")
         expected, since = event.position + 1, event.recorded_at

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -627,20 +627,26 @@ class Ledger:
         """Return the rows of positions (after, upto] with their commits, as `leaves.check` takes them."""
         return await self._pages.witnesses(after, upto)
 
-    async def verify_all(self, page: int = 2000) -> list[Finding]:
-        """Compute every leaf of the ledger again up to its head, and return what does not add up."""
-        end, _ = await self.head()
-        findings: list[Finding] = []
+    async def checked(self, page: int = 2000) -> AsyncIterator[tuple[list[Witnessed], list[Finding]]]:
+        """Yield the ledger's rows up to its head, page by page, each with what does not add up in it."""
+        end, recorded_at = await self.head()
         since = None
         for after in range(0, end, page):
             rows = await self.witnesses(after, min(after + page, end))
-            findings += leaves.check(self.imprint, rows)
-            findings += leaves.check_order(after, since, rows)
-            if len(rows) < min(page, end - after):
-                findings.append(Finding(after, "", "positions are missing from here on"))
+            findings = [*leaves.check(self.imprint, rows), *leaves.check_order(after, since, rows)]
+            last = rows[-1].event.position if rows else after
+            if last < min(after + page, end):
+                findings.append(Finding(last + 1, "", "positions are missing from here on"))
             since = rows[-1].event.recorded_at if rows else since
+            if after + page >= end and since != recorded_at:
+                findings.append(Finding(end, "", "the head does not say when the last event was recorded"))
+            yield rows, findings
         behind = await self.rows("beyond_head")  # seen together with the head, so that no writer comes between
-        return findings + [Finding(position, stream, "it lies beyond the head") for position, stream in behind]
+        yield [], [Finding(position, stream, "it lies beyond the head") for position, stream in behind]
+
+    async def verify_all(self) -> list[Finding]:
+        """Compute every leaf of the ledger again up to its head, and return what does not add up."""
+        return [finding async for _, findings in self.checked() for finding in findings]
 
 
 def _purposeful(stream: str, purpose: str) -> None:

@@ -304,6 +304,7 @@ async def create_ledger(dsn: str, city: str, imprint: Imprint, secrets: Sequence
                     raise LedgerExists(city)
                 # More than one statement in a string goes without parameters and without preparing.
                 await psycopg.AsyncClientCursor(connection).execute(named["create"])
+                await psycopg.AsyncClientCursor(connection).execute(named["create_heads"])
                 await connection.execute(named["create_head"])
                 await connection.execute(named["create_ledger"], [imprint.ledger_id, imprint.hash, FORM])
                 await connection.execute(named["insert_keys"], key_columns(secrets))
@@ -311,6 +312,12 @@ async def create_ledger(dsn: str, city: str, imprint: Imprint, secrets: Sequence
             raise LedgerExists(city) from error
         except psycopg.errors.DuplicateSchema as error:
             raise LedgerExists(city) from error
+
+
+async def upgrade(dsn: str, city: str) -> None:
+    """Give a ledger of an earlier release what it lacks, as owner; nothing where it lacks nothing."""
+    async with await connect(dsn) as connection:
+        await psycopg.AsyncClientCursor(connection).execute(statements(SQL, city)["create_heads"])
 
 
 def key_columns(rows: Sequence[KeyRow]) -> list[Array]:

@@ -93,6 +93,24 @@ GRANT SELECT, INSERT ON city.events, city.commits TO huiyin_app;
 GRANT SELECT, INSERT, DELETE ON city.keys, city.subjects TO huiyin_app;
 GRANT USAGE, CREATE ON SCHEMA projections TO huiyin_app;
 
+-- name: create_heads
+-- Run by the owner. What was signed of a ledger is added and read, never changed.
+CREATE TABLE IF NOT EXISTS city.heads (
+    size bigint PRIMARY KEY,
+    root bytea NOT NULL,
+    note text NOT NULL,
+    made_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE TABLE IF NOT EXISTS city.cosignatures (
+    size bigint NOT NULL,
+    witness text COLLATE "C" NOT NULL,
+    line text NOT NULL,
+    made_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (size, witness)
+);
+REVOKE ALL ON city.heads, city.cosignatures FROM PUBLIC;
+GRANT SELECT, INSERT ON city.heads, city.cosignatures TO huiyin_app
+
 -- name: create_head
 INSERT INTO city.head (pos, recorded_at) VALUES (0, date_trunc('milliseconds', clock_timestamp()))
 

@@ -160,6 +160,12 @@ def other_city(postgres: embedded.Database) -> City:
 
 
 @pytest.fixture
+def city_of_sm3(postgres: embedded.Database) -> City:
+    """A fresh ledger whose leaves are SM3."""
+    return new_city(postgres, hash_algorithm="sm3")
+
+
+@pytest.fixture
 def city_15(postgres_15: embedded.Database) -> City:
     """A fresh ledger in Debian's PostgreSQL 15."""
     return new_city(postgres_15)

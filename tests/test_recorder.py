@@ -300,12 +300,6 @@ async def test_whatever_is_changed_behind_the_ledgers_back_is_found(city: City, 
         assert await ledger.verify_stream(slip) != []
 
 
-@pytest.fixture
-def city_of_sm3(postgres: Any) -> City:
-    """A fresh ledger whose leaves are SM3."""
-    return new_city(postgres, hash_algorithm="sm3")
-
-
 async def test_a_ledger_of_sm3_proves_itself_with_sm3(city_of_sm3: City):
     async with door(city_of_sm3) as ledger:
         await opened(ledger)

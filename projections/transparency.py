@@ -1,0 +1,399 @@
+"""透明日志. The tree over a city's leaves, grown as the ledger grows, and the heads that the city signs of it.
+
+Tiles are derived and can be made again; what was signed cannot: heads are only ever added, and each is written outside
+the database first (`outside`). Before a new one is signed, every last one known, wherever it lies, is computed again from
+the tree: a ledger that was turned back or rewritten is refused, whoever restored or restarted it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Self
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from psycopg import AsyncConnection
+
+from domain import notes, recorder, tree
+from domain.leaves import Finding, Imprint
+from domain.ledger import Ledger
+from domain.notes import Checkpoint, Key, NotANote, Note, Proof
+from domain.refusals import NotInitialised, Refusal
+from domain.tree import Place, Roots, Span
+from projections.engine import MADE_MEANWHILE, pool, rows, run, session
+from projections.outside import Outside
+
+SQL = Path(__file__).with_suffix(".sql")
+
+PAGE = 10_000
+"""Leaves that are taken in at once."""
+
+_AT_ONCE = 1000  # tiles that are read and written outside at once
+
+Connection = AsyncConnection[Any]
+
+
+class LedgerTurnedBack(Refusal):
+    """台账少于已签名的树头：历史已丢失，未签新树头。请恢复较新的备份并核验。The ledger ends before a head that was signed: history was lost, and nothing more is signed. Restore a newer copy, then `huiyin verify`."""
+
+
+class LedgerRewritten(Refusal):
+    """台账与已签名的树头不一致：历史已被改动，未签新树头。请核验。The ledger does not begin with what a signed head says: its history was changed, and nothing more is signed. Run `huiyin verify`."""
+
+
+class NothingToSign(Refusal):
+    """台账尚无事件。There is nothing in the ledger yet."""
+
+
+class NoHeadYet(Refusal):
+    """所问事件尚未列入已签名的树头，请稍后再试，或先签树头。No signed head covers this yet. Try again, or sign one: `huiyin head`."""
+
+
+class CosignatureUnfit(Refusal):
+    """见证签名不合格，未收下。The cosignature does not fit, and was not taken."""
+
+
+class Transparency:
+    """The transparency log of one city. Without a private key it grows and answers, and signs nothing."""
+
+    def __init__(
+        self,
+        dsn: str,
+        city: str,
+        imprint: Imprint,
+        outside: Outside,
+        *,
+        private: Ed25519PrivateKey | None = None,
+        witnesses: Sequence[Key] = (),
+    ) -> None:
+        self.city = city
+        self.hash = imprint.hash
+        self.origin = notes.origin_of(imprint.ledger_id, imprint.hash)
+        self.outside = outside
+        self.witnesses = tuple(witnesses)
+        self._private = private
+        self._sql = recorder.statements(SQL.read_text(encoding="utf-8"), city)
+        self._pool = pool(dsn, recorder.SESSION, 4)
+
+    async def __aenter__(self) -> Self:
+        await self._pool.open()
+        try:
+            await self._create()
+        except BaseException:
+            await self._pool.close()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._pool.close()
+
+    async def _create(self) -> None:
+        async with session(self._pool) as connection:
+            if not (await rows(connection, self._sql["has_heads"], self.city))[0][0]:
+                raise NotInitialised(f"{self.city}: huiyin upgrade")
+            for _ in range(20):
+                if (await rows(connection, self._sql["exists"], f"{self.city}_projections"))[0][0]:
+                    return
+                with contextlib.suppress(*MADE_MEANWHILE):
+                    async with connection.transaction():
+                        await run(connection, self._sql["create"])
+                await asyncio.sleep(0.05)
+
+    @property
+    def key(self) -> Key | None:
+        """The key that heads are signed with; None where this process may not sign."""
+        return None if self._private is None else notes.log_key(self.origin, self._private)
+
+    # --- growing -----------------------------------------------------------------------------------------------------
+
+    async def follow(self, told: Callable[[int], None] | None = None) -> int:
+        """Take in every leaf that there is now; return how many the tree has. Several may: one after the other does."""
+        while True:
+            async with self._locked() as (connection, size):
+                taken = await self._grown(connection, size)
+            if told is not None:
+                told(taken)
+            if taken < PAGE:
+                return size + taken
+
+    @contextlib.asynccontextmanager
+    async def _locked(self) -> AsyncIterator[tuple[Connection, int]]:
+        async with session(self._pool) as connection, connection.transaction():
+            yield connection, (await rows(connection, self._sql["lock"]))[0][0]
+
+    async def _grown(self, connection: Connection, size: int) -> int:
+        found = await rows(connection, self._sql["leaves"], size, PAGE)
+        if not found:
+            return 0
+        if found[-1][0] != size + len(found):  # positions are dense: what is missing was taken away
+            raise LedgerRewritten(f"{size + 1} … {found[-1][0]}: {len(found)} 个事件 events")
+        held = await self._held(connection, (place for place, _ in tree.edge(size)))
+        changed = tree.grow(self.hash, size, held, [leaf for _, leaf in found])
+        levels, numbers = zip(*changed, strict=True)
+        await run(connection, self._sql["put_tiles"], list(levels), list(numbers), list(changed.values()))
+        await run(connection, self._sql["grown"], size + len(found))
+        return len(found)
+
+    async def forget(self) -> None:
+        """Drop the tiles, so that they are made again from the leaves; heads stay."""
+        async with self._locked() as (connection, _):
+            await run(connection, self._sql["forget"])
+
+    async def _held(self, connection: Connection, places: Iterable[Place]) -> dict[Place, bytes]:
+        wanted = list(places)
+        if not wanted:
+            return {}
+        levels, numbers = zip(*wanted, strict=True)
+        found = await rows(connection, self._sql["tiles"], list(levels), list(numbers))
+        return {Place(level, number): hashes for level, number, hashes in found}
+
+    async def _roots(self, connection: Connection, spans: Iterable[Span]) -> list[bytes]:
+        wanted = list(spans)
+        return tree.proof(self.hash, wanted, await self._held(connection, tree.needed(wanted)))
+
+    # --- signing -----------------------------------------------------------------------------------------------------
+
+    async def sign(self) -> Note:
+        """Grow the tree to the ledger's end and return its signed head; the last one where nothing came since.
+
+        Raises NothingToSign; LedgerTurnedBack or LedgerRewritten where the tree does not begin with what was signed.
+        """
+        if self._private is None:
+            raise NotInitialised("huiyin head")
+        await self.follow()
+        async with self._locked() as (connection, size):
+            note = await self._last(connection, size)
+            if note is None or note.checkpoint.size < size:
+                if not size:
+                    raise NothingToSign(self.city)
+                (root,) = await self._roots(connection, [Span(0, size)])
+                note = notes.signed(Checkpoint(self.origin, size, root), self._private)
+                ((now,),) = await rows(connection, self._sql["now"])
+                await asyncio.to_thread(self.outside.sign, note, now)
+                await self._keep(connection, note)
+            await self._publish(connection, note)
+        return note
+
+    async def _last(self, connection: Connection, size: int) -> Note | None:
+        """Return the last head that was signed, wherever it lies. Raises LedgerTurnedBack, LedgerRewritten."""
+        kept = [notes.note_from(note) for (note,) in await rows(connection, self._sql["last_head"])]
+        said = await asyncio.to_thread(self.outside.last)
+        known = {note.checkpoint: note for note in (*kept, said) if note is not None}
+        for head in known:
+            if head.size > size:
+                raise LedgerTurnedBack(f"{head.size} > {size}")
+            if await self._roots(connection, [Span(0, head.size)]) != [head.root]:
+                raise LedgerRewritten(f"1 … {head.size}")
+        if said is not None and said.checkpoint not in [note.checkpoint for note in kept]:
+            await self._keep(connection, said)  # whoever signed it was cut off before it was kept
+        last = max(known, key=lambda head: head.size, default=None)
+        return None if last is None else known[last]
+
+    async def _keep(self, connection: Connection, note: Note) -> None:
+        head = note.checkpoint
+        await run(connection, self._sql["add_head"], head.size, head.root, str(note))
+
+    async def _publish(self, connection: Connection, note: Note) -> None:
+        """Write the tiles that a head rests on outside, then the head; under the lock, as everybody writes there."""
+        size = note.checkpoint.size
+        before = await asyncio.to_thread(self.outside.published)
+        places = iter(tree.fresh(before, size))
+        while some := dict(islice(places, _AT_ONCE)):
+            held = await self._held(connection, some)
+            cut = {place: held[place][: width * tree.SIZE] for place, width in some.items()}
+            await asyncio.to_thread(self.outside.put, cut)
+        if before < size:
+            await asyncio.to_thread(self.outside.publish, note)
+
+    # --- answering ---------------------------------------------------------------------------------------------------
+
+    async def size(self) -> int:
+        """Return how many leaves the tree has."""
+        async with session(self._pool) as connection:
+            return (await rows(connection, self._sql["size"]))[0][0]
+
+    async def head(self, size: int = 0) -> Note:
+        """Return the last signed head with its cosignatures, or the first one of at least `size` leaves.
+
+        Raises NoHeadYet.
+        """
+        async with session(self._pool) as connection:
+            found = await rows(connection, self._sql["head_from" if size else "last_head"], *([size] if size else []))
+            if not found:
+                raise NoHeadYet(f"{size}" if size else self.city)
+            note = notes.note_from(found[0][0])
+            lines = await rows(connection, self._sql["cosignatures"], note.checkpoint.size)
+        return notes.with_signatures(note, [notes.signature_from(line) for (line,) in lines])
+
+    async def heads(self, after: int = 0, limit: int = 1000) -> list[Note]:
+        """Return signed heads of more than `after` leaves, the smallest first, without cosignatures."""
+        async with session(self._pool) as connection:
+            return [notes.note_from(note) for (note,) in await rows(connection, self._sql["heads"], after, limit)]
+
+    async def tile(self, place: Place, width: int) -> bytes | None:
+        """Return so many hashes of a tile; None where the tree is not so far."""
+        async with session(self._pool) as connection:
+            found = (await self._held(connection, [place])).get(place, b"")[: width * tree.SIZE]
+        return found if len(found) == width * tree.SIZE else None
+
+    async def proof(self, position: int) -> Proof:
+        """Return the proof that an event is in the ledger, under the last signed head. Raises NoHeadYet."""
+        note = await self.head()
+        size = note.checkpoint.size
+        if not 0 < position <= size:
+            raise NoHeadYet(f"{position} > {size}")
+        async with session(self._pool) as connection:
+            path = await self._roots(connection, tree.inclusion(position - 1, size))
+        return Proof(position - 1, tuple(path), note)
+
+    async def consistency(self, old: int, size: int) -> list[bytes]:
+        """Return the proof that the tree of `size` begins with that of `old`. Raises NoHeadYet."""
+        if not 0 < old <= size <= await self.size():
+            raise NoHeadYet(f"{old} … {size}")
+        async with session(self._pool) as connection:
+            return await self._roots(connection, tree.consistency(old, size))
+
+    async def cosign(self, note: Note) -> tuple[str, ...]:
+        """Take the cosignatures of known witnesses on a head of this log; return whose. Raises CosignatureUnfit."""
+        try:
+            head = note.checkpoint
+            found = {one.name: one for one in self.witnesses if note.by(one) is not None}
+        except NotANote as error:
+            raise CosignatureUnfit(str(error)) from error
+        async with session(self._pool) as connection:
+            kept = await rows(connection, self._sql["head_from"], head.size)
+            if not kept or notes.note_from(kept[0][0]).text != note.text:
+                raise CosignatureUnfit(f"{head.origin} {head.size}: 不是本台账签名的树头 not a head of this log")
+            if not found:
+                raise CosignatureUnfit("没有已登记见证人的签名 none is by a witness that is known here")
+            for name, key in found.items():
+                line = next(str(one) for one in note.signatures if (one.name, one.id) == (name, key.id))
+                await run(connection, self._sql["add_cosignature"], head.size, name, line)
+        return tuple(found)
+
+    # --- checking ----------------------------------------------------------------------------------------------------
+
+    async def check(self, ledger: Ledger, more: Iterable[Note] = ()) -> list[Finding]:
+        """Compute the ledger again, leaf by leaf, with the tree over it, and return what does not add up.
+
+        It is held against every head that was signed: those of the database, those outside it, and `more`, a witness's;
+        and against the tiles. A head that does not hold says between which positions the history was changed.
+        """
+        findings: list[Finding] = []
+        kept = await self._kept(findings)
+        for note in (*await asyncio.to_thread(self.outside.heads), *more):
+            findings += self._unsigned(note)
+            kept.append(note)
+        findings += await check(ledger, kept)
+        return findings + await self._tiles_differing()
+
+    async def _kept(self, findings: list[Finding]) -> list[Note]:
+        found: list[Note] = []
+        async with session(self._pool) as connection:
+            for size, root, text in await rows(connection, self._sql["all_heads"]):
+                try:
+                    note = notes.note_from(text)
+                    if note.checkpoint[1:] != (size, root):
+                        findings.append(Finding(size, "", "a signed head is kept as another than it says"))
+                except NotANote as error:
+                    findings.append(Finding(size, "", f"a signed head cannot be read: {error}"))
+                    continue
+                findings += self._unsigned(note)
+                found.append(note)
+            for size, name, line in await rows(connection, self._sql["all_cosignatures"]):
+                findings += self._cosignature_unfit(size, name, line, found)
+        return found
+
+    def _unsigned(self, note: Note) -> list[Finding]:
+        try:
+            size = note.checkpoint.size
+            if self.key is None or note.by(self.key) is not None:
+                return []
+        except NotANote as error:
+            return [Finding(0, "", f"a signed head is not as it was signed: {error}")]
+        return [Finding(size, "", "a head is not signed by this log")]
+
+    def _cosignature_unfit(self, size: int, name: str, line: str, heads: Iterable[Note]) -> list[Finding]:
+        try:
+            one = notes.signature_from(line)
+            note = next((note for note in heads if note.checkpoint.size == size), None)
+            key = next((key for key in self.witnesses if key.name == name), None)
+            if note is None or one.name != name:
+                return [Finding(size, "", f"a cosignature of {name} belongs to no head")]
+            if key is None or Note(note.text, (one,)).by(key) is not None:
+                return []
+        except NotANote as error:
+            return [Finding(size, "", f"a cosignature is not as it was made: {error}")]
+        return [Finding(size, "", f"a cosignature is not by {name}")]
+
+    async def _tiles_differing(self) -> list[Finding]:
+        """Compute each tile again from what is below it, and return those that differ."""
+        found: list[Finding] = []
+        async with session(self._pool) as connection:
+            ((size,),) = await rows(connection, self._sql["size"])
+            for place, width in tree.tiles(size):
+                held = (await self._held(connection, [place])).get(place, b"")
+                below = await self._from_below(connection, place, width)
+                if held != below:
+                    found.append(_tile_differs(place, held, below))
+        return found
+
+    async def _from_below(self, connection: Connection, place: Place, width: int) -> bytes:
+        first = place.number * tree.WIDTH
+        if not place.level:
+            return b"".join(leaf for _, leaf in await rows(connection, self._sql["leaves"], first, width))
+        below = [Place(place.level - 1, first + n) for n in range(width)]
+        held = await self._held(connection, below)
+        return b"".join(tree.over(self.hash, held.get(one, b"")) for one in below)
+
+
+def _tile_differs(place: Place, held: bytes, below: bytes) -> Finding:
+    """Return a finding that names the first position whose leaf is another than the tile says."""
+    same = next(
+        (
+            n
+            for n in range(tree.WIDTH)
+            if held[n * tree.SIZE : (n + 1) * tree.SIZE] != below[n * tree.SIZE : (n + 1) * tree.SIZE]
+        ),
+        0,
+    )
+    first = ((place.number * tree.WIDTH + same) << (tree.HEIGHT * place.level)) + 1
+    return Finding(first, "", f"the tile {place.level}/{place.number} does not follow from what is below it")
+
+
+async def check(ledger: Ledger, heads: Iterable[Note]) -> list[Finding]:
+    """Compute every leaf again, the tree over them, and hold it against signed heads; return what does not add up.
+
+    Heads may come from anywhere: the database, the folder outside it, a witness. A head that does not hold says between
+    which positions the history was changed: after the last one that holds.
+    """
+    waiting = sorted({note.checkpoint for note in heads}, key=lambda head: head.size, reverse=True)
+    grown, findings, holds = Roots(ledger.imprint.hash), list[Finding](), 0
+    origin = notes.origin_of(ledger.imprint.ledger_id, ledger.imprint.hash)
+    findings += [
+        Finding(0, "", f"a head of another ledger: {head.origin}") for head in waiting if head.origin != origin
+    ]
+    waiting = [head for head in waiting if head.origin == origin]
+    roots = {head.size: head.root for head in waiting}
+    twice = {head.size for head in waiting if roots[head.size] != head.root}
+    findings += [Finding(size, "", f"two different heads were signed of {size} events") for size in sorted(twice)]
+    async for page, wrong in ledger.checked():
+        findings += wrong
+        for one in page:
+            grown.add(one.event.leaf)
+            while waiting and waiting[-1].size <= grown.size:
+                head = waiting.pop()
+                if head.root == grown.root:
+                    holds = head.size
+                else:
+                    changed = (
+                        f"a head that was signed of {head.size} events does not hold: changed after position {holds}"
+                    )
+                    findings.append(Finding(holds + 1, "", changed))
+    for head in reversed(waiting):
+        lost = f"a head was signed of {head.size} events, and there are {grown.size}: lost from here on"
+        findings.append(Finding(grown.size + 1, "", lost))
+    return findings

@@ -1,0 +1,235 @@
+"""The tree over a ledger and its signed heads: grown, signed once, kept outside, and whatever contradicts them found."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from domain import notes, recorder, tree
+from domain.ledger import Ledger
+from domain.notes import Note, Policy
+from domain.refusals import NotInitialised
+from domain.tree import Span
+from projections.outside import Outside
+from projections.transparency import (
+    CosignatureUnfit,
+    LedgerRewritten,
+    LedgerTurnedBack,
+    NoHeadYet,
+    NothingToSign,
+    Transparency,
+)
+from scripts.bench import tamper
+from tests.conftest import City, as_superuser
+from tests.test_ledger import door, opened
+
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+NPC = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
+
+
+@asynccontextmanager
+async def log_of(city: City, ledger: Ledger, folder: Path, **said: Any) -> AsyncIterator[Transparency]:
+    outside = Outside(folder, ledger.imprint.ledger_id)
+    said = {"private": KEY, "witnesses": [notes.witness_key("npc.example", NPC)], **said}
+    async with Transparency(city.database.app, city.name, ledger.imprint, outside, **said) as log:
+        yield log
+
+
+async def more(ledger: Ledger, count: int) -> None:
+    await asyncio.gather(*(opened(ledger, title=f"第{n}件") for n in range(count)))
+
+
+async def test_heads_are_signed_as_the_ledger_grows(city: City, tmp_path: Path):
+    async with door(city) as ledger, log_of(city, ledger, tmp_path) as log:
+        with pytest.raises(NothingToSign):
+            await log.sign()
+        with pytest.raises(NoHeadYet):
+            await log.head()
+        await more(ledger, 5)
+        one = await log.sign()
+        assert one.checkpoint.size == (await ledger.head())[0]
+        assert log.key is not None
+        assert one.by(log.key) == 0
+        assert await log.sign() == one  # nothing came since
+        await more(ledger, 300)
+        two = await log.sign()
+        sizes = [one.checkpoint.size, two.checkpoint.size]
+        path = await log.consistency(*sizes)
+        assert tree.consistent("sha256", sizes[0], one.checkpoint.root, sizes[1], two.checkpoint.root, path)
+        assert [note.checkpoint.size for note in await log.heads()] == sizes
+        assert await log.head(sizes[0] + 1) == two
+        assert log.outside.heads() == [one, two]
+        assert await log.check(ledger) == []
+
+
+async def test_every_event_is_proved_under_the_last_head(city: City, tmp_path: Path):
+    async with door(city) as ledger, log_of(city, ledger, tmp_path) as log:
+        await more(ledger, 20)
+        await log.sign()
+        await more(ledger, 1)
+        policy = Policy(notes.log_key(log.origin, KEY))
+        rows = [row async for page, _ in ledger.checked() for row in page]
+        size = (await log.head()).checkpoint.size
+        for row in rows[:size]:
+            proof = notes.proof_from(str(await log.proof(row.event.position)))
+            notes.believed(proof.note, policy)
+            head = proof.note.checkpoint
+            assert tree.included("sha256", row.event.leaf, proof.leaf, head.size, proof.path) == head.root
+        with pytest.raises(NoHeadYet):
+            await log.proof(size + 1)
+        with pytest.raises(NoHeadYet):
+            await log.proof(0)
+
+
+async def test_what_lies_outside_is_enough_for_a_monitor(city: City, tmp_path: Path):
+    async with door(city) as ledger, log_of(city, ledger, tmp_path) as log:
+        for count in (3, 400, 200):
+            await more(ledger, count)
+            await log.sign()
+        folder = log.outside.folder
+        note = notes.note_from((folder / "checkpoint").read_bytes())
+        size = note.checkpoint.size
+        held = {place: (folder / tree.path_of(place, width)).read_bytes() for place, width in tree.tiles(size)}
+        assert tree.root("sha256", Span(0, size), held) == note.checkpoint.root
+        assert await log.tile(tree.Place(0, 0), 256) == held[tree.Place(0, 0)]
+        assert await log.tile(tree.Place(0, 0), 17) == held[tree.Place(0, 0)][: 17 * 32]
+        assert await log.tile(tree.Place(0, 9), 1) is None
+        assert not list(folder.glob("tile/0/000.p"))  # what stood for a tile before it was full is gone
+
+
+async def test_tiles_that_are_made_again_are_the_same(city: City, tmp_path: Path):
+    async with door(city) as ledger, log_of(city, ledger, tmp_path) as log:
+        await more(ledger, 300)
+        one = await log.sign()
+        await log.forget()
+        assert await log.sign() == one
+        assert await log.check(ledger) == []
+
+
+async def test_two_who_sign_at_once_sign_one_head(city: City, tmp_path: Path):
+    async with door(city) as ledger, log_of(city, ledger, tmp_path) as one, log_of(city, ledger, tmp_path) as two:
+        for _ in range(5):
+            await more(ledger, 3)
+            signed = await asyncio.gather(*(log.sign() for log in (one, two) * 4))
+            assert len({note.text for note in signed}) == 1
+        assert len(await one.heads()) == len(one.outside.heads()) == 5
+
+
+async def test_whoever_was_cut_off_after_signing_has_signed(city: City, tmp_path: Path):
+    async with door(city) as ledger, log_of(city, ledger, tmp_path) as log:
+        await more(ledger, 3)
+        await log.follow()
+        size = await log.size()
+        async with log._locked() as (connection, _):
+            (root,) = await log._roots(connection, [Span(0, size)])
+            signed = notes.signed(notes.Checkpoint(log.origin, size, root), KEY)
+            log.outside.sign(signed, (await ledger.head())[1])  # and then the power went away
+        assert await log.heads() == []
+        await more(ledger, 3)
+        await log.sign()
+        assert [note.checkpoint.size for note in await log.heads()] == [size, (await ledger.head())[0]]
+
+
+async def test_an_older_copy_that_is_restored_signs_nothing_more(city: City, tmp_path: Path):
+    async with door(city) as ledger, log_of(city, ledger, tmp_path) as log:
+        await more(ledger, 5)
+        early = await log.sign()
+        await more(ledger, 5)
+        late = await log.sign()
+        last = early.checkpoint.size
+        as_superuser(city, f"DELETE FROM {{}}.events WHERE position > {last}")
+        as_superuser(city, f"DELETE FROM {{}}.commits WHERE first_position > {last}")
+        as_superuser(city, f"DELETE FROM {{}}.heads WHERE size > {last}")
+        as_superuser(
+            city,
+            f"UPDATE {{}}.head SET pos = {last}, recorded_at = (SELECT max(recorded_at) FROM {{}}.events)",
+        )
+        await log.forget()
+        with pytest.raises(LedgerTurnedBack):
+            await log.sign()
+        lost = [(one.position, one.what) for one in await log.check(ledger)]
+        assert lost == [
+            (last + 1, f"a head was signed of {late.checkpoint.size} events, and there are {last}: lost from here on")
+        ]
+    async with door(city) as ledger, log_of(city, ledger, tmp_path) as log:
+        await more(ledger, 9)  # it goes on, past where it had been
+        with pytest.raises(LedgerRewritten):
+            await log.sign()
+        assert [one.position for one in await log.check(ledger)] == [last + 1]
+    async with door(city) as ledger, log_of(city, ledger, tmp_path / "empty") as log:
+        await log.sign()  # nobody here remembers: what a witness holds does
+        assert [one.position for one in await log.check(ledger, [late])] == [last + 1]
+
+
+async def test_a_cosignature_is_taken_from_known_witnesses_only(city: City, tmp_path: Path):
+    async with door(city) as ledger, log_of(city, ledger, tmp_path) as log:
+        await more(ledger, 3)
+        note = await log.sign()
+        line = notes.cosigned(note, "npc.example", NPC, 1_800_000_000)
+        assert await log.cosign(notes.with_signatures(note, [line])) == ("npc.example",)
+        assert await log.cosign(notes.with_signatures(note, [line])) == ("npc.example",)
+        assert (await log.head()).by(notes.witness_key("npc.example", NPC)) == 1_800_000_000
+        other = Ed25519PrivateKey.generate()
+        forged = line._replace(said=line.said[:-1] + bytes([line.said[-1] ^ 1]))
+        elsewhere = notes.signed(note.checkpoint._replace(size=2), KEY)
+        for bad in (
+            notes.with_signatures(note, [notes.cosigned(note, "someone.example", other, 1)]),
+            notes.with_signatures(note, [forged]),
+            notes.with_signatures(elsewhere, [notes.cosigned(elsewhere, "npc.example", NPC, 1)]),
+            Note("no head\n", (line,)),
+            note,
+        ):
+            with pytest.raises(CosignatureUnfit):
+                await log.cosign(bad)
+        assert await log.check(ledger) == []
+
+
+async def test_who_has_no_key_signs_nothing(city: City, tmp_path: Path):
+    async with door(city) as ledger, log_of(city, ledger, tmp_path, private=None) as log:
+        await more(ledger, 3)
+        assert await log.follow() > 0
+        with pytest.raises(NotInitialised):
+            await log.sign()
+
+
+async def test_a_ledger_of_sm3_has_a_tree_of_sm3_and_says_so(city_of_sm3: City, tmp_path: Path):
+    async with door(city_of_sm3) as ledger, log_of(city_of_sm3, ledger, tmp_path) as log:
+        await more(ledger, 3)
+        proof = await log.proof((await log.sign()).checkpoint.size)
+        assert proof.note.checkpoint.origin.endswith("/sm3")
+        (row,) = await ledger.witnesses(proof.leaf, proof.leaf + 1)
+        head = proof.note.checkpoint
+        assert tree.included("sm3", row.event.leaf, proof.leaf, head.size, proof.path) == head.root
+        assert await log.check(ledger) == []
+
+
+async def test_a_ledger_of_an_earlier_release_is_upgraded(city: City, tmp_path: Path):
+    async with door(city) as ledger:
+        as_superuser(city, "DROP TABLE {}.heads, {}.cosignatures")
+        with pytest.raises(NotInitialised, match="upgrade"):
+            async with log_of(city, ledger, tmp_path):
+                pass
+        for _ in range(2):
+            await recorder.upgrade(city.database.owner, city.name)
+        async with log_of(city, ledger, tmp_path) as log:
+            await more(ledger, 3)
+            await log.sign()
+        with psycopg.connect(city.database.app, autocommit=True) as connection:
+            for statement in ("UPDATE {}.heads SET size = 1", "DELETE FROM {}.cosignatures", "TRUNCATE {}.heads"):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    connection.execute(statement.replace("{}", f'"{city.name}"').encode())
+
+
+def test_whatever_a_superuser_changes_is_found_with_its_position(postgres: Any, tmp_path: Path):
+    found = asyncio.run(tamper.measure(postgres, tmp_path, cases=100, changes=300, seed=secrets.randbelow(1 << 30)))
+    assert found.missed == []
+    assert found.named == found.made
+    assert sum(found.made.values()) == 300
