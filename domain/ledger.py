@@ -621,7 +621,11 @@ class Ledger:
 
     async def verify_stream(self, stream: str) -> list[Finding]:
         """Compute every leaf of a stream again, and return what does not add up."""
-        return list(leaves.check(self.imprint, await self._pages.witnesses_of(naming.readable(stream))))
+        return list(leaves.check(self.imprint, await self.witnesses_of(stream)))
+
+    async def witnesses_of(self, stream: str) -> list[Witnessed]:
+        """Return the rows of one stream with their commits, in the order of versions."""
+        return await self._pages.witnesses_of(naming.readable(stream))
 
     async def witnesses(self, after: int, upto: int) -> list[Witnessed]:
         """Return the rows of positions (after, upto] with their commits, as `leaves.check` takes them."""

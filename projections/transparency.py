@@ -17,11 +17,12 @@ from typing import Any, Self
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from psycopg import AsyncConnection
 
-from domain import notes, recorder, tree
+from domain import evidence, notes, recorder, tree
+from domain.evidence import Evidence
 from domain.leaves import Finding, Imprint
 from domain.ledger import Ledger
 from domain.notes import Checkpoint, Key, NotANote, Note, Proof
-from domain.refusals import NotInitialised, Refusal
+from domain.refusals import NotInitialised, Refusal, UnknownStream
 from domain.tree import Place, Roots, Span
 from projections.engine import MADE_MEANWHILE, pool, rows, run, session
 from projections.outside import Outside
@@ -249,6 +250,20 @@ class Transparency:
             path = await self._roots(connection, tree.inclusion(position - 1, size))
         return Proof(position - 1, tuple(path), note)
 
+    async def evidence(self, ledger: Ledger, stream: str, *, full: bool = False) -> Evidence:
+        """Return the evidence of a record as far as the last signed head goes; not `full`: digests of what happened.
+
+        Raises UnknownStream, and NoHeadYet where no head covers even its first event.
+        """
+        rows = await ledger.witnesses_of(stream)
+        if not rows:
+            raise UnknownStream(stream)
+        size = (await self.head()).checkpoint.size
+        known = [row for row in rows if row.event.position <= size]
+        if not known:
+            raise NoHeadYet(f"{rows[0].event.position} > {size}")
+        return evidence.made(ledger.imprint, known, await self.proof(known[-1].event.position), full=full)
+
     async def consistency(self, old: int, size: int) -> list[bytes]:
         """Return the proof that the tree of `size` begins with that of `old`. Raises NoHeadYet."""
         if not 0 < old <= size <= await self.size():
@@ -276,10 +291,12 @@ class Transparency:
 
     # --- checking ----------------------------------------------------------------------------------------------------
 
-    async def check(self, ledger: Ledger, more: Iterable[Note] = ()) -> list[Finding]:
+    async def check(
+        self, ledger: Ledger, more: Iterable[Note] = (), told: Callable[[int], None] | None = None
+    ) -> list[Finding]:
         """Compute the ledger again, leaf by leaf, with the tree over it, and return what does not add up.
 
-        It is held against every head that was signed: those of the database, those outside it, and `more`, a witness's;
+        `told` is how many events were computed so far. It is held against every head that was signed: those of the database, those outside it, and `more`, a witness's;
         and against the tiles. A head that does not hold says between which positions the history was changed.
         """
         findings: list[Finding] = []
@@ -287,7 +304,7 @@ class Transparency:
         for note in (*await asyncio.to_thread(self.outside.heads), *more):
             findings += self._unsigned(note)
             kept.append(note)
-        findings += await check(ledger, kept)
+        findings += await check(ledger, kept, told)
         return findings + await self._tiles_differing()
 
     async def _kept(self, findings: list[Finding]) -> list[Note]:
@@ -364,7 +381,7 @@ def _tile_differs(place: Place, held: bytes, below: bytes) -> Finding:
     return Finding(first, "", f"the tile {place.level}/{place.number} does not follow from what is below it")
 
 
-async def check(ledger: Ledger, heads: Iterable[Note]) -> list[Finding]:
+async def check(ledger: Ledger, heads: Iterable[Note], told: Callable[[int], None] | None = None) -> list[Finding]:
     """Compute every leaf again, the tree over them, and hold it against signed heads; return what does not add up.
 
     Heads may come from anywhere: the database, the folder outside it, a witness. A head that does not hold says between
@@ -382,6 +399,8 @@ async def check(ledger: Ledger, heads: Iterable[Note]) -> list[Finding]:
     findings += [Finding(size, "", f"two different heads were signed of {size} events") for size in sorted(twice)]
     async for page, wrong in ledger.checked():
         findings += wrong
+        if told is not None:
+            told(grown.size + len(page))
         for one in page:
             grown.add(one.event.leaf)
             while waiting and waiting[-1].size <= grown.size:

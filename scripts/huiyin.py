@@ -45,12 +45,12 @@ from scripts import (
     embedded,
     evidence,
     figuring,
-    files,
     importing,
     lawbook,
     office,
     papers,
     printing,
+    proving,
     reporting,
     sampling,
     sandboxes,
@@ -370,43 +370,6 @@ def _print_changes(changes: Sequence[DueChange]) -> None:
 # --- running -----------------------------------------------------------------------------------------------------
 
 
-@huiyin.command("verify")
-@click.option("--files", "with_files", is_flag=True, help="附件 open every file too, and hold it against its digest.")
-@city_option
-@json_option
-def verify_command(with_files: bool, city: str | None, as_json: bool) -> None:
-    """核验: compute every leaf again and compare.
-
-    Exit code 1 if anything does not add up, with the position where.
-    """
-
-    async def work(ledger: Ledger, _: Projections) -> int:
-        findings = await ledger.verify_all()
-        position, _at = await ledger.head()
-        kept = await files.check(ledger, wiring.files_of(ledger)) if with_files else None
-        if as_json:
-            answer({"position": position, "findings": [finding._asdict() for finding in findings], "files": kept})
-        for finding in findings if not as_json else ():
-            click.echo(f"✗ 位置 position {finding.position}: {finding.stream} {finding.what}")
-        if not findings and not as_json:
-            click.echo(f"✓ {position} 个事件逐条核验无误 every leaf of {position} events holds")
-        if kept is not None and not as_json:
-            _say_files(kept)
-        return len(findings) + (len(kept.findings) if kept is not None else 0)
-
-    if with_city(city, work, follow=False):
-        sys.exit(1)
-
-
-def _say_files(kept: files.Checked) -> None:
-    for finding in kept.findings:
-        click.echo(f"✗ 附件 file: {finding}")
-    if not kept.findings:
-        click.echo(f"✓ {kept.kept} 个附件与摘要相符 files have their digest")
-    if kept.elsewhere:
-        click.echo(f"  {kept.elsewhere} 个附件由其他系统保存 files lie with the systems that told of them")
-
-
 @huiyin.command("appoint")
 @click.argument("person")
 @click.option(
@@ -476,6 +439,7 @@ for command in (
     *sweeping.COMMANDS,
     *sampling.COMMANDS,
     *auditing.COMMANDS,
+    *proving.COMMANDS,
 ):
     huiyin.add_command(command)
 

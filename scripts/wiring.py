@@ -32,12 +32,15 @@ from domain.institution import Found, HashAlgorithm
 from domain.kinds import KINDS
 from domain.law import Law
 from domain.ledger import Ledger, Receipt, create
+from domain.notes import Key, NotANote, key_from
 from domain.packs import load_pack
 from domain.policy import Pack, PolicyError
 from domain.refusals import LedgerExists, Refusal
 from domain.sealing import Keyring
 from domain.terms import SHANGHAI, Actor, Entry, Origin, Role, UnitKind, UnitLevel
 from domain.units import GrantRole, RegisterUnit
+from projections.outside import Outside
+from projections.transparency import Transparency
 from scripts import embedded
 
 DOMAIN = Path(institution.__file__).resolve().parent
@@ -451,6 +454,71 @@ async def open_city(database: embedded.Database, city: str, keyring: Keyring | N
     return await Ledger.open(database.app, city, kinds=KINDS, keyring=keyring or read_keyring(city), entropy=os.urandom)
 
 
+# --- signed heads ------------------------------------------------------------------------------------------------
+
+
+def heads_root() -> Path:
+    """Return where signed heads and tiles are kept outside the database: HUIYIN_HEADS, else below the data root."""
+    said = os.environ.get("HUIYIN_HEADS")
+    return Path(said) if said else embedded.home(os.environ) / "heads"
+
+
+def log_key(city: str) -> Ed25519PrivateKey:
+    """Return the key that the city's heads are signed with, made and written (mode 600) where there is none yet."""
+    return signing_key(keyring_file(city).with_suffix(".log.key"))
+
+
+def signing_key(path: Path) -> Ed25519PrivateKey:
+    """Return the key that a file holds, made and written (mode 600) where there is no file. Raises SettingError."""
+    if not path.exists():
+        _write_secret(path, os.urandom(32).hex() + "\n")
+    try:
+        return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(path.read_text(encoding="ascii").strip()))
+    except ValueError as error:
+        raise SettingError(f"签名密钥文件不合格 not a key to sign with (64 hex digits): {path}") from error
+
+
+def witnesses_file(city: str) -> Path:
+    """Return where the public keys of the witnesses lie whose cosignatures are taken, a line each."""
+    return keyring_file(city).with_suffix(".witnesses")
+
+
+def read_witnesses(city: str) -> tuple[Key, ...]:
+    """Return whose cosignatures are taken. Raises SettingError."""
+    path = witnesses_file(city)
+    if not path.exists():
+        return ()
+    try:
+        return tuple(key_from(line) for line in read_text(path).splitlines() if line.strip())
+    except NotANote as error:
+        raise SettingError(f"见证人公钥文件不合格 not the public keys of witnesses: {path}: {error}") from error
+
+
+def add_witness(city: str, key: Key) -> None:
+    """Take cosignatures of one more witness. Raises SettingError where another one has the name."""
+    known = read_witnesses(city)
+    if any(one.name == key.name and one != key for one in known):
+        raise SettingError(f"已有同名见证人 there is a witness of this name with another key: {key.name}")
+    if key not in known:
+        _write_secret(witnesses_file(city), "".join(f"{one}\n" for one in (*known, key)), replace=True)
+
+
+async def open_log(database: embedded.Database, ledger: Ledger) -> Transparency:
+    """Return the transparency log of a ledger, to be entered; one of an earlier release gets its tables first."""
+    await recorder.upgrade(database.owner, ledger.city)
+    return Transparency(
+        database.app,
+        ledger.city,
+        ledger.imprint,
+        Outside(heads_root(), ledger.imprint.ledger_id),
+        private=log_key(ledger.city),
+        witnesses=read_witnesses(ledger.city),
+    )
+
+
+# --- files -------------------------------------------------------------------------------------------------------
+
+
 def files_root() -> Path:
     """Return where the cities' files lie: HUIYIN_FILES, else below the data root."""
     said = os.environ.get("HUIYIN_FILES")
@@ -518,13 +586,7 @@ LOCAL_ISSUER = "huiyin-local"
 
 def issuer_key() -> Ed25519PrivateKey:
     """Return the local issuer's key, made and written (mode 600) where there is none yet."""
-    path = embedded.home(os.environ) / "keys" / "issuer.key"
-    if not path.exists():
-        _write_secret(path, os.urandom(32).hex() + "\n")
-    try:
-        return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(path.read_text(encoding="ascii").strip()))
-    except ValueError as error:
-        raise SettingError(f"签发密钥文件不合格 not an issuer's key (64 hex digits): {path}") from error
+    return signing_key(embedded.home(os.environ) / "keys" / "issuer.key")
 
 
 def issuer() -> Issuer:

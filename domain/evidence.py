@@ -1,0 +1,207 @@
+"""存证. The history of one record in a form that a stranger can check with the log's public key alone.
+
+It holds, of each event, what its leaf is computed from, and the proof that the last of these leaves lies under a signed
+head. A leaf holds the one before it, so that one proof says all: the order, no gap, no change up to that event. An
+edition may leave out what happened and by whom and give digests in their place; the same proof holds for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from domain import leaves, notes, tree
+from domain.leaves import NOTHING, Imprint, Witnessed, digest, rfc3339
+from domain.notes import NotANote, Policy, Proof
+
+FORM: Final = "huiyin/evidence/1"
+
+
+class Unproven(Exception):
+    """Something does not hold: at which position, what was expected, and what was found."""
+
+    def __init__(self, position: int, expected: str, found: str) -> None:
+        super().__init__(f"position {position}: {expected}; {found}")
+        self.position = position
+        self.expected = expected
+        self.found = found
+
+
+class Told(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
+    """Something that a leaf holds salted: as it is with its salt, or its digest in its place."""
+
+    salt: str = ""
+    text: str = ""
+    digest: str = ""
+
+    def salted(self, hashed: str) -> bytes:
+        """Return H(salt ‖ text). Raises ValueError for what is not hexadecimal."""
+        return (
+            digest(hashed, bytes.fromhex(self.salt) + self.text.encode()) if self.salt else bytes.fromhex(self.digest)
+        )
+
+
+class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One event: the values of its header, and what is salted in it. `occurred_at` is `-` where nothing was said."""
+
+    position: int
+    version: int
+    topic: str
+    recorded_at: str
+    occurred_at: str
+    record: Told
+    state: Told
+
+
+class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """存证. Every event of a stream up to one, and the proof that this one is in the ledger."""
+
+    form: str
+    ledger: str
+    hash: str
+    stream: str
+    events: tuple[Event, ...]
+    proof: str
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """What a check came to: which events, under which head, and who signed it, with the instant that they said."""
+
+    stream: str
+    events: int
+    first: int  # positions
+    last: int
+    recorded_at: str  # of the last event
+    head: int
+    root: str
+    witnesses: Mapping[str, str]
+    open: int  # events that say what happened; of the others only digests
+
+
+def made(imprint: Imprint, rows: Sequence[Witnessed], proof: Proof, *, full: bool) -> Evidence:
+    """Return the evidence of a stream's events, from its first to that of the proof; not `full`: digests only."""
+    return Evidence(
+        form=FORM,
+        ledger=imprint.ledger_id,
+        hash=imprint.hash,
+        stream=rows[0].event.stream,
+        events=tuple(_event(imprint, row, full=full) for row in rows),
+        proof=str(proof),
+    )
+
+
+def _event(imprint: Imprint, row: Witnessed, *, full: bool) -> Event:
+    event, commit, _ = row
+    record = Told(salt=commit.salt.hex(), text=leaves.commit_record(commit).decode())
+    state = Told(salt=event.salt.hex(), text=event.state.decode())
+    if not full:
+        record, state = (Told(digest=one.salted(imprint.hash).hex()) for one in (record, state))
+    return Event(
+        position=event.position,
+        version=event.version,
+        topic=event.topic,
+        recorded_at=rfc3339(event.recorded_at),
+        occurred_at=rfc3339(event.occurred_at),
+        record=record,
+        state=state,
+    )
+
+
+def read(said: bytes) -> Evidence:
+    """Return the evidence that bytes hold. Raises Unproven."""
+    try:
+        found = msgspec.json.decode(said, type=Evidence)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Unproven(0, f"a file of the form {FORM}", str(error)) from error
+    if found.form != FORM or found.hash not in leaves.HASHES or not found.events:
+        raise Unproven(0, f"a file of the form {FORM}", f"{found.form}, {found.hash}, {len(found.events)} events")
+    return found
+
+
+def check(found: Evidence, policy: Policy) -> Held:
+    """Return what evidence proves to whoever believes `policy`. Raises Unproven at the first thing that does not hold."""
+    leaf = NOTHING
+    before = 0
+    for number, event in enumerate(found.events, 1):
+        if event.version != number:
+            raise Unproven(event.position, f"version {number} of {found.stream}", f"version {event.version}")
+        if event.position <= before:
+            raise Unproven(event.position, f"a position after {before}", str(event.position))
+        _commit_covers(event)
+        leaf, before = _leaf(found, event, leaf), event.position
+    last = found.events[-1]
+    try:
+        proof = notes.proof_from(found.proof)
+        head = proof.note.checkpoint
+        witnesses = notes.believed(proof.note, policy)
+    except NotANote as error:
+        raise Unproven(last.position, "a proof under a signed head", str(error)) from error
+    if head.origin != notes.origin_of(found.ledger, found.hash):
+        raise Unproven(last.position, f"a head of {notes.origin_of(found.ledger, found.hash)}", head.origin)
+    if proof.leaf != last.position - 1:
+        raise Unproven(last.position, f"the proof of position {last.position}", f"that of {proof.leaf + 1}")
+    root = tree.included(found.hash, leaf, proof.leaf, head.size, proof.path)
+    if root != head.root:
+        raise Unproven(
+            last.position, f"the root {head.root.hex()} that was signed", "-" if root is None else root.hex()
+        )
+    return Held(
+        stream=found.stream,
+        events=len(found.events),
+        first=found.events[0].position,
+        last=last.position,
+        recorded_at=last.recorded_at,
+        head=head.size,
+        root=head.root.hex(),
+        witnesses={name: rfc3339(datetime.fromtimestamp(at, UTC)) for name, at in witnesses.items()},
+        open=sum(1 for event in found.events if event.state.salt),
+    )
+
+
+def _leaf(found: Evidence, event: Event, before: bytes) -> bytes:
+    try:
+        said = [None if at == "-" else datetime.fromisoformat(at) for at in (event.recorded_at, event.occurred_at)]
+        recorded_at, occurred_at = said
+        if recorded_at is None or [rfc3339(at) for at in said] != [event.recorded_at, event.occurred_at]:
+            raise ValueError(f"{event.recorded_at} {event.occurred_at}")
+        text = leaves.header(
+            Imprint(found.ledger, found.hash),
+            found.stream,
+            event.version,
+            event.topic,
+            recorded_at,
+            occurred_at,
+            before,
+            event.record.salted(found.hash),
+            event.state.salted(found.hash),
+        )
+    except ValueError as error:
+        raise Unproven(event.position, "instants and digests as a header writes them", str(error)) from error
+    return leaves.leaf(Imprint(found.ledger, found.hash), text)
+
+
+class _Record(msgspec.Struct):
+    """What of a commit record has to agree with its event."""
+
+    first_position: int
+    n: int
+    recorded_at: str
+
+
+def _commit_covers(event: Event) -> None:
+    """Refuse a commit, where it is open, that says another position or time than its event."""
+    if not event.record.salt:
+        return
+    try:
+        said = msgspec.json.decode(event.record.text, type=_Record)
+    except msgspec.MsgspecError as error:
+        raise Unproven(event.position, "a commit record", str(error)) from error
+    if (
+        not said.first_position <= event.position < said.first_position + said.n
+        or said.recorded_at != event.recorded_at
+    ):
+        where = f"{said.first_position} … {said.first_position + said.n - 1}, {said.recorded_at}"
+        raise Unproven(event.position, f"a commit that covers it, of {event.recorded_at}", where)
