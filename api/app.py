@@ -229,8 +229,13 @@ def _route(
     async def handle(request: Request[Any, Any, Any]) -> ASGIApp:
         return await served.operation(request, run, name, collection, by_code=by_code)
 
-    full = "/v1/{city:str}" + re.sub(r"\{(\w+)\}", r"{\1:str}", path)
+    full = "/v1/{city:str}" + re.sub(r"\{(\w+)\}", _place, path)
     return HTTPRouteHandler(full, http_method=method, name=f"{method} {full}", status_code=200)(handle)  # type: ignore[arg-type]
+
+
+def _place(name: re.Match[str]) -> str:
+    """Return a part of a path as a route names it; one whose name says so may have slashes in it."""
+    return f"{{{name[1]}:{'path' if name[1].endswith('_path') else 'str'}}}"
 
 
 # --- what anybody may ask ----------------------------------------------------------------------------------------

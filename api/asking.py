@@ -47,6 +47,7 @@ from domain.ledger import Ledger
 from domain.refusals import Erased, NotFounded, Refusal
 from domain.terms import SHANGHAI, Actor, Attachment, Role, Sealed
 from projections.answers import Projections
+from projections.transparency import Transparency
 
 T = TypeVar("T")
 
@@ -79,8 +80,11 @@ PATIENCE = 5.0
 class City:
     """One city that is served: its ledger, its tables, and the law as it was read last."""
 
-    def __init__(self, name: str, ledger: Ledger, shown: Projections, files: Files, *, sandbox: bool = False) -> None:
+    def __init__(
+        self, name: str, ledger: Ledger, shown: Projections, files: Files, log: Transparency, *, sandbox: bool = False
+    ) -> None:
         self.name = name
+        self.log = log
         self.sandbox = sandbox
         self.ledger = ledger
         self.shown = shown

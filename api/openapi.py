@@ -14,7 +14,7 @@ from api import problems
 from api.access import SENSITIVE
 from api.commands import SERVED
 from api.operations import OPERATIONS, Operation, Query, Tag
-from api.shapes import BYTES, HEADERS, PLACES, REFUSED, ROWS, WRITING, content, headers, schemas
+from api.shapes import BYTES, HEADERS, PLACES, REFUSED, ROWS, TEXT, WRITING, content, headers, schemas
 from domain.attachments import TYPES
 
 VERSION = "1.0.0"
@@ -118,6 +118,7 @@ def _answers(operation: Operation) -> dict[str, Any]:
         "upload_attachment",
         "exchange_take",
         "exchange_receipt",
+        "log_cosign",
     ):
         answers["201"] = {**fine, "description": "已记录 recorded"}
     for status in statuses:
@@ -160,6 +161,11 @@ def _operation(operation: Operation, schema: dict[str, Any] | None) -> dict[str,
         found["requestBody"] = {"required": True, "content": {"application/json": asked}}
     elif operation.name == "upload_attachment":
         found["requestBody"] = {"required": True, "content": {media: {"schema": BYTES} for media in sorted(TYPES)}}
+    elif operation.media == "text/plain":
+        found["requestBody"] = {
+            "required": True,
+            "content": {"text/plain": {"schema": TEXT, "example": operation.example}},
+        }
     elif operation.body is not None:
         asked = {"schema": schema, "example": operation.example}
         found["requestBody"] = {"required": True, "content": {operation.media: asked}}

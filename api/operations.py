@@ -16,6 +16,7 @@ from api import (
     files,
     offices,
     papers,
+    proving,
     reading,
     reports,
     sandbox,
@@ -108,6 +109,7 @@ UNIT = Query("unit", "单位代码 a unit's code; a unit's own people: theirs, o
 PAGED = (LIMIT, CURSOR)
 OPEN = Query("open", "只列未结 only those still open", kind="boolean", example=True)
 FORMAT = Query("format", "格式: csv 为表格 csv: as a table, for spreadsheets", ("json", "csv"), example="json")
+_PROVING = (Tag.OVERSIGHT, Tag.MACHINES)
 _EVERYBODY = (Tag.DESK, Tag.ORGANIZERS, Tag.SUPERVISION)
 
 
@@ -605,6 +607,58 @@ FILES: tuple[Operation, ...] = (
 )
 
 
+PROOFS: tuple[Operation, ...] = (
+    _ask(
+        "/log/checkpoint",
+        "log_checkpoint",
+        "签名树头 the last signed head of the ledger with its cosignatures: a checkpoint of C2SP",
+        proving.checkpoint,
+        _PROVING,
+    ),
+    _ask(
+        "/log/tile/{tile_path}",
+        "log_tile",
+        "哈希块 the hashes of a tile, in the layout of C2SP tlog-tiles: for monitors and witnesses",
+        proving.tile,
+        _PROVING,
+    ),
+    _ask(
+        "/log/consistency",
+        "log_consistency",
+        "一致性证明 that the ledger of one size begins with that of another",
+        proving.consistency,
+        _PROVING,
+        Query("from", "较早的事件数 events of the earlier one", kind="integer", needed=True, example=1, form=_WHOLE),
+        Query("to", "较晚的事件数 events of the later one", kind="integer", needed=True, example=1, form=_WHOLE),
+    ),
+    Operation(
+        "POST",
+        "/log/heads",
+        "log_sign",
+        "签署树头 sign what the ledger holds now, before the minute is over",
+        proving.sign,
+        _PROVING,
+    ),
+    Operation(
+        "POST",
+        "/log/cosignatures",
+        "log_cosign",
+        "见证签名 take what known witnesses signed of a head: the note with their lines",
+        proving.cosign,
+        _PROVING,
+        media="text/plain",
+        example="huiyin/LEDGER\n1\nAAAA…\n\n— witness.example …\n",
+    ),
+    _ask(
+        "/orders/{record}/evidence",
+        "order_evidence",
+        "存证 the history of an order as digests, with the proof that it is in the ledger: `huiyin verify` checks it offline",
+        proving.evidence,
+        (Tag.SUPERVISION, Tag.OVERSIGHT),
+    ),
+)
+
+
 _FORMAT = Query("format", "格式; without: as Accept says, else HTML", ("html", "pdf"), example="html")
 
 
@@ -739,6 +793,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *FILES,
     *_of_papers(),
     *REPORTS,
+    *PROOFS,
     RESET,
     BATCH,
     *_of_commands(),

@@ -12,7 +12,7 @@ import msgspec
 from archive import pdf
 from domain import refusals
 from domain.refusals import Refusal
-from projections import answers, engine
+from projections import answers, engine, transparency
 from supervision import instruments, reports
 
 TYPE = "urn:huiyin:refusal:"
@@ -325,6 +325,8 @@ _SAID: dict[int, tuple[type[Refusal], ...]] = {
         refusals.UnknownTopic,
         refusals.WrongKey,
         engine.RebuildBroken,
+        transparency.LedgerRewritten,
+        transparency.LedgerTurnedBack,
     ),
     503: (
         Behind,
@@ -368,7 +370,7 @@ def status_of(refusal: Refusal | type[Refusal]) -> int:
 
 def known() -> Iterator[type[Refusal]]:
     """Yield every refusal that a caller may read, those of the rules first."""
-    for module in (refusals, engine, answers, instruments, reports, pdf):
+    for module in (refusals, engine, transparency, answers, instruments, reports, pdf):
         for found in vars(module).values():
             if _is_refusal(found, module.__name__):
                 yield found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from domain.evidence import Evidence
 from projections.answers import ClockState, UnitLoad
 from projections.appeals import AppealRow
 from projections.duties import DutyRow
@@ -33,6 +34,7 @@ ROWS: tuple[type, ...] = (
     Registered,
     Proposal,
     Line,
+    Evidence,
 )
 """Rows of tables that lists show as they are."""
 
@@ -192,6 +194,9 @@ _SHAPES: dict[str, dict[str, Any]] = {
     "reset": _has({"city": TEXT, "ledger": TEXT, "code": TEXT, **_AT_POSITION}),
     "instruments": _has({"instruments": _rows("Registered"), **_AT_POSITION}, next=TEXT),
     "reports": _has({"reports": THINGS, **_AT_POSITION}, next=TEXT),
+    "log_consistency": _has({"from": WHOLE, "to": WHOLE, "hashes": {"type": "array", "items": TEXT}}),
+    "log_cosign": _has({"taken": {"type": "array", "items": TEXT}}),
+    "order_evidence": _of("Evidence"),
     "query_code": _has({"number": TEXT, "query_code": TEXT}),
 }
 """Answers by operation; what is not said here is an object."""
@@ -206,6 +211,10 @@ def content(operation: Operation) -> dict[str, Any]:
         return {**batch, "text/event-stream": {"schema": TEXT}}
     if operation.name == "open_attachment":
         return {"*/*": {"schema": BYTES}}
+    if operation.name in ("log_checkpoint", "log_sign"):
+        return {"text/plain": {"schema": TEXT}}
+    if operation.name == "log_tile":
+        return {"application/octet-stream": {"schema": BYTES}}
     if operation.name.endswith("_instrument"):
         return {"text/html": {"schema": TEXT}, "application/pdf": {"schema": BYTES}}
     if operation.name == "report":
@@ -283,6 +292,11 @@ PLACES: dict[str, tuple[str, dict[str, Any], str]] = {
     "day": ("日 YYYY-MM-DD", {"format": "date"}, "2026-11-21"),
     "kind": ("报告种类 the kind of report", {"pattern": "^[a-z_]+$"}, "briefing"),
     "version": ("事件序号 the event's # in its record's history", {"pattern": "^[1-9][0-9]{0,8}$"}, "2"),
+    "tile_path": (
+        "哈希块 level and number of a tile, as C2SP tlog-tiles writes them",
+        {"pattern": r"^[0-7]/(x[0-9]{3}/){0,3}[0-9]{3}(\.p/[1-9][0-9]{0,2})?$"},
+        "0/000.p/1",
+    ),
     "digest": ("附件摘要 a file's digest", {"pattern": "^sha256:[0-9a-f]{64}$"}, "sha256:" + "0" * 64),
 }
 """The parts of a path: what they are, their form, an example."""

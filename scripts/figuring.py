@@ -66,7 +66,7 @@ def _period(since: str | None, until: str | None) -> tuple[datetime, datetime]:
 )
 @click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="最多 at most so many.")
 @click.option("--after", metavar="CURSOR", help="接上一页 go on where the page before ended.")
-@click.option("--csv", "as_csv", is_flag=True, help="CSV(带 BOM) for a spreadsheet.")
+@click.option("--csv", "as_csv", is_flag=True, help="表格 CSV (带 BOM) for a spreadsheet.")
 @click.option("--definitions", is_flag=True, help="统计口径 how each is counted.")
 @city_option
 @json_option

@@ -98,7 +98,8 @@ async def house() -> AsyncIterator[House]:
 async def _city(database: embedded.Database, name: str, schema: str, opened: AsyncExitStack) -> City:
     ledger = await opened.enter_async_context(await wiring.open_city(database, schema))
     shown = await opened.enter_async_context(Projections(database.app, schema))
-    return City(name, ledger, shown, wiring.files_of(ledger), sandbox=bool(wiring.turn_of(schema)[1]))
+    log = await opened.enter_async_context(await wiring.open_log(database, ledger))
+    return City(name, ledger, shown, wiring.files_of(ledger), log, sandbox=bool(wiring.turn_of(schema)[1]))
 
 
 async def _keep_current(database: embedded.Database, cities: dict[str, City], held: dict[str, AsyncExitStack]) -> None:

@@ -1,0 +1,72 @@
+"""Proofs over HTTP: the signed head, the tree's tiles, evidence of one order; and what witnesses sign, taken in."""
+
+from __future__ import annotations
+
+from api import views
+from api.asking import Answer, Ask
+from api.problems import NotForThisRole, QueryUnfit, UnknownEntry
+from api.writing import sighted, stream_named
+from domain import notes, tree
+from domain.notes import NotANote
+from domain.terms import Role
+from projections.transparency import CosignatureUnfit
+
+TEXT = "text/plain; charset=utf-8"
+
+SIGNING = frozenset({Role.HOTLINE_MANAGER, Role.SUPERVISOR, Role.AUDITOR, Role.ARCHIVIST, Role.ADMIN})
+"""Who has a head signed before its time."""
+
+EVIDENCE = frozenset({Role.HOTLINE_MANAGER, Role.SUPERVISOR, Role.LEADER, Role.AUDITOR, Role.ARCHIVIST})
+"""Who is given the evidence of an order: it names every kind of event there was, which others see only a part of."""
+
+_LARGEST = 1 << 16
+_FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable"}
+
+
+async def checkpoint(ask: Ask) -> Answer:
+    """Return the last signed head with its cosignatures, as a signed note."""
+    return Answer(str(await ask.city.log.head()).encode(), media_type=TEXT)
+
+
+async def sign(ask: Ask) -> Answer:
+    """Sign what the ledger holds now, and return the head. Raises LedgerTurnedBack, LedgerRewritten."""
+    if ask.who.role not in SIGNING:
+        raise NotForThisRole
+    return Answer(str(await ask.city.log.sign()).encode(), media_type=TEXT)
+
+
+async def tile(ask: Ask) -> Answer:
+    """Return a tile: its hashes, one after the other."""
+    named = tree.place_of(ask.path("tile_path").strip("/"))
+    found = None if named is None else await ask.city.log.tile(*named)
+    if found is None:
+        raise UnknownEntry(ask.path("tile_path")[:60])
+    return Answer(found, headers=_FOR_EVER, media_type="application/octet-stream")
+
+
+async def consistency(ask: Ask) -> Answer:
+    """Return the proof that the tree of one size begins with that of another (RFC 9162, 2.1.4)."""
+    old, size = ask.number("from"), ask.number("to")
+    if old is None or size is None or not 0 < old <= size:
+        raise QueryUnfit("0 < from <= to", field="from")
+    path = await ask.city.log.consistency(old, size)
+    return Answer({"from": old, "to": size, "hashes": [one.hex() for one in path]})
+
+
+async def cosign(ask: Ask) -> Answer:
+    """Take the cosignatures of known witnesses on a head of this log. Raises CosignatureUnfit."""
+    try:
+        note = notes.note_from(await ask.bytes("text/plain", most=_LARGEST))
+    except NotANote as error:
+        raise CosignatureUnfit(str(error)) from error
+    return Answer({"taken": list(await ask.city.log.cosign(note))}, 201)
+
+
+async def evidence(ask: Ask) -> Answer:
+    """Return the history of an order as digests, with the proof that it is in the ledger: checked offline by anybody."""
+    if ask.who.role not in EVIDENCE:
+        raise NotForThisRole
+    name = ask.path("record")
+    stream = await stream_named(ask, "order", name)
+    await sighted(ask, views.case_of(await ask.city.ledger.history(stream), name), name)
+    return Answer(await ask.city.log.evidence(ask.city.ledger, stream))
