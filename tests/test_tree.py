@@ -95,7 +95,9 @@ def test_a_stranger_takes_our_proofs_of_inclusion(size: int, data: st.DataObject
     root = tree.root("sha256", Span(0, size), HELD)
     theirs = STRANGER.prove_inclusion(index + 1, size)
     said = {**theirs.serialize(), "path": [one.hex() for one in (SHA[index], *path)]}
-    InclusionProof.deserialize(json.loads(json.dumps(said))).verify(SHA[index], root, index=index + 1, size=size)
+    read = InclusionProof.deserialize(json.loads(json.dumps(said)))
+    assert isinstance(read, InclusionProof)
+    read.verify(SHA[index], root, index=index + 1, size=size)
     assert root == STRANGER.get_root(size)
     assert tree.included("sha256", SHA[index], index, size, path) == root
 

@@ -212,8 +212,9 @@ def test_the_feed_goes_on_from_no_position_that_nobody_was_told(served: Served):
     end = registered(served).headers["Ledger-Position"]  # the very last: told a moment ago, and known at once
     assert reader.raw("GET", f"/feed?after={end}").json() == []
     beyond = int(reader.get("").body["position"]) + 1000
-    for headers in ({}, {"Accept": "text/event-stream"}):
-        answer = reader.raw("GET", f"/feed?after={beyond}&wait=1", **headers)
+    accepting: list[dict[str, str]] = [{}, {"Accept": "text/event-stream"}]
+    for headers in accepting:
+        answer = reader.raw("GET", f"/feed?after={beyond}&wait=1", b"", **headers)
         assert (answer.status_code, answer.json()["code"]) == (409, "position-ahead")
     answer = reader.raw("GET", "/feed", Accept="text/event-stream", Last_Event_ID=f"{beyond}")
     assert answer.json()["code"] == "position-ahead"

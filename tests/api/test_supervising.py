@@ -8,10 +8,11 @@ from tests.api.conftest import Served, registered
 
 def test_many_callers_about_one_matter_are_proposed_with_who_may_act(served: Served):
     master, *callers = (registered(served).body["id"] for _ in range(5))
+    position = "0"
     for one in callers:
         merged = served.as_(Role.DISPATCHER).post(f"/orders/{one}/merge", {"master": master, "reason": "同一事项"})
         assert merged.status == 201, merged.body
-    position = merged.headers["Ledger-Position"]
+        position = merged.headers["Ledger-Position"]
     told = served.as_(Role.SUPERVISOR).get("/proposals", min_position=position)
     assert told.status == 200
     (one,) = [one for one in told.body["proposals"] if one["order_id"] == master]
