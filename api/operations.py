@@ -608,6 +608,14 @@ FILES: tuple[Operation, ...] = (
 
 
 PROOFS: tuple[Operation, ...] = (
+    Operation(
+        "POST",
+        "/log/heads",
+        "log_sign",
+        "签署树头 sign what the ledger holds now, before the minute is over",
+        proving.sign,
+        _PROVING,
+    ),
     _ask(
         "/log/checkpoint",
         "log_checkpoint",
@@ -630,14 +638,6 @@ PROOFS: tuple[Operation, ...] = (
         _PROVING,
         Query("from", "较早的事件数 events of the earlier one", kind="integer", needed=True, example=1, form=_WHOLE),
         Query("to", "较晚的事件数 events of the later one", kind="integer", needed=True, example=1, form=_WHOLE),
-    ),
-    Operation(
-        "POST",
-        "/log/heads",
-        "log_sign",
-        "签署树头 sign what the ledger holds now, before the minute is over",
-        proving.sign,
-        _PROVING,
     ),
     Operation(
         "POST",

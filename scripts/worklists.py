@@ -163,7 +163,7 @@ def _clock_cells(row: ClockState) -> tuple[str, ...]:
 @click.command("appeals")
 @_UNIT
 @click.option(
-    "--state", "states", multiple=True, type=click.Choice([str(s) for s in AppealState]), help="(repeatable)."
+    "--state", "states", multiple=True, type=click.Choice([str(s) for s in AppealState]), help="状态 (repeatable)."
 )
 @click.option("--indicator", "indicators", multiple=True, metavar="CODE", help="指标 such as I8 (repeatable).")
 @click.option("--order", metavar="ORDER", help="工单 of this order.")
