@@ -21,7 +21,7 @@ from psycopg import IsolationLevel
 
 from domain.clocks import Clock, Status, clocks
 from domain.law import Law
-from domain.refusals import CutOffAhead, Refusal, Unavailable, UnknownOrder, UnknownUnit
+from domain.refusals import CutOffAhead, Refusal, Unavailable, UnknownOrder, UnknownPolicy, UnknownUnit
 from domain.terms import ClockName, Entry, OrderState, Role, UnitId, UserId
 from projections import agenda as agenda_table
 from projections import appeals as appeal_table

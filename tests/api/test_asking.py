@@ -334,7 +334,7 @@ def test_every_command_shows_an_example_of_its_form():
 
 
 ELSEWHERE = (
-    *("batch", "upload_attachment", "open_attachment", "reset"),
+    *("batch", "upload_attachment", "open_attachment", "reset", "log_cosign"),
     *(f"{word}{kind}_instrument" for word in ("", "open_") for kind in ("matter", "inquiry")),
 )
 """Operations whose bodies are no JSON, or that need a file, a sandbox or a paper that is there: tried by tests of their own."""
