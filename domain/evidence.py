@@ -38,10 +38,12 @@ class Told(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     digest: str = ""
 
     def salted(self, hashed: str) -> bytes:
-        """Return H(salt ‖ text). Raises ValueError for what is not hexadecimal."""
-        return (
-            digest(hashed, bytes.fromhex(self.salt) + self.text.encode()) if self.salt else bytes.fromhex(self.digest)
-        )
+        """Return H(salt ‖ text). Raises ValueError for what is not hexadecimal in small letters."""
+        said = self.salt or self.digest
+        found = bytes.fromhex(said)
+        if found.hex() != said or bool(self.salt) == bool(self.digest):
+            raise ValueError(said[:80])
+        return digest(hashed, found + self.text.encode()) if self.salt else found
 
 
 class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
