@@ -204,8 +204,11 @@ def salted_record(imprint: Imprint, commit: CommitRow) -> bytes:
 
 def check(imprint: Imprint, rows: Iterable[Witnessed]) -> Iterator[Finding]:
     """Compute every leaf again from rows in the order of position or of version; yield what does not add up."""
+    last, record = 0, b""
     for event, commit, before in rows:
-        if leaf_of(imprint, event, salted_record(imprint, commit), before[1] if before else NOTHING) != event.leaf:
+        if commit.first_position != last:  # the events of one commit stand together
+            last, record = commit.first_position, salted_record(imprint, commit)
+        if leaf_of(imprint, event, record, before[1] if before else NOTHING) != event.leaf:
             yield Finding(event.position, event.stream, "the leaf does not follow from the row")
         if before is None and event.version > 1:
             yield Finding(event.position, event.stream, "the version before it is missing")
@@ -213,9 +216,12 @@ def check(imprint: Imprint, rows: Iterable[Witnessed]) -> Iterator[Finding]:
             yield Finding(event.position, event.stream, "its commit does not cover it")
         if commit.recorded_at != event.recorded_at:
             yield Finding(event.position, event.stream, "it was not recorded when its commit was")
-        said = (event.recorded_at, event.occurred_at, commit.occurred_at)
-        if any(at is not None and at.microsecond % 1000 for at in said):
+        if event.recorded_at.microsecond % 1000 or _too_fine(event.occurred_at) or _too_fine(commit.occurred_at):
             yield Finding(event.position, event.stream, "it says an instant more finely than its leaf can prove")
+
+
+def _too_fine(instant: datetime | None) -> bool:
+    return instant is not None and instant.microsecond % 1000 > 0
 
 
 def check_order(after: int, since: datetime | None, rows: Iterable[Witnessed]) -> Iterator[Finding]:

@@ -635,18 +635,31 @@ class Ledger:
         """Yield the ledger's rows up to its head, page by page, each with what does not add up in it."""
         end, recorded_at = await self.head()
         since = None
-        for after in range(0, end, page):
-            rows = await self.witnesses(after, min(after + page, end))
-            findings = [*leaves.check(self.imprint, rows), *leaves.check_order(after, since, rows)]
-            last = rows[-1].event.position if rows else after
-            if last < min(after + page, end):
-                findings.append(Finding(last + 1, "", "positions are missing from here on"))
-            since = rows[-1].event.recorded_at if rows else since
-            if after + page >= end and since != recorded_at:
-                findings.append(Finding(end, "", "the head does not say when the last event was recorded"))
-            yield rows, findings
+        async with contextlib.aclosing(self._read_ahead(end, page)) as pages:
+            async for after, rows in pages:
+                findings = [*leaves.check(self.imprint, rows), *leaves.check_order(after, since, rows)]
+                last = rows[-1].event.position if rows else after
+                if last < min(after + page, end):
+                    findings.append(Finding(last + 1, "", "positions are missing from here on"))
+                since = rows[-1].event.recorded_at if rows else since
+                if after + page >= end and since != recorded_at:
+                    findings.append(Finding(end, "", "the head does not say when the last event was recorded"))
+                yield rows, findings
         behind = await self.rows("beyond_head")  # seen together with the head, so that no writer comes between
         yield [], [Finding(position, stream, "it lies beyond the head") for position, stream in behind]
+
+    async def _read_ahead(self, end: int, page: int) -> AsyncGenerator[tuple[int, list[Witnessed]], None]:
+        """Yield pages of rows, each with the position before it; the next one is under way while one is looked at."""
+        reading = asyncio.ensure_future(self.witnesses(0, min(page, end)))
+        try:
+            for after in range(0, end, page):
+                rows = await reading
+                reading = asyncio.ensure_future(self.witnesses(after + page, min(after + 2 * page, end)))
+                await asyncio.sleep(0)  # lets it be asked for
+                yield after, rows
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
 
     async def verify_all(self) -> list[Finding]:
         """Compute every leaf of the ledger again up to its head, and return what does not add up."""
