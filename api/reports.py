@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, timedelta
 from enum import StrEnum
+from uuid import UUID
 
 import msgspec
 
@@ -43,6 +44,9 @@ READERS: Mapping[PrivacyClass, frozenset[Role]] = {
 
 LONGEST = timedelta(days=366)
 
+NAMED = 50
+"""Cases that a special report names at most."""
+
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
     """已公布的报告. What was recorded when it went out."""
@@ -57,6 +61,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     content_hash: str
     privacy_class: PrivacyClass
     recipients: tuple[str, ...]
+    orders: tuple[UUID, ...]
     record: str
     position: int
 
@@ -74,6 +79,7 @@ def _told(entry: Entry) -> Told:
         content_hash=event.content_hash,
         privacy_class=event.privacy_class,
         recipients=event.recipients,
+        orders=event.orders,
         record=entry.stream,
         position=entry.position,
     )
@@ -104,21 +110,43 @@ def _day(ask: Ask, name: str) -> date:
 
 async def made(ask: Ask) -> Answer:
     """Return a report of a period: as it was published, or for who may have one made as of a position."""
-    kind, form = _kind(ask), ask.word("format", Form) or Form.HTML
+    kind, form = _kind(ask), _form(ask)
     first, last = _day(ask, "from"), _day(ask, "to")
     if last < first or last - first > LONGEST:
         raise QueryUnfit("from … to: 1 … 366 日 days", field="to")
-    wanted = ask.number("cut_off")
+    wanted, orders = ask.number("cut_off"), _orders(ask)
     _, rows = await _published(ask)
     before = [r for r in rows if (r.report, r.period_from, r.period_until) == (kind, first, last)]
+    before = [r for r in before if orders in ((), r.orders)]
     if wanted is None and before:
         wanted = before[0].cut_off
-    _may(ask.who, kind, published=any(row.cut_off == wanted for row in before))
+    meant = [row for row in before if row.cut_off == wanted]
+    _may(ask.who, kind, published=bool(meant))
+    orders = meant[0].orders if meant else orders
     ask.paced("report")
     cut_off = wanted if wanted is not None else (await ask.city.ledger.head())[0]
     if cut_off < 1:
         raise QueryUnfit("cut_off: 1 …", field="cut_off")
-    return await _answered(ask, await reports.made(ask.city.shown, kind, first, last, cut_off=cut_off), form)
+    made = await reports.made(ask.city.shown, kind, first, last, cut_off=cut_off, orders=orders)
+    return await _answered(ask, made, form)
+
+
+def _form(ask: Ask) -> Form:
+    """Return as what a report is wanted: as the query says, else as the header does."""
+    accepted = ask.header("accept")
+    said = (form for form in (Form.PDF, Form.CSV) if MEDIA[form].partition(";")[0] in accepted)
+    return ask.word("format", Form) or next(said, Form.HTML)
+
+
+def _orders(ask: Ask) -> tuple[UUID, ...]:
+    """Return the cases that a special report is to name."""
+    said = ask.queries("order")
+    if len(said) > NAMED:
+        raise QueryUnfit(f"order: 1 … {NAMED}", field="order")
+    try:
+        return tuple(UUID(one) for one in said)
+    except ValueError as error:
+        raise QueryUnfit("order", field="order") from error
 
 
 def _kind(ask: Ask) -> ReportKind:

@@ -509,6 +509,9 @@ def _option_faults(options: Options, pack: Pack) -> Iterator[tuple[str, str]]:
     for option in pack.options:
         if isinstance(option.value, int) and option.value < 0:
             yield option.name, f"{option.value}: less than nothing"
+    for code, weight in options.assessment_weights.items():
+        if not weight:
+            yield "assessment_weights", f"{code}: a weight of nothing"
     kinds = set(NoticeKind)
     for name in ("ladder", "notice_limit_mandatory", "notice_reply"):
         for word in getattr(options, name):

@@ -252,6 +252,7 @@ class Options(Struct, frozen=True):
     connect_rate_percent: int | None = None  # S1-3
     # statistics and filing
     assessment_period: Literal["month", "quarter", "year"] = "month"  # 8.14
+    assessment_weights: dict[str, int] = {}  # 5.2: points by indicator; fewer than nothing: points that it takes away
     unreasonable_effect: tuple[str, ...] = ("noted_closure", "standing_reply")  # 8.11
     hang_account: bool = False  # 8.14 挂账
     small_cell: int = 5

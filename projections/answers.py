@@ -483,12 +483,14 @@ class Projections(Engine):
         district: str | None = None,
         assumed: bool = True,
         cut_off: int | None = None,
+        excluded: bool = True,
         progress: past.Progress | None = None,
     ) -> Listing[Figure]:
         """Return every indicator of a period [since, until), of all cases or by `unit`, `type` or `area`.
 
         With a `cut_off`, as the ledger was at that position: read from the events up to it, so the same for ever.
-        `assumed` tells whether orders run under an assumed pack count too.
+        `assumed` tells whether orders run under an assumed pack count too; `excluded`, of a past position, whether what
+        appeals and judgements took out stays out.
         """
         units = await self._heirs_of(unit, until, cut_off)
         asked = figures.Asked(since, until, by, units, demand_type, district, assumed)
@@ -497,7 +499,10 @@ class Projections(Engine):
             tallies = figures.tallied(*found)
         else:
             position = cut_off
-            tallies = figures.counted(await self._facts_at(cut_off, since, until, progress), asked)
+            facts = await self._facts_at(cut_off, since, until, progress)
+            if not excluded:
+                facts = [msgspec.structs.replace(fact, excluded="") if fact.excluded else fact for fact in facts]
+            tallies = figures.counted(facts, asked)
         if not by:
             tallies.setdefault("", figures.Tally())  # a whole without facts has figures without value
         return Listing(position, figures.figures(sorted(tallies.items())))

@@ -16,7 +16,17 @@ from domain.clocks import WINDOWS
 from domain.law import Law
 from domain.order import fold, history
 from domain.state import WorkOrder
-from domain.terms import ClockName, ClosureKind, DemandType, Entry, Mark, Outcome, RefusalReason, Urgency
+from domain.terms import (
+    ClockName,
+    ClosureKind,
+    DemandType,
+    Entry,
+    Mark,
+    Outcome,
+    Reasonableness,
+    RefusalReason,
+    Urgency,
+)
 from domain.units import day_of
 from projections.case import Case
 
@@ -41,6 +51,19 @@ class Emergency(msgspec.Struct, frozen=True):
     closed: datetime | None
 
 
+class Appealed(msgspec.Struct, frozen=True):
+    """考核申诉. Of a unit against a figure, as far as one order goes into it (8.11)."""
+
+    number: str
+    unit: str
+    indicator: str
+    ground: str
+    filed: datetime
+    decided: datetime | None
+    upheld: bool | None
+    exclusion: str
+
+
 class Volumes(msgspec.Struct, kw_only=True):
     """业务量. `counts` by what is counted and of what; each kind of count is a row of `COUNTED`."""
 
@@ -49,6 +72,7 @@ class Volumes(msgspec.Struct, kw_only=True):
     until: datetime
     counts: Counter[tuple[str, str]]
     emergencies: list[Emergency]
+    appeals: list[Appealed]
     cases: int = 0
     assumed: int = 0  # left out: run under an assumed pack (8.15)
 
@@ -83,6 +107,8 @@ COUNTED = {
     "unresolved": "未解决或无法解决, 按类别",
     "notice": "督办文书, 按种类",
     "unit_notice": "督办文书, 按单位",
+    "exempt": "期内办结且免予满意度考核, 按情形",
+    "unreasonable": "期内办结且认定不合理, 按程度",
     "instruction": "领导批示",
     "open_instruction": "期末未报告的批示",
     "open": "期末在办, 按主办单位",
@@ -96,7 +122,7 @@ def volumes(
     found: Iterable[list[Entry]], law: Law, since: datetime, until: datetime, *, position: int, assumed: bool
 ) -> Volumes:
     """Return what happened in [since, until), from every case's entries up to where they were read."""
-    told = Volumes(position=position, since=since, until=until, counts=Counter(), emergencies=[])
+    told = Volumes(position=position, since=since, until=until, counts=Counter(), emergencies=[], appeals=[])
     for entries in found:
         order = fold(entries)
         if order is None or (order.filing.refusal == RefusalReason.STATE_SECRET and order.demand.content is None):
@@ -108,10 +134,12 @@ def volumes(
         _registered(order, told)
         _handled(order, told)
         _supervised(order, told)
+        _judged(order, told)
         then = fold(history(entries, as_at=until - INSTANT)) if entries[-1].at >= until else order
         if then is not None:
             _at_the_end(Case(then, entries[-1].position, law), told)
     told.emergencies.sort(key=lambda one: (one.at, one.number))
+    told.appeals.sort(key=lambda one: (one.filed, one.number))
     return told
 
 
@@ -193,6 +221,24 @@ def _supervised(order: WorkOrder, told: Volumes) -> None:
             told.counts.update([("instruction", one.unit)])
         if one.reported is None or one.reported.at >= told.until:
             told.counts.update([("open_instruction", one.unit)])
+
+
+def _judged(order: WorkOrder, told: Volumes) -> None:
+    """Count what the figures of assessment leave out, and the appeals that were filed or decided."""
+    quality = order.quality
+    if any(told.since <= mark.at < told.until for mark, _ in order.filing.closures):
+        if quality.exempt:
+            told.counts.update([("exempt", quality.exempt)])
+        if quality.reasonable not in ("", Reasonableness.REASONABLE):
+            told.counts.update([("unreasonable", quality.reasonable)])
+    for one in order.oversight.appeals:
+        decided = None if one.decided is None or one.decided.at >= told.until else one.decided.at
+        if one.filed.at >= told.until or (decided or told.until) < told.since:
+            continue
+        upheld, exclusion = (one.upheld, one.exclusion) if decided is not None else (None, "")
+        told.appeals.append(
+            Appealed(order.number, one.unit, one.indicator, one.ground or "", one.filed.at, decided, upheld, exclusion)
+        )
 
 
 def _at_the_end(case: Case, told: Volumes) -> None:

@@ -104,6 +104,7 @@ async def _publish(
         recipients=tuple(recipients),
         privacy_class=made.privacy,
         policies=made.policies,
+        orders=made.orders,
     )
     receipt = await ledger.execute(
         act,
@@ -149,6 +150,9 @@ def _say(made: Report, files: Sequence[Path], number: str, *, as_json: bool) -> 
     "--out", "file", type=click.Path(dir_okay=False, path_type=Path), help="写入 a file: .html, .pdf or .csv."
 )
 @click.option("--assumed", is_flag=True, help="试算 count cases under an assumed pack too: never to be published.")
+@click.option(
+    "--order", "orders", multiple=True, metavar="ORDER", help="涉及工单 a case that a special report is about."
+)
 @click.option("--publish", is_flag=True, help="公布 record it as published: needs --as, --prepared-by and --recipient.")
 @click.option("--as", "actor", metavar="USER/ROLE[@UNIT]", help="审签人 who approves it.")
 @click.option("--prepared-by", metavar="USER", help="拟稿人 who prepared it: somebody else.")
@@ -162,6 +166,7 @@ def report_command(
     cut_off: int | None,
     file: Path | None,
     assumed: bool,
+    orders: tuple[str, ...],
     publish: bool,
     actor: str | None,
     prepared_by: str | None,
@@ -186,7 +191,8 @@ def report_command(
     async def work(ledger: Ledger, shown: Projections) -> None:
         before = await _before(ledger, wanted, period)
         at = cut_off or (before[0].cut_off if before is not None else (await ledger.head())[0])
-        made = await reports.made(shown, wanted, *period, cut_off=at, assumed=assumed)
+        named = [(await shown.order_by_number(one)).id for one in orders]
+        made = await reports.made(shown, wanted, *period, cut_off=at, assumed=assumed, orders=named)
         number = before[1] if before is not None and before[0].content_hash == made.content_hash else ""
         if publish and by is not None and prepared_by is not None:
             number = (await _publish(ledger, shown, made, by=by, prepared_by=prepared_by, recipients=recipients)).number

@@ -11,45 +11,79 @@ import hashlib
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from itertools import groupby
 from typing import NamedTuple
+from uuid import UUID
 
 import msgspec
 
+from domain.clocks import clocks
+from domain.duties import title_of
 from domain.law import Law
-from domain.matters.publications import PrivacyClass, ReportKind
+from domain.matters.inquiries import (
+    Inquiry,
+    OversightInquiryAnswered,
+    OversightInquiryFiled,
+    inquiry_clock,
+    on_inquiry_answered,
+    on_inquiry_filed,
+)
+from domain.matters.publications import ON_EVENT, PrivacyClass, ReportKind
+from domain.order import fold
 from domain.policy import Options
-from domain.refusals import NoPolicyInForce, Refusal
+from domain.refusals import NoPolicyInForce, Refusal, UnknownOrder
+from domain.state import WorkOrder
+from domain.stored import tag
 from domain.terms import (
+    SHANGHAI,
+    AppealGround,
     Channel,
+    ClockName,
     ClosureKind,
+    Confidentiality,
     DemandType,
+    Entry,
+    ExemptCategory,
     NoticeKind,
     Outcome,
     PolicyDomain,
     PolicyRef,
+    Reasonableness,
     RefusalReason,
+    Role,
+    UnitId,
     Word,
 )
 from domain.units import day_start
 from projections.answers import Projections
 from projections.figures import BY_CODE, Figure, Shape, percent
 from projections.volumes import Emergency, Volumes
+from supervision.assessment import Score, points_words, scores
+from supervision.assessment import title_of as indicator_title
 from supervision.indicators import Adjusted, adjusted
 from supervision.instruments import day_words, instant_words
 from supervision.telephony import Telephony, telephony
 
-TEMPLATE = "report/1"
+TEMPLATE = "report/2"
 """The version of the template and of what each kind says: raised with every change of either."""
 
 ONE_DAY = timedelta(days=1)
 TOP = 10
 SUPPRESSED = "<{least}"
 HIDDEN = "*"
+PROTECTED = "（依法保密，不列）"
+STEPS = 40
+"""Steps that are told of one case at most, the last ones."""
+
 NOTHING = "—"
 
 
 class PeriodUnfit(Refusal):
     """报告期不合要求。The period of the report is not in order: see which kind is of a day, a month or a quarter."""
+
+
+class NoCaseNamed(Refusal):
+    """这种报告不列名具体工单。This kind of report is about no case: name cases with a special report."""
 
 
 # --- what a report is --------------------------------------------------------------------------------------------
@@ -109,6 +143,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     parts: tuple[Part, ...]
     method: tuple[str, ...]
     template: str = TEMPLATE
+    assumed: bool = False  # 推演: orders under an assumed pack are counted, so that it is never published (8.15)
+    orders: tuple[UUID, ...] = ()  # cases that it is about
 
     @property
     def content_hash(self) -> str:
@@ -143,6 +179,23 @@ def _plain(said: Cell) -> str | int:
 # --- what it is made from ----------------------------------------------------------------------------------------
 
 
+class Inquired(NamedTuple):
+    """监督事项. What an overseer asked, when it is to be answered, and the orders that it names."""
+
+    inquiry: Inquiry
+    title: str
+    due: datetime | None
+    orders: tuple[WorkOrder, ...]
+
+
+class Named(NamedTuple):
+    """工单. One that a special report is about, as it was at the position."""
+
+    order: WorkOrder
+    entries: tuple[Entry, ...]
+    due: datetime | None
+
+
 class Counted(NamedTuple):
     """Everything that a report is made from, all at one position."""
 
@@ -155,6 +208,9 @@ class Counted(NamedTuple):
     by_unit: Sequence[Figure]
     calls: Telephony
     adjusted: Sequence[Adjusted]  # published periods whose figures are others by now
+    unappealed: Sequence[Figure] = ()  # by unit, as if nothing had been taken out
+    inquiries: Sequence[Inquired] = ()
+    named: Sequence[Named] = ()
 
     @property
     def at(self) -> datetime:
@@ -167,16 +223,26 @@ class Counted(NamedTuple):
 
 
 async def made(
-    shown: Projections, kind: ReportKind, period_from: date, period_until: date, *, cut_off: int, assumed: bool = False
+    shown: Projections,
+    kind: ReportKind,
+    period_from: date,
+    period_until: date,
+    *,
+    cut_off: int,
+    assumed: bool = False,
+    orders: Sequence[UUID] = (),
 ) -> Report:
-    """Return a report of a period as the ledger was at a position. Raises PeriodUnfit, CutOffAhead.
+    """Return a report of a period as the ledger was at a position. Raises PeriodUnfit, CutOffAhead, NoCaseNamed.
 
-    `assumed` counts orders under an assumed pack too: for trials, never for what is published (8.15).
+    `assumed` counts orders under an assumed pack too: for trials, never for what is published (8.15). `orders`: cases
+    that a special report is about.
     """
     if period_until < period_from:
         raise PeriodUnfit(f"{period_from} … {period_until}")
     if kind is ReportKind.DAILY_DUTY and period_from != period_until:
         raise PeriodUnfit(f"{kind.zh}: 一日 one day")
+    if orders and kind not in ON_EVENT:
+        raise NoCaseNamed(kind.zh)
     since, until = day_start(period_from), day_start(period_until + ONE_DAY)
     volumes = await shown.volumes(since, until, cut_off=cut_off, assumed=assumed)
     law = await shown.law_at(cut_off)
@@ -187,7 +253,66 @@ async def made(
     counted = Counted(
         kind, period_from, period_until, law, volumes, (*calls.figures, *whole.rows), units.rows, calls, changed
     )
-    return written(counted, cut_off)
+    if kind is ReportKind.ASSESSMENT:
+        before = await shown.indicators(since, until, by="unit", assumed=assumed, cut_off=cut_off, excluded=False)
+        counted = counted._replace(unappealed=before.rows)
+    if kind is ReportKind.SUBMISSION:
+        counted = counted._replace(inquiries=await _inquired(shown, law, since, until, cut_off))
+    if orders:
+        counted = counted._replace(named=await _named(shown, law, orders, cut_off))
+    report = written(counted, cut_off)
+    title = report.title + ("（推演）" if assumed else "")
+    return msgspec.structs.replace(report, title=title, assumed=assumed, orders=tuple(orders))
+
+
+async def _folded(shown: Projections, orders: Iterable[UUID], cut_off: int) -> dict[str, tuple[Entry, ...]]:
+    streams = list(dict.fromkeys(f"order:{one}" for one in orders))
+    entries = await shown.streams(streams, cut_off) if streams else ()
+    return {stream: tuple(some) for stream, some in groupby(entries, key=lambda entry: entry.stream)}
+
+
+async def _named(shown: Projections, law: Law, orders: Sequence[UUID], cut_off: int) -> tuple[Named, ...]:
+    """Return cases as they were at a position, in the order they were named. Raises UnknownOrder."""
+    found = await _folded(shown, orders, cut_off)
+    told: list[Named] = []
+    for one in dict.fromkeys(orders):
+        entries = found.get(f"order:{one}", ())
+        case = fold(entries)
+        if case is None:
+            raise UnknownOrder(f"{one}")
+        handle = [clock.due for clock in clocks(case, law) if clock.name is ClockName.HANDLE]
+        told.append(Named(case, entries, handle[-1] if handle else None))
+    return tuple(told)
+
+
+async def _inquired(
+    shown: Projections, law: Law, since: datetime, until: datetime, cut_off: int
+) -> tuple[Inquired, ...]:
+    """Return what overseers asked before the end of a period and was open in it, the earliest first."""
+    topics = [tag(OversightInquiryFiled), tag(OversightInquiryAnswered)]
+    entries = sorted((await shown.beside("inquiry", topics, cut_off)).rows, key=lambda entry: entry.position)
+    asked: dict[str, tuple[Inquiry, str, list[UUID]]] = {}
+    for entry in entries:
+        if entry.at >= until:
+            continue
+        event = entry.event
+        before = asked.get(entry.stream)
+        if isinstance(event, OversightInquiryFiled):
+            asked[entry.stream] = (on_inquiry_filed(None, event, entry), event.title, list(event.orders))
+        elif before is not None:
+            asked[entry.stream] = (on_inquiry_answered(before[0], event, entry), before[1], [*before[2], *event.orders])
+    open_then = [one for one in asked.values() if one[0].answered is None or one[0].answered.at >= since]
+    cases = await _folded(shown, (order for *_, orders in open_then for order in orders), cut_off)
+    told: list[Inquired] = []
+    for inquiry, title, orders in open_then:
+        clock = inquiry_clock(inquiry, law)
+        found = (fold(cases.get(f"order:{order}", ())) for order in dict.fromkeys(orders))
+        told.append(
+            Inquired(
+                inquiry, title, None if clock is None else clock.due, tuple(case for case in found if case is not None)
+            )
+        )
+    return tuple(told)
 
 
 def written(counted: Counted, cut_off: int) -> Report:
@@ -279,6 +404,8 @@ _WORDS: Mapping[str, type[Word]] = {
     "closed": ClosureKind,
     "outcome": Outcome,
     "notice": NoticeKind,
+    "exempt": ExemptCategory,
+    "unreasonable": Reasonableness,
 }
 _UNITS = frozenset({"dispatched", "unit_closed", "overdue", "due_next", "open", "unit_notice", "returned", "disputed"})
 
@@ -462,6 +589,44 @@ def _units(counted: Counted) -> Part:
     )
 
 
+_CIRCULATED = (
+    ("I6", "签收及时"),
+    ("I10", "按时答复"),
+    ("I9a", "满意(含视为)"),
+    ("I9b", "满意(不含视为)"),
+    ("I23", "督办回复"),
+)
+
+
+def _circulated(counted: Counted) -> Part:
+    """各单位办件数据: what a circular tells every unit of itself and the others (S2-34)."""
+    v = counted.volumes
+    of = {(f.part, f.code): f for f in counted.by_unit}
+    kinds = ("dispatched", "overdue", "returned", "redone", "unit_notice")
+    units = sorted(
+        {unit for kind in kinds for unit in v.of(kind) if unit}, key=lambda u: (-v.counts["dispatched", u], u)
+    )
+    rows: list[tuple[Cell, ...]] = []
+    for unit in units:
+        numbers = (v.counts[kind, unit] for kind in kinds)
+        shares = (_share(of.get((unit, code))) for code, _ in _CIRCULATED)
+        rows.append((counted.name(unit), *numbers, *shares))
+    columns = ("单位", "派单", "逾期", "退单", "重办", "督办", *(title for _, title in _CIRCULATED))
+    late = {counted.name(unit): number for unit, number in v.of("overdue").items() if unit}
+    given = sum(v.counts["dispatched", unit] > 0 for unit in units)
+    words = [
+        f"报告期内向{given}个单位派单{v.sum('dispatched')}件次，期末{len(late)}个单位逾期时限{sum(late.values())}项。"
+    ]
+    if late:
+        words.append(f"逾期较多的单位：{'、'.join(f'{name}（{n}项）' for name, n in list(late.items())[:5])}。")
+    return Part(
+        heading="各单位办件情况",
+        words=tuple(words),
+        tables=(Table(caption="各单位", columns=columns, rows=tuple(rows)),),
+        charts=(*_bars(counted, "dispatched", "派单件数"), *_bars(counted, "overdue", "期末逾期时限项数")),
+    )
+
+
 def _share(figure: Figure | None) -> Cell:
     return NOTHING if figure is None or figure.below is None else _percent(figure.above, figure.below)
 
@@ -521,6 +686,191 @@ def _pair(above: int, below: int | None) -> Cell:
     return above if below is None else f"{above}/{below}"
 
 
+_RATES = ("I7", "I8", "I8l", "I9a", "I9b")
+
+
+def _three_rates(counted: Counted) -> Part:
+    """三率: responded, resolved, satisfied, with and without what was deemed (S4-45)."""
+    of = {f.code: f for f in counted.figures if not f.part}
+    found = [of[code] for code in _RATES if code in of]
+    rows = tuple((f.title, f.code, f.above, NOTHING if f.below is None else f.below, _share(f)) for f in found)
+    table = Table(
+        caption="响应率、解决率、满意率", columns=("指标", "代码", "分子", "分母", "值"), rows=rows, open=True
+    )
+    return Part(heading="三率", tables=(table,))
+
+
+def _scored(counted: Counted) -> Part:
+    """综合得分: by the weights of the pack, which stand beside it (5.2)."""
+    weights = _options(counted.law, counted.volumes.until).assessment_weights
+    if not weights:
+        return Part(heading="综合得分", words=("适用政策未设定考评权重（assessment_weights），不计综合得分。",))
+    weighed = tuple((indicator_title(code), code, weight) for code, weight in weights.items())
+    found = scores(weights, counted.by_unit)
+    rows = tuple(
+        (f"{place}. {counted.name(one.unit)}" if one.points is not None else counted.name(one.unit), *_points(one))
+        for place, one in enumerate(found, 1)
+    )
+    return Part(
+        heading="综合得分",
+        words=(
+            "得分为各指标比率乘以权重之和，按有数据的正权重折算为百分制；负权重为扣分，扣至零分为止。",
+            "单位没有数据的指标不计其权重。",
+        ),
+        tables=(
+            Table(caption="权重", columns=("指标", "代码", "权重"), rows=weighed, open=True),
+            Table(caption="各单位得分", columns=("单位", "得分", *weights), rows=rows, open=True),
+        ),
+    )
+
+
+def _points(one: Score) -> tuple[Cell, ...]:
+    shares = (NOTHING if w.share is None else percent(w.share.numerator, w.share.denominator) for w in one.weighed)
+    return (points_words(one.points), *shares)
+
+
+def _exemptions(counted: Counted) -> Part:
+    v = counted.volumes
+    if not (v.of("exempt") or v.of("unreasonable")):
+        return Part(heading="免予考核", words=("报告期内办结的工单没有免予满意度考核或认定不合理的。",))
+    tables = [
+        _table(counted, kind, caption, first="情形")
+        for kind, caption in (("exempt", "免予满意度考核"), ("unreasonable", "诉求合理性认定"))
+        if v.of(kind)
+    ]
+    return Part(
+        heading="免予考核", words=("免予考核的工单不计入满意率、解决率和重办率，时限照计。",), tables=tuple(tables)
+    )
+
+
+def _appeals(counted: Counted) -> Part:
+    """申诉: who contested what and what came of it, and each figure before and after (8.11)."""
+    found = counted.volumes.appeals
+    if not found:
+        return Part(heading="考核申诉", words=("报告期内没有考核申诉。",))
+    upheld, rejected = (sum(one.upheld is said for one in found) for said in (True, False))
+    left = len(found) - upheld - rejected
+    rows = tuple(
+        (
+            one.number,
+            counted.name(one.unit),
+            _indicator(one.indicator),
+            AppealGround(one.ground).zh if one.ground else NOTHING,
+            day_words(one.filed.astimezone(SHANGHAI).date()),
+            "审理中" if one.upheld is None else "成立" if one.upheld else "不成立",
+            one.exclusion or NOTHING,
+        )
+        for one in found
+    )
+    columns = ("工单编号", "单位", "指标", "理由", "提出", "结果", "剔除")
+    tables = [Table(caption="申诉", columns=columns, rows=rows, open=True)]
+    changes = tuple(_changed(counted))
+    if changes:
+        columns = ("单位与指标", "剔除前", "比率", "剔除后", "比率")
+        tables.append(Table(caption="剔除前后", columns=columns, rows=changes, open=True))
+    words = f"报告期内有申诉{len(found)}件：成立{upheld}件，不成立{rejected}件，审理中{left}件。"
+    return Part(heading="考核申诉", words=(words,), tables=tuple(tables))
+
+
+def _indicator(said: str) -> str:
+    """Return what an appeal contests: by its code with the title, else as the unit wrote it."""
+    return f"{BY_CODE[said].title} {said}" if said in BY_CODE else said
+
+
+def _changed(counted: Counted) -> Iterable[tuple[Cell, ...]]:
+    """Yield the figures of units that appeals or judgements changed, as they would be without, and as they are."""
+    after = {(f.part, f.code): f for f in counted.by_unit}
+    for was in counted.unappealed:
+        now = after.get((was.part, was.code))
+        now = now or msgspec.structs.replace(was, above=0, below=0)
+        if was.below is None or (was.above, was.below) == (now.above, now.below):
+            continue
+        name = f"{counted.name(was.part)} {was.title}"
+        yield (name, _pair(was.above, was.below), _value(was), _pair(now.above, now.below), _value(now))
+
+
+def _inquiries(counted: Counted) -> Part:
+    """代表委员意见办理: what became of what deputies and members asked before (代表法51)."""
+    found = counted.inquiries
+    if not found:
+        return Part(heading="代表、委员意见办理", words=("报告期内没有待办或办结的代表、委员意见。",))
+    answered = [one for one in found if one.inquiry.answered is not None]
+    late = [one for one in found if _late(one, counted.volumes.until)]
+    rows: list[tuple[Cell, ...]] = []
+    for one in found:
+        filed, done = one.inquiry.filed, one.inquiry.answered
+        assert filed is not None
+        kinds = (one.inquiry.body, one.inquiry.matter_kind)
+        rows.append(
+            (
+                f"{one.inquiry.number} {one.title}".strip(),
+                "·".join(kind.zh for kind in kinds if kind is not None),
+                _day(filed.at),
+                NOTHING if one.due is None else instant_words(one.due),
+                ("办理中" if done is None else f"{_day(done.at)}答复") + ("，逾期" if one in late else ""),
+                f"{sum(not case.is_open for case in one.orders)}/{len(one.orders)}" if one.orders else NOTHING,
+            )
+        )
+    words = f"报告期内在办的代表、委员意见{len(found)}件，已答复{len(answered)}件，逾期{len(late)}件。"
+    columns = ("意见", "主体与类别", "收到", "答复期限", "办理", "涉及工单办结")
+    table = Table(caption="历次意见的办理", columns=columns, rows=tuple(rows), open=True)
+    return Part(heading="代表、委员意见办理", words=(words,), tables=(table,))
+
+
+def _day(at: datetime) -> str:
+    return day_words(at.astimezone(SHANGHAI).date())
+
+
+def _late(one: Inquired, until: datetime) -> bool:
+    end = one.inquiry.answered.at if one.inquiry.answered is not None else until
+    return one.due is not None and end > one.due
+
+
+def _cases(counted: Counted) -> Part | None:
+    """涉及工单: the cases that a special report is about, without anybody in them."""
+    if not counted.named:
+        return None
+    tables = [Table(caption="工单", columns=_CASE, rows=tuple(_case(counted, one) for one in counted.named), open=True)]
+    for one in counted.named:
+        if _open_to_tell(one.order):
+            rows = tuple(_steps(counted, one))
+            caption = f"{one.order.number} {one.order.demand.title}：办理过程"
+            tables.append(Table(caption=caption, columns=("时间", "环节", "单位"), rows=rows, open=True))
+    return Part(heading="涉及工单", words=(f"本专报涉及工单{len(counted.named)}件。",), tables=tuple(tables))
+
+
+_CASE = ("工单编号", "标题", "类别", "区域", "登记", "主办单位", "状态", "办理期限")
+
+
+def _open_to_tell(order: WorkOrder) -> bool:
+    return order.confidentiality is not Confidentiality.INFORMANT and order.filing.refusal != RefusalReason.STATE_SECRET
+
+
+def _case(counted: Counted, one: Named) -> tuple[Cell, ...]:
+    order = one.order
+    if not _open_to_tell(order):
+        return (order.number, PROTECTED, *([NOTHING] * 4), order.state.zh, NOTHING)
+    lead = "" if order.episode is None else order.episode.lead
+    return (
+        order.number,
+        order.demand.title,
+        order.demand.category,
+        order.demand.district or NOTHING,
+        _day(order.registered.at),
+        counted.name(lead),
+        order.state.zh,
+        NOTHING if one.due is None else instant_words(one.due),
+    )
+
+
+def _steps(counted: Counted, one: Named) -> Iterable[tuple[Cell, ...]]:
+    """Yield what was done, when and by which unit; who did it is not said."""
+    for entry in one.entries[-STEPS:]:
+        unit: UnitId = getattr(entry.event, "lead", "") or getattr(entry.event, "unit", "") or entry.actor.unit
+        by = Role.CITIZEN.zh if entry.actor.role is Role.CITIZEN else counted.name(unit)
+        yield (instant_words(entry.at), title_of(type(entry.event)), by)
+
+
 def _closures_by_unit(counted: Counted) -> Part:
     return Part(
         heading="各单位办结情况",
@@ -549,16 +899,21 @@ FORMS: Mapping[ReportKind, Form] = {
         PrivacyClass.LEADERS,
         (_summary, _calls, _intake, _refusals, _emergencies, _hot, _deadlines, _supervision, _suggestions),
     ),
-    ReportKind.DUTY_SPECIAL: Form("值班专报", PrivacyClass.LEADERS, (_summary, _emergencies, _hot, _places)),
-    ReportKind.SPECIAL_INFO: Form("信息专报", PrivacyClass.LEADERS, (_hot, _places, _outcomes, _suggestions)),
+    ReportKind.DUTY_SPECIAL: Form("值班专报", PrivacyClass.LEADERS, (_cases, _summary, _emergencies, _hot, _places)),
+    ReportKind.SPECIAL_INFO: Form("信息专报", PrivacyClass.LEADERS, (_cases, _hot, _places, _outcomes, _suggestions)),
     ReportKind.BRIEFING: Form(
         "工作简报",
         PrivacyClass.GOVERNMENT,
         (_summary, _calls, _intake, _places, _hot, _units, _outcomes, _supervision, _indicators, _adjustments),
     ),
+    ReportKind.PERIODIC_CIRCULAR: Form(
+        "情况通报", PrivacyClass.GOVERNMENT, (_summary, _circulated, _supervision, _deadlines, _adjustments)
+    ),
     ReportKind.FEATURE_DATA: Form("特征数据展示", PrivacyClass.PUBLIC, (_intake, _places, _hot), outside=True),
     ReportKind.ASSESSMENT: Form(
-        "考评报告", PrivacyClass.GOVERNMENT, (_calls, _indicators, _units, _deadlines, _adjustments)
+        "考评报告",
+        PrivacyClass.GOVERNMENT,
+        (_three_rates, _scored, _units, _exemptions, _appeals, _calls, _indicators, _deadlines, _adjustments),
     ),
     ReportKind.SUBMISSION: Form(
         "运行情况报告",
@@ -573,6 +928,7 @@ FORMS: Mapping[ReportKind, Form] = {
             _outcomes,
             _supervision,
             _hot,
+            _inquiries,
             _indicators,
             _adjustments,
         ),
@@ -595,6 +951,8 @@ def _method(counted: Counted, form: Form) -> tuple[str, ...]:
         "期末在办、逾期、次日到期以期末时刻为准。",
         "满意率同时列示含视为评价与不含视为评价两种口径；免予满意度考核的工单不计入满意率和重办率。",
     ]
+    if counted.kind is ReportKind.ASSESSMENT:
+        told.append("申诉成立的，该件该单位退出所申诉指标；剔除前后列示各单位指标在不剔除和剔除时的数值。")
     if v.assumed:
         told.append(f"推定适用政策的历史工单{v.assumed}件不计入。")
     if form.outside:

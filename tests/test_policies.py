@@ -360,6 +360,7 @@ def test_a_published_pack_states_every_default_it_stands_on_with_its_ground(pack
         "emergency_classes",
         "emergency_recipients",
         "revisit_questions",
+        "assessment_weights",
         "handle_stop",
         "close_after",
         "deem",

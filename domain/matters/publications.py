@@ -27,6 +27,7 @@ class ReportKind(Word):
     DUTY_SPECIAL = "duty_special", "值班专报"
     SPECIAL_INFO = "special_info", "信息专报"
     BRIEFING = "briefing", "工作简报"
+    PERIODIC_CIRCULAR = "periodic_circular", "情况通报"
     FEATURE_DATA = "feature_data", "特征数据展示"
     ASSESSMENT = "assessment", "考评报告"
     SUBMISSION = "submission", "向人大、政协报送"

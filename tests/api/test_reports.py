@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from domain.matters.publications import ReportKind, report_stream
 from domain.terms import SHANGHAI, Role
 from scripts import wiring
+from supervision import reports
 from tests.api.conftest import Served, dispatched
 
 LAST_YEAR = wiring.process_now().astimezone(SHANGHAI).date() - timedelta(days=400)
@@ -30,6 +32,8 @@ def test_a_report_is_made_as_html_pdf_and_csv_and_is_the_same_at_its_position(se
     pdf = manager.get("/reports/daily_duty", **query, cut_off=position, format="pdf")
     assert (pdf.headers["content-type"], pdf.body[:8]) == ("application/pdf", b"%PDF-1.7")
     csv = manager.get("/reports/daily_duty", **query, cut_off=position, format="csv")
+    accepted = manager.raw("GET", f"/reports/daily_duty?{urlencode({**query, 'cut_off': position})}", Accept="text/csv")
+    assert (accepted.content, accepted.headers["content-type"]) == (csv.body, csv.headers["content-type"])
     assert csv.body.startswith(b"\xef\xbb\xbf")
     assert csv.headers["content-type"].startswith("text/csv")
     assert "张三丰" not in first.body.decode() + csv.body.decode()
@@ -63,7 +67,7 @@ def _publish(served: Served, kind: str, made: Any, privacy: str = "overseers") -
         "period_from": PERIOD["from"],
         "period_until": PERIOD["to"],
         "cut_off": int(made.headers["ledger-position"]),
-        "template_version": "report/1",
+        "template_version": reports.TEMPLATE,
         "content_hash": made.headers["content-hash"],
         "prepared_by": "li",
         "recipients": ["人大"],

@@ -8,14 +8,17 @@ import subprocess
 import sys
 from datetime import date
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from domain.matters.publications import ReportKind
-from domain.terms import Sealed
+from domain.refusals import UnknownOrder
+from domain.terms import Confidentiality, Sealed
 from projections.answers import Projections
+from projections.figures import Figure
 from scripts import embedded
-from supervision import charts, reports, sheets
+from supervision import assessment, charts, reports, sheets
 from supervision.reports import FORMS, Chart, Part, PeriodUnfit, Share, Table, quarter, shown, suppressed
 from tests.test_cases import CASES, Town, founded, imported, opened
 from tests.test_cli import CHECKOUT, Deployment, deploy, dispatched, registered, town_lines, write_script
@@ -27,9 +30,16 @@ YEAR = (date(2025, 1, 1), date(2025, 12, 31))
 def town(postgres: embedded.Database, tmp_path_factory: pytest.TempPathFactory) -> Town:
     """The walk through the fourth text: notices, returns, redo, emergencies, a circular."""
 
+    folder = tmp_path_factory.mktemp("town")
+    script = folder / "s4.jsonl"
+    said = (CASES / "s4.jsonl").read_text(encoding="utf-8")
+    script.write_text(said.replace('"indicator": "按时办结率"', '"indicator": "I10"'), encoding="utf-8")
+    return _town(postgres, "s4", script)
+
+
+def _town(postgres: embedded.Database, text: str, script: Path) -> Town:
     async def make() -> Town:
-        city = await founded(postgres, "s4")
-        return await imported(city, CASES / "s4.jsonl", tmp_path_factory.mktemp("town") / "rejects.jsonl")
+        return await imported(await founded(postgres, text), script, script.with_suffix(".rejects"))
 
     return asyncio.run(make())
 
@@ -89,6 +99,113 @@ async def test_no_person_is_in_any_report(town: Town):
     for text in texts:
         assert not any(box in text for box in sealed)
         assert "Sealed" not in text
+
+
+def _part(made: reports.Report, heading: str) -> Part:
+    return next(part for part in made.parts if part.heading == heading)
+
+
+async def test_a_circular_tells_every_unit_what_it_was_given_and_what_became_of_it(town: Town):
+    async with opened(town.city) as ledger, Projections(town.city.database.app, town.city.name) as p:
+        await p.follow_until()
+        made = await reports.made(p, ReportKind.PERIODIC_CIRCULAR, *YEAR, cut_off=(await ledger.head())[0])
+        law = await ledger.law()
+    (table,) = _part(made, "各单位办件情况").tables
+    told = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
+    end = max(entry.at for entry in town.entries)
+    given: dict[str, int] = {}
+    for order in town.orders.values():
+        for episode in order.episodes:
+            if not (episode.reopened or episode.derived):
+                given[episode.lead] = given.get(episode.lead, 0) + 1
+    assert {law.unit_name(unit, end): number for unit, number in given.items()} == {
+        name: row["派单"] for name, row in told.items() if row["派单"]
+    }
+    assert table.columns[1:6] == ("派单", "逾期", "退单", "重办", "督办")
+
+
+async def test_an_assessment_says_its_weights_and_what_appeals_changed(town: Town):
+    async with opened(town.city) as ledger, Projections(town.city.database.app, town.city.name) as p:
+        await p.follow_until()
+        made = await reports.made(p, ReportKind.ASSESSMENT, *YEAR, cut_off=(await ledger.head())[0])
+    assert "不计综合得分" in _part(made, "综合得分").words[0]
+    appeals = [appeal for order in town.orders.values() for appeal in order.oversight.appeals]
+    assert appeals
+    listed, *changes = _part(made, "考核申诉").tables
+    results = {None: "审理中", True: "成立", False: "不成立"}
+    assert sorted(str(row[5]) for row in listed.rows) == sorted(results[appeal.upheld] for appeal in appeals)
+    if any(appeal.upheld for appeal in appeals):
+        assert changes[0].rows
+        assert all(row[1] != row[3] for row in changes[0].rows)
+
+
+def _rate(part: str, code: str, above: int, below: int) -> Figure:
+    return Figure(code, code, part, above, below)
+
+
+def test_a_score_is_the_weighted_rates_of_what_there_is_and_the_weights_are_shown_with_it():
+    figures = [_rate("A", "I10", 9, 10), _rate("A", "I12b", 1, 4), _rate("A", "I9b", 0, 0), _rate("B", "I10", 1, 1)]
+    weights = {"I10": 40, "I9b": 60, "I12b": -8}
+    found = assessment.scores(weights, [*figures, _rate("C", "I9b", 0, 0)])
+    assert [(one.unit, assessment.points_words(one.points)) for one in found] == [
+        ("B", "100.00"),
+        ("A", "85.00"),  # 36 of 40, less 2 for a quarter of returns
+        ("C", "—"),
+    ]
+    assert "无此指标" in assessment.title_of("I99")
+
+
+async def test_what_overseers_asked_before_is_followed_up_in_what_is_submitted(
+    postgres: embedded.Database, tmp_path: Path
+):
+    script = tmp_path / "s2.jsonl"
+    script.write_bytes((CASES / "s2.jsonl").read_bytes())
+    town = await asyncio.to_thread(_town, postgres, "s2", script)
+    async with opened(town.city) as ledger, Projections(town.city.database.app, town.city.name) as p:
+        await p.follow_until()
+        spring = (date(2021, 4, 1), date(2021, 6, 30))
+        made = await reports.made(p, ReportKind.SUBMISSION, *spring, cut_off=(await ledger.head())[0])
+    asked = [inquiry for inquiry in town.inquiries if inquiry.filed is not None]
+    assert asked
+    (table,) = _part(made, "代表、委员意见办理").tables
+    assert len(table.rows) == len(asked)
+    for inquiry in asked:
+        row = next(row for row in table.rows if str(row[0]).startswith(inquiry.number))
+        assert ("答复" in str(row[4])) is (inquiry.answered is not None)
+
+
+async def test_a_special_report_names_its_cases_and_nobody_in_them(town: Town):
+    named = [order for order in town.orders.values() if order.episodes][:3]
+    async with opened(town.city) as ledger, Projections(town.city.database.app, town.city.name) as p:
+        await p.follow_until()
+        head, _ = await ledger.head()
+        ids = [order.id for order in named]
+        made = await reports.made(p, ReportKind.SPECIAL_INFO, *YEAR, cut_off=head, orders=ids)
+        assert made.orders == tuple(ids)
+        with pytest.raises(reports.NoCaseNamed):
+            await reports.made(p, ReportKind.BRIEFING, *YEAR, cut_off=head, orders=ids)
+        with pytest.raises(UnknownOrder):
+            await reports.made(p, ReportKind.DUTY_SPECIAL, *YEAR, cut_off=head, orders=[UUID(int=7)])
+    listed, *steps = _part(made, "涉及工单").tables
+    assert [row[0] for row in listed.rows] == [order.number for order in named]
+    for order, row in zip(named, listed.rows, strict=True):
+        hidden = order.confidentiality is Confidentiality.INFORMANT
+        assert (row[1] == reports.PROTECTED) is hidden
+    assert len(steps) == sum(order.confidentiality is not Confidentiality.INFORMANT for order in named)
+    assert any("派单" in str(row[1]) for row in steps[0].rows)
+
+
+async def test_what_is_counted_under_an_assumed_pack_says_so_on_every_page(town: Town):
+    async with opened(town.city) as ledger, Projections(town.city.database.app, town.city.name) as p:
+        await p.follow_until()
+        head, _ = await ledger.head()
+        tried = await reports.made(p, ReportKind.BRIEFING, *YEAR, cut_off=head, assumed=True)
+        earnest = await reports.made(p, ReportKind.BRIEFING, *YEAR, cut_off=head)
+    assert "推演" in tried.title
+    assert "@top-center" in sheets.report(tried)
+    assert "推演" in tried.csv().decode("utf-8-sig").splitlines()[1]
+    assert "推演" not in sheets.report(earnest)
+    assert tried.content_hash != earnest.content_hash
 
 
 def _table(*rows: tuple[reports.Cell, ...]) -> Table:
