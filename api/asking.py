@@ -45,6 +45,7 @@ from domain.attachments import Files, Opened
 from domain.law import Law
 from domain.ledger import Ledger
 from domain.refusals import Erased, NotFounded, Refusal
+from domain.sealing import Entropy
 from domain.terms import SHANGHAI, Actor, Attachment, Role, Sealed
 from projections.answers import Projections
 from projections.transparency import Transparency
@@ -167,6 +168,7 @@ class House:
         tallies: Tallies,
         proxies: Networks = (),
         reset: Callable[[str], Awaitable[None]] | None = None,
+        entropy: Entropy,
     ) -> None:
         self.cities = cities
         self.verifier = verifier
@@ -174,6 +176,7 @@ class House:
         self.printer = printer
         self.proxies = proxies
         self.reset = reset  # makes a sandbox anew
+        self.entropy = entropy
         self.openings = Pace(60, now, tallies)
         self.gate = Gate(now, tallies)
         self.uploads = asyncio.Semaphore(UPLOADS)
@@ -437,9 +440,9 @@ class Ask(NamedTuple):
 
     # --- waiting ---
 
-    async def caught_up(self) -> None:
-        """Wait until the tables have reached `min_position`. Raises Behind."""
-        wanted = self.number("min_position")
+    async def caught_up(self, position: int | None = None) -> None:
+        """Wait until the tables have reached `min_position`, or a position that is asked for here. Raises Behind."""
+        wanted = self.number("min_position") if position is None else position
         if not wanted:
             return
         loop = asyncio.get_running_loop()

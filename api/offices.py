@@ -18,8 +18,9 @@ from api.problems import NotForThisRole, QueryUnfit
 from api.reading import Ordinal, known, lister
 from domain.clocks import Status
 from domain.matters.matter import MatterKind
+from domain.refusals import UnknownUnit
 from domain.terms import ClockName, NoticeState, Role
-from projections.answers import ClockState, Listing
+from projections.answers import ClockState, DueChange, Listing
 from projections.appeals import AppealRow
 from projections.matters import MatterRow
 from projections.notices import NoticeRow
@@ -112,6 +113,38 @@ def _of_the_city(ask: Ask) -> Viewer:
     if who.role in OVERSEERS:
         raise NotForThisRole
     return who
+
+
+async def changes(ask: Ask) -> Answer:
+    """Return the due instants that the institution's entries at these positions moved, unit by unit.
+
+    A calendar, an outage: derived from the events, as often as it is asked for.
+    """
+    who = _of_the_city(ask)
+    unit = units_asked(who, ask.query("unit"))
+    head, _ = await ask.city.ledger.head()
+    first = ask.number("from") or 0
+    last = ask.number("to", first) or 0
+    if not 0 < first <= last <= head:
+        raise QueryUnfit(f"from, to: 1 … {head}", field="from" if first <= last else "to")
+    size, held = limit(ask), ask.cursor(tuple[str, str, str, str])
+    ask.paced()
+    await ask.caught_up()
+    law = await ask.city.law()
+    if unit and law.unit(unit) is None and not who.of_unit:
+        raise UnknownUnit(unit, unit=unit)
+    wanted = who.below if who.of_unit and ask.query("unit") is None else {unit}
+    found = await ask.city.shown.due_changes_at(first, last)
+    moved = sorted(found.rows, key=_place)
+    moved = [c for c in moved if unit is None or (c.unit or law.hotline_unit) in wanted]
+    moved = [c for c in moved if held is None or _place(c) > held]
+    cursor = next_page(*_place(moved[size - 1])) if len(moved) > size else ""
+    rows = await known(ask, moved[:size], lambda row: row.order_id)
+    return answered(ask, "changes", DueChange, rows, found, cursor)
+
+
+def _place(change: DueChange) -> tuple[str, str, str, str]:
+    return (change.unit, change.number, change.clock, change.key)
 
 
 # --- appeals -----------------------------------------------------------------------------------------------------

@@ -91,7 +91,19 @@ def _place(name: str) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "description": says, "schema": schema, "example": example}
 
 
-_PACED = ("callers", "query_code", "feed", "exchange_open", "indicators", "indicator_orders")
+_PACED = (
+    "callers",
+    "query_code",
+    "feed",
+    "exchange_open",
+    "indicators",
+    "indicator_orders",
+    "findings",
+    "changes",
+    "draw_sample",
+    "sample",
+    "inform_children",
+)
 """Questions that may be asked so often a minute and no oftener."""
 
 

@@ -21,6 +21,8 @@ from api import (
     reports,
     sandbox,
     supervising,
+    telling,
+    visits,
     writing,
 )
 from api.asking import LARGEST_PAGE, Answer, Ask
@@ -88,6 +90,7 @@ class Operation(NamedTuple):
 
 
 _WHOLE = {"minimum": 0, "maximum": 10**18 - 1}
+_POSITION = {"minimum": 1, "maximum": 10**18 - 1}
 _INSTANT = {"format": "date-time"}
 
 CURSOR = Query("cursor", "从上一页的 next 取得 from `next` of the page before")
@@ -282,6 +285,37 @@ QUESTIONS: tuple[Operation, ...] = (
         (Tag.SUPERVISION,),
         *PAGED,
         WAIT,
+    ),
+    _ask(
+        "/changes",
+        "changes",
+        "到期改变 the due instants that a calendar or an outage moved, by unit, among the clocks that run now",
+        offices.changes,
+        (Tag.ORGANIZERS, Tag.SUPERVISION),
+        Query("from", "首个位置 the first position", kind="integer", needed=True, example=1, form=_POSITION),
+        Query("to", "末个位置 the last one; without: the first", kind="integer", example=2, form=_POSITION),
+        UNIT,
+        FORMAT,
+        *PAGED,
+        WAIT,
+    ),
+    Operation(
+        "POST",
+        "/samples",
+        "draw_sample",
+        "回访抽样 draw who is to be visited, of each unit its share; a period that is over is drawn once",
+        visits.draw,
+        (Tag.DESK, Tag.SUPERVISION),
+        body=visits.Draw,
+        example={"first": "2026-11-01", "last": "2026-11-07", "percent": 20, "dry_run": True},
+    ),
+    _ask(
+        "/samples/{seed}",
+        "sample",
+        "抽样复核 a drawing drawn again from the ledger, beside what is recorded under its seed",
+        visits.checked,
+        (Tag.DESK, Tag.SUPERVISION),
+        FORMAT,
     ),
     _ask("/units", "units", "单位 units with what lies on their desks", reading.units, _EVERYBODY, WAIT),
     _ask(
@@ -520,6 +554,16 @@ DESK: tuple[Operation, ...] = (
         (Tag.DESK,),
         body=callers.Purpose,
         example=_WHY,
+    ),
+    Operation(
+        "POST",
+        "/orders/{record}/inform_children",
+        "inform_children",
+        "并单告知 every applicant whose order was merged into it is told its answer, once; who is told otherwise is listed",
+        telling.inform_children,
+        (Tag.DESK, Tag.ORGANIZERS),
+        body=telling.Wanted,
+        example={"medium": "sms", "call": "SMS-20261121-1", "dry_run": True},
     ),
 )
 

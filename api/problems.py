@@ -13,7 +13,7 @@ from archive import pdf
 from domain import refusals
 from domain.refusals import Refusal
 from projections import answers, engine, transparency
-from supervision import instruments, reports
+from supervision import instruments, reports, sampling, telling
 
 TYPE = "urn:huiyin:refusal:"
 MEDIA_TYPE = "application/problem+json"
@@ -280,6 +280,7 @@ _SAID: dict[int, tuple[type[Refusal], ...]] = {
         NumberAndCodeUnfit,
         NotAnsweredYet,
         instruments.NotAnInstrument,
+        sampling.DrawingUnknown,
         refusals.UnknownFile,
         refusals.UnknownOrder,
         refusals.UnknownStream,
@@ -297,6 +298,8 @@ _SAID: dict[int, tuple[type[Refusal], ...]] = {
         FileNotKept,
         pdf.GlyphsLacking,
         reports.PeriodUnfit,
+        sampling.PeriodOpen,
+        telling.OneByOne,
         refusals.CommandIdReused,
         refusals.TextNotStorable,
         refusals.NumberTooLarge,
@@ -370,7 +373,7 @@ def status_of(refusal: Refusal | type[Refusal]) -> int:
 
 def known() -> Iterator[type[Refusal]]:
     """Yield every refusal that a caller may read, those of the rules first."""
-    for module in (refusals, engine, transparency, answers, instruments, reports, pdf):
+    for module in (refusals, engine, transparency, answers, instruments, reports, sampling, telling, pdf):
         for found in vars(module).values():
             if _is_refusal(found, module.__name__):
                 yield found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from domain.evidence import Evidence
-from projections.answers import ClockState, UnitLoad
+from projections.answers import ClockState, DueChange, UnitLoad
 from projections.appeals import AppealRow
 from projections.duties import DutyRow
 from projections.figures import Adjustment, Figure
@@ -15,7 +15,9 @@ from projections.notices import NoticeRow
 from projections.orders import OrderRow
 from supervision.proposals import Proposal
 from supervision.register import Registered
+from supervision.sampling import Checked, Sampled
 from supervision.sweep import Line
+from supervision.telling import Telling
 
 if TYPE_CHECKING:
     from api.operations import Operation
@@ -35,6 +37,10 @@ ROWS: tuple[type, ...] = (
     Proposal,
     Line,
     Evidence,
+    DueChange,
+    Sampled,
+    Checked,
+    Telling,
 )
 """Rows of tables that lists show as they are."""
 
@@ -162,6 +168,10 @@ _SHAPES: dict[str, dict[str, Any]] = {
     "matters": _has({"matters": _rows("MatterRow"), **_AT_POSITION}, next=TEXT),
     "proposals": _has({"proposals": _rows("Proposal"), **_AT_POSITION}),
     "next_steps": _has({"steps": _rows("supervision.sweep.Line"), **_AT_POSITION}, next=TEXT),
+    "changes": _has({"changes": _rows("DueChange"), **_AT_POSITION}, next=TEXT),
+    "draw_sample": _of("Sampled"),
+    "sample": {"allOf": [_of("Checked"), _has({"holds": YES})]},
+    "inform_children": _of("Telling"),
     "units": _has({"units": _rows("UnitLoad"), **_AT_POSITION}),
     "indicators": _has(
         {
@@ -290,6 +300,11 @@ PLACES: dict[str, tuple[str, dict[str, Any], str]] = {
     "code": ("指标 an indicator's code", {"pattern": "^I[0-9]+[a-z]?$"}, "I10"),
     "year": ("年 the year", {"pattern": "^[0-9]{4}$"}, "2026"),
     "day": ("日 YYYY-MM-DD", {"format": "date"}, "2026-11-21"),
+    "seed": (
+        "抽样种子 a drawing's seed",
+        {"minLength": 1},
+        "20261101-20261107.p1200.r20.0123456789abcdef",
+    ),
     "kind": ("报告种类 the kind of report", {"pattern": "^[a-z_]+$"}, "briefing"),
     "version": ("事件序号 the event's # in its record's history", {"pattern": "^[1-9][0-9]{0,8}$"}, "2"),
     "tile_path": (

@@ -57,6 +57,7 @@ from scripts import (
     serving,
     sweeping,
     tables,
+    telling,
     transfer,
     wiring,
     worklists,
@@ -438,6 +439,7 @@ for command in (
     *serving.COMMANDS,
     *sweeping.COMMANDS,
     *sampling.COMMANDS,
+    *telling.COMMANDS,
     *auditing.COMMANDS,
     *proving.COMMANDS,
 ):

@@ -8,14 +8,13 @@ from datetime import datetime, timedelta
 import click
 
 from domain.ledger import Ledger
-from domain.refusals import NoPolicyInForce, UnknownPolicy
 from domain.terms import SHANGHAI
 from projections.answers import Projections
 from scripts import desk, printing, wiring
 from scripts.desk import city_option, json_option, with_city
 from scripts.lawbook import answer
 from scripts.wiring import SettingError
-from supervision.sampling import Checked, Lot, Manner, Sampled, check, sample
+from supervision.sampling import Checked, Lot, Manner, Sampled, check, sample, share
 from supervision.scheduler import LOG
 
 BACK = 4
@@ -63,8 +62,8 @@ def sample_command(
             return 0 if checked.holds else 1
         now = wiring.parse_instant(at) if at is not None else await ledger.now()
         begin = first.date() if first is not None else now.astimezone(SHANGHAI).date() - timedelta(days=1)
-        share = percent or await _share(ledger, now)
-        if share is None:
+        part = percent or await share(ledger, now)
+        if part is None:
             raise SettingError("本地规则未写抽样比例 the pack gives no share (revisit_percent): 请写明 say --percent")
         sampled = await sample(
             ledger,
@@ -72,7 +71,7 @@ def sample_command(
             begin,
             last.date() if last is not None else begin,
             now=now,
-            percent=share,
+            percent=part,
             entropy=os.urandom,
             manner=Manner(dry_run=dry_run, simulated=simulated),
         )
@@ -83,16 +82,6 @@ def sample_command(
 
     if with_city(city, work):
         raise SystemExit(1)
-
-
-async def _share(ledger: Ledger, now: datetime) -> int | None:
-    """Return what share the pack in force has sampled; None where it says nothing."""
-    law = await ledger.law()
-    try:
-        options = law.rules(law.policy_at(now)).options
-    except (NoPolicyInForce, UnknownPolicy):
-        return None
-    return 100 if options.revisit_sampling == "all" else options.revisit_percent
 
 
 def _say(sampled: Sampled, *, numbers: bool) -> None:
@@ -132,7 +121,7 @@ def _say_checked(checked: Checked) -> None:
 async def sampled(ledger: Ledger, shown: Projections) -> None:
     """Draw the samples of the days just over, where the pack says what share; what was drawn before stays as it is."""
     now = await ledger.now()
-    percent = await _share(ledger, now)
+    percent = await share(ledger, now)
     if percent is None:
         return
     today = now.astimezone(SHANGHAI).date()

@@ -90,6 +90,7 @@ async def house() -> AsyncIterator[House]:
             tallies=tallies,
             proxies=wiring.proxies(),
             reset=_reset,
+            entropy=os.urandom,
         )
         asyncio.get_running_loop().add_signal_handler(ENDING, served.closing.set)
         yield served

@@ -28,15 +28,17 @@ from domain.ledger import Ledger
 from domain.refusals import (
     ClosedDoor,
     CommandIdReused,
+    NoPolicyInForce,
     Refusal,
     RevisitAlreadySampled,
     Unavailable,
+    UnknownPolicy,
 )
 from domain.sealing import Entropy
 from domain.state import WorkOrder
 from domain.steps import filing
 from domain.steps.revisiting import RevisitSampled, SampleRevisit
-from domain.terms import ClockName, ClosureKind, Origin
+from domain.terms import Actor, ClockName, ClosureKind, Origin
 from domain.units import day_start
 from projections.answers import Projections
 from supervision.rules import TIMER
@@ -52,6 +54,12 @@ class PeriodOpen(Refusal):
     """统计期尚未结束。The period is not over yet: give days that are, the first one before the last."""
 
     field = "last"
+
+
+class ShareMissing(Refusal):
+    """本地规则未写抽样比例，请写明 percent。The pack in force gives no share (revisit_percent): say percent."""
+
+    field = "percent"
 
 
 class DrawingUnknown(Refusal):
@@ -247,10 +255,21 @@ def summary(made: Frame) -> Sampled:
 
 
 class Manner(NamedTuple):
-    """How a sample is drawn. `simulated` records it as imported at `now`."""
+    """How a sample is drawn, and by whom. `simulated` records it as imported at `now`."""
 
     dry_run: bool = False
     simulated: bool = False
+    by: Actor = TIMER
+
+
+async def share(ledger: Ledger, now: datetime) -> int | None:
+    """Return what share of each unit's orders the pack in force has sampled; None where it says nothing."""
+    law = await ledger.law()
+    try:
+        options = law.rules(law.policy_at(now)).options
+    except (NoPolicyInForce, UnknownPolicy):
+        return None
+    return 100 if options.revisit_sampling == "all" else options.revisit_percent
 
 
 async def sample(
@@ -310,7 +329,7 @@ async def _record(
             receipt = await ledger.execute(
                 command,
                 stream=one.stream,
-                actor=TIMER,
+                actor=manner.by,
                 command_id=f"sample:{one.stream}:{one.round}",  # of a round, once, whatever the drawing
                 occurred_at=now if manner.simulated else None,
                 origin=Origin.IMPORT if manner.simulated else Origin.LIVE,

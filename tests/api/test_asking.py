@@ -335,9 +335,10 @@ def test_every_command_shows_an_example_of_its_form():
 
 ELSEWHERE = (
     *("batch", "upload_attachment", "open_attachment", "reset", "log_cosign"),
+    *("draw_sample", "sample", "inform_children"),
     *(f"{word}{kind}_instrument" for word in ("", "open_") for kind in ("matter", "inquiry")),
 )
-"""Operations whose bodies are no JSON, or that need a file, a sandbox or a paper that is there: tried by tests of their own."""
+"""Operations whose bodies are no JSON, or that need a file, a sandbox, a paper, a drawing or callers that are there: tried by tests of their own."""
 
 
 def test_the_examples_of_every_question_are_taken(served: Served):
