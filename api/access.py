@@ -319,7 +319,7 @@ def _units_of(episode: Episode) -> frozenset[UnitId]:
 def _addressed(order: WorkOrder, units: frozenset[UnitId]) -> bool:
     """Tell whether a unit has to answer for itself in a case that it does not handle."""
     over = order.oversight
-    named = (*over.notices, *over.instructions, *over.whistles, *over.appeals)
+    named = (*over.notices, *over.instructions, *over.whistles, *over.appeals, *over.decisions)
     return any(part.unit in units for part in named)
 
 

@@ -264,6 +264,7 @@ _SAID: dict[int, tuple[type[Refusal], ...]] = {
         refusals.OwnService,
         refusals.TwoHandsNeeded,
         refusals.OnlyStreetsWhistle,
+        refusals.HandedToAnother,
         refusals.TwoPersonsNeeded,
         refusals.ActorUnfit,
         refusals.CitizenNamed,

@@ -196,6 +196,7 @@ def _oversight(view: dict[str, Any], seen: Sight) -> None:
         ("instructions", Data.INSTRUCTIONS),
         ("appeals", Data.OPINIONS),
         ("whistles", Data.TIMELINE),
+        ("decisions", Data.TIMELINE),
     ):
         graded = seen.grade(data)
         if graded is Grade.OWN and seen.who.of_unit:

@@ -39,7 +39,6 @@ from api.problems import (
 from domain.attachments import named_by
 from domain.kinds import KINDS
 from domain.ledger import Receipt
-from domain.matters.affairs import HandOverShift
 from domain.matters.calls import call_stream
 from domain.refusals import (
     NotForThisStream,
@@ -190,8 +189,7 @@ async def carry_out(ask: Ask, given: Given) -> tuple[Receipt, dict[str, Any]]:
     stream = await _stream(ask, given)
     before = await _looked(ask, stream) if stream is not None and stream.startswith("order:") else None
     await _files_kept(ask, given, stream)
-    if isinstance(given.act, HandOverShift) and given.origin is Origin.LIVE:
-        await ask.city.shown.refuse_forgetting(given.act.open_emergencies)
+    await ask.city.shown.refuse_forgetting(given.act, given.origin)
     if isinstance(given.act, StateFinding) and given.origin is not Origin.IMPORT:
         await _found(ask, given.act, before or ())
     receipt = await ask.city.ledger.execute(

@@ -16,7 +16,7 @@ from domain.clocks import Clock
 from domain.law import Law
 from domain.matters import affairs
 from domain.matters import notices as unit_notices
-from domain.matters.matter import Matter, UnitNotice
+from domain.matters.matter import Matter, MatterKind, UnitNotice
 from domain.policy import Rules
 from domain.state import Notice, WorkOrder
 from domain.steps import (
@@ -216,11 +216,17 @@ def _promised(order: WorkOrder) -> Iterator[Duty]:
         if instruction.requested is not None and instruction.recorded is None:
             key, by = f"i{instruction.no}", instruction.requested_by
             yield Duty("", recourse.RecordInstruction, instruction.requested, key=key, not_by=by)
+    for decided in order.oversight.decisions:
+        if decided.reported is None:
+            due = None if decided.by is None else day_start(decided.by + timedelta(days=1))
+            yield Duty(decided.unit, coordinating.CarryOutDecision, decided.told, due=due, key=f"m{decided.no}")
 
 
 def of_matter(matter: Matter, law: Law) -> tuple[Duty, ...]:
     """Return what has to be done about a matter that is no order: decisions, rectification, notices to a unit. Pure."""
     found = [*_drafted(matter), *_rectifying(matter)]
+    if matter.what is MatterKind.SHIFT and matter.taken_over is None:
+        found.append(Duty("", affairs.TakeOverShift, matter.opened, not_by=matter.opened_by))
     if matter.closed is None and matter.notice is not None:
         found += _noticed(matter, matter.notice, law)
     return tuple(sorted(found, key=_urgency))

@@ -99,6 +99,7 @@ TERMS: Final[Mapping[str, str]] = {
     "dated": "日期",
     "day": "日",
     "days": "天数",
+    "decision": "议定事项编号",
     "decisions": "议定事项",
     "demand": "诉求",
     "demand_type": "诉求类型",

@@ -74,6 +74,7 @@ IN_ITS_OWN_CAUSE = frozenset(
         recourse.ReportInstruction,
         recourse.FileAppeal,
         recourse.StateFinding,
+        coordinating.CarryOutDecision,
         answering.CompleteFollowUp,
     }
 )

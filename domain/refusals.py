@@ -1760,6 +1760,36 @@ class AlreadyReported(Refusal):
     field = "instruction"
 
 
+class NoSuchDecision(Refusal):
+    """没有此项会商决定。No meeting about this case decided that: see the decisions in the order."""
+
+    field = "decision"
+
+
+class DecisionCarriedOutAlready(Refusal):
+    """该项会商决定已报告落实。It has been reported that this decision was carried out."""
+
+    field = "decision"
+
+
+class NoShift(Refusal):
+    """该事项不是值班交接。This matter is no hand-over of a shift."""
+
+    basis = "DOMAIN 8.13"
+
+
+class ShiftTakenOverAlready(Refusal):
+    """该班次已接班。The shift has been taken over already."""
+
+    basis = "DOMAIN 8.13"
+
+
+class HandedToAnother(Refusal):
+    """该班次交给他人，请由接班人本人确认。The shift was handed over to another person, who takes it over in person."""
+
+    basis = "DOMAIN 8.13"
+
+
 class AlreadyAppealed(Refusal):
     """该单位对同一数据已提出申诉。The unit has appealed against this figure already."""
 

@@ -492,6 +492,18 @@ class FindingStatement(Part, frozen=True):
     version: int  # of the event that holds the words
 
 
+class MeetingDecision(Part, frozen=True):
+    """会商决定. What a unit was told to do by a meeting about the case, and whether it reported that it did."""
+
+    no: int
+    meeting: int
+    unit: UnitId
+    told: Mark
+    by: date | None = None
+    reported: Mark | None = None
+    late: bool = False  # as was said when it was reported
+
+
 class Oversight(Part, frozen=True):
     """督办."""
 
@@ -501,6 +513,7 @@ class Oversight(Part, frozen=True):
     appeals: tuple[Appeal, ...] = ()
     statements: tuple[FindingStatement, ...] = ()  # of units about findings of the audit
     meetings: tuple[Mark, ...] = ()
+    decisions: tuple[MeetingDecision, ...] = ()  # of all meetings, one after the other
     expedited: Mark | None = None
     told: frozenset[str] = frozenset()  # emergency recipients already told
     incident_verified: Mark | None = None

@@ -21,8 +21,9 @@ from psycopg import IsolationLevel
 
 from domain.clocks import Clock, Status, clocks
 from domain.law import Law
+from domain.matters.affairs import HandOverShift
 from domain.refusals import CutOffAhead, Refusal, Unavailable, UnknownOrder, UnknownPolicy, UnknownUnit
-from domain.terms import ClockName, Entry, OrderState, Role, UnitId, UserId
+from domain.terms import Act, ClockName, Entry, OrderState, Origin, Role, UnitId, UserId
 from projections import agenda as agenda_table
 from projections import appeals as appeal_table
 from projections import clocks as clock_table
@@ -299,9 +300,15 @@ class Projections(Engine):
         position, found = await self._ask("orders", "open_emergencies")
         return _listing(OrderRow, position, found)
 
-    async def refuse_forgetting(self, named: Iterable[UUID]) -> None:
-        """Refuse a hand-over of a shift that leaves out an open emergency. Raises EmergencyForgotten."""
-        told = set(named)
+    async def refuse_forgetting(self, act: Act, origin: Origin) -> None:
+        """Refuse a hand-over of a shift that leaves out an open emergency. Raises EmergencyForgotten.
+
+        Asked at every door that takes a command given now. What is entered afterwards or brought over from another
+        system is exempt: which emergencies were open then, the tables of now do not say.
+        """
+        if not isinstance(act, HandOverShift) or origin is not Origin.LIVE:
+            return
+        told = set(act.open_emergencies)
         left = [row.number or str(row.id) for row in (await self.open_emergencies()).rows if row.id not in told]
         if left:
             raise EmergencyForgotten(", ".join(left))
@@ -469,6 +476,11 @@ class Projections(Engine):
         """Return what has to be done about an order, the next due first."""
         position, found = await self._ask("duties", "of_order", order)
         return _listing(DutyRow, position, found)
+
+    async def late_duties(self, command: str, now: datetime, limit: int = 1000) -> Listing[DutyRow]:
+        """Return duties that one command does and whose written day is over, what stands longest first."""
+        position, found = await self._ask("duties", "late", command, now, limit + 1)
+        return _listing(DutyRow, position, found, limit)
 
     # --- indicators ----------------------------------------------------------------------------------------------
 

@@ -98,4 +98,4 @@ def _late_after(duty: Duty) -> datetime | None:
     return None if duty.due is None else max(duty.due, duty.grace or duty.due)
 
 
-PROJECTION = Projection("duties", 3, DutyRow, derive, Path(__file__).with_suffix(".sql"), beside={"matter": of_matters})
+PROJECTION = Projection("duties", 4, DutyRow, derive, Path(__file__).with_suffix(".sql"), beside={"matter": of_matters})

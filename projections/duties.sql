@@ -26,7 +26,8 @@ CREATE TABLE projections.duties_N (
 ALTER TABLE projections.duties_N ADD PRIMARY KEY (order_id, no);
 CREATE INDEX ON projections.duties_N (unit, coalesce(due, '9999-12-31 00:00:00+00'), since, order_id, no)
     INCLUDE (due, late_after);
-CREATE INDEX ON projections.duties_N (greatest(due, late_after)) WHERE due IS NOT NULL
+CREATE INDEX ON projections.duties_N (greatest(due, late_after)) WHERE due IS NOT NULL;
+CREATE INDEX ON projections.duties_N (command, late_after, order_id, no) WHERE clock = '' AND due IS NOT NULL
 
 -- name: drop
 DROP TABLE IF EXISTS projections.duties_N
@@ -75,6 +76,12 @@ CROSS JOIN LATERAL (
     ORDER BY coalesce(i.due, '9999-12-31 00:00:00+00'), i.since, i.order_id, i.no LIMIT $8::bigint
 ) AS o
 ORDER BY coalesce(o.due, '9999-12-31 00:00:00+00'), o.since, o.order_id, o.no LIMIT $8::bigint
+
+-- name: late
+-- Duties with a day that a person wrote, by the command that does them: what stands longest first.
+SELECT * FROM projections.duties_N
+WHERE command = $1::text AND clock = '' AND due IS NOT NULL AND late_after <= $2::timestamptz
+ORDER BY late_after, order_id, no LIMIT $3::bigint
 
 -- name: count
 SELECT unit, count(*), count(*) FILTER (WHERE due IS NOT NULL), count(*) FILTER (WHERE late_after < $1::timestamptz),

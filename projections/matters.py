@@ -66,5 +66,5 @@ def of_matters(record: Beside) -> tuple[MatterRow, ...]:
 
 
 PROJECTION = Projection(
-    "matters", 1, MatterRow, nothing, Path(__file__).with_suffix(".sql"), beside={"matter": of_matters}
+    "matters", 2, MatterRow, nothing, Path(__file__).with_suffix(".sql"), beside={"matter": of_matters}
 )

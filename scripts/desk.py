@@ -397,12 +397,14 @@ def do_command(
     at = wiring.parse_instant(occurred_at) if occurred_at else None
 
     async def work(ledger: Ledger, shown: Projections) -> None:
+        origin = Origin.LIVE if at is None else Origin.BACKFILL
+        await shown.refuse_forgetting(act, origin)
         receipt = await ledger.execute(
             act,
             stream=importing.own_stream(act) or (None if order in ("new", "-") else await stream_of(shown, order)),
             actor=by,
             command_id=command_id or f"cli:{secrets.token_hex(12)}",
-            origin=Origin.BACKFILL if at is not None else Origin.LIVE,
+            origin=origin,
             occurred_at=at,
             expected=if_version,
             reason=reason,

@@ -14,9 +14,9 @@ from rich.markup import escape
 from domain.institution import VoidNumbers
 from domain.law import Law, NumberBlock
 from domain.ledger import Ledger
-from domain.matters.affairs import HandOverShift, ShiftHandedOver
-from domain.matters.matter import MatterKind
-from domain.terms import NoticeState
+from domain.matters.affairs import HandOverShift, ShiftHandedOver, ShiftTakenOver, TakeOverShift
+from domain.matters.matter import Matter, MatterKind
+from domain.terms import SHANGHAI, Entry, NoticeState, Origin
 from projections.answers import Projections
 from projections.duties import DutyRow
 from projections.notices import NoticeRow
@@ -143,13 +143,48 @@ def shift_hand_over(
         act = HandOverShift(
             shift=shift, to=to, open_emergencies=emergencies, pending_call_backs=tuple(calls), words=words
         )
-        await shown.refuse_forgetting(emergencies)
+        await shown.refuse_forgetting(act, Origin.LIVE)
         receipt = await ledger.execute(act, actor=by, command_id=f"cli:{secrets.token_hex(12)}")
         if not as_json:
             _print(found)
         print_receipt(receipt, dry_run=False, as_json=as_json)
 
     with_city(city, work)
+
+
+@shift_group.command("take-over")
+@click.argument("record", required=False, metavar="[RECORD]")
+@click.option("--words", help="说明 what was found otherwise than handed over.")
+@as_option
+@city_option
+@json_option
+def shift_take_over(record: str | None, words: str | None, actor: str, city: str | None, as_json: bool) -> None:
+    """接班: confirm, as the person a shift was handed over to, that it was taken over; then answer for it.
+
+    RECORD: matter:ID of the hand-over; without: the newest one that waits for this person.
+    """
+    by = parse_actor(actor)
+
+    async def work(ledger: Ledger, shown: Projections) -> None:
+        stream = await _waiting_for(by.user, ledger, shown) if record is None else await stream_of(shown, record)
+        act = TakeOverShift(words=words)
+        receipt = await ledger.execute(act, stream=stream, actor=by, command_id=f"cli:{secrets.token_hex(12)}")
+        if not as_json:
+            _print(await standing(ledger, shown))
+        print_receipt(receipt, dry_run=False, as_json=as_json)
+
+    with_city(city, work)
+
+
+async def _waiting_for(user: str, ledger: Ledger, shown: Projections) -> str:
+    """Return the newest hand-over that waits for a person. Raises SettingError where none does."""
+    found = await shown.list_matters(kinds=[MatterKind.SHIFT], only_open=True, limit=_LINES)
+    for row in found.rows:
+        stream = f"matter:{row.id}"
+        matter: Matter | None = ledger.fold_entries(stream, await ledger.history(stream))
+        if matter is not None and matter.to == user:
+            return stream
+    raise SettingError(f"没有交给 {user} 待接的班次 no shift waits for {user}; 请上一班先交班 huiyin shift hand-over")
 
 
 @shift_group.command("book")
@@ -169,13 +204,14 @@ def shift_book(day: str, city: str | None, as_json: bool) -> None:
         )
         rows = sorted(found.rows, key=lambda row: row.opened_at)
         histories = await ledger.histories([f"matter:{row.id}" for row in rows])
-        handed = [(own[0].at, own[0].actor.user, own[0].event) for own in histories if own]
+        handed = [(own[0].at, own[0].actor.user, own[0].event, _taken(own)) for own in histories if own]
         if as_json:
-            answer([{"at": at, "by": by, "event": event} for at, by, event in handed])
+            answer([{"at": at, "by": by, "event": event, "taken_over_at": taken} for at, by, event, taken in handed])
             return
-        numbers = await _numbers(shown, [event for _, _, event in handed if isinstance(event, ShiftHandedOver)])
-        lines = [_line(at, by, event, numbers) for at, by, event in handed if isinstance(event, ShiftHandedOver)]
-        columns = ("时间 at", "班次 shift", "交班 from", "接班 to", "紧急 emergencies", "待回电 call-backs")
+        told = [(at, by, event, taken) for at, by, event, taken in handed if isinstance(event, ShiftHandedOver)]
+        numbers = await _numbers(shown, [event for _, _, event, _ in told])
+        lines = [_line(at, by, event, taken, numbers) for at, by, event, taken in told]
+        columns = ("交班 at", "班次 shift", "交 from", "接 to", "接班 taken", "紧急 emergencies", "待回电 call-backs")
         printing.console().print(printing.counts(f"交接班记录簿 {begun:%Y-%m-%d}", lines, columns))
 
     with_city(city, work)
@@ -187,12 +223,21 @@ async def _numbers(shown: Projections, events: Sequence[ShiftHandedOver]) -> dic
     return {row.id: row.number for rows in found for row in rows}
 
 
-def _line(at: datetime, by: str, event: ShiftHandedOver, numbers: dict[UUID, str]) -> tuple[str, ...]:
+def _taken(own: Sequence[Entry]) -> datetime | None:
+    return next((entry.at for entry in own if isinstance(entry.event, ShiftTakenOver)), None)
+
+
+def _line(
+    at: datetime, by: str, event: ShiftHandedOver, taken: datetime | None, numbers: dict[UUID, str]
+) -> tuple[str, ...]:
     def said(records: Sequence[UUID]) -> str:
         return ", ".join(numbers.get(one) or str(one)[:13] for one in records) or "无"
 
-    shown_at = f"{at.astimezone(wiring.process_now().tzinfo):%H:%M}"
-    return shown_at, event.shift, by, event.to, said(event.open_emergencies), said(event.pending_call_backs)
+    def clock(instant: datetime) -> str:
+        return f"{instant.astimezone(SHANGHAI):%H:%M}"
+
+    taken_at = "未接 not yet" if taken is None else clock(taken)
+    return clock(at), event.shift, by, event.to, taken_at, said(event.open_emergencies), said(event.pending_call_backs)
 
 
 # --- paper slips -------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from domain.state import WorkOrder
 from domain.steps.oversight import ISSUERS
 from domain.terms import Citation, NoticeGround, NoticeKind, Role, UnitId
 from projections.answers import Crowded, Projections, Rated, Returned
+from projections.duties import DutyRow
 
 AT_ONCE = 256
 """Cases that are read together."""
@@ -81,6 +82,7 @@ class Together(NamedTuple):
     crowded: Sequence[Crowded] = ()
     rated: Sequence[Rated] = ()
     tied: Sequence[Tied] = ()
+    undone: Sequence[DutyRow] = ()
     cases: Mapping[UUID, WorkOrder] = {}
     acted: Sequence[Acted] = ()
 
@@ -91,6 +93,7 @@ def propose(found: Together, rules: Rules, now: datetime) -> tuple[Proposal, ...
         *_circulating(found, rules, now),
         *_repeated(found, rules, now),
         *_mass(found, rules, now),
+        *_undone(found),
         *_concentrated(found, rules, now),
         *_low(found, rules, now),
     ]
@@ -210,6 +213,31 @@ def _mass(found: Together, rules: Rules, now: datetime) -> Iterable[Proposal]:
             )
 
 
+def _undone(found: Together) -> Iterable[Proposal]:
+    """What a meeting decided and nobody reported by its day: the next step of 3.6 is the site, of a closed case too."""
+    waiting: dict[tuple[UUID, UnitId], list[DutyRow]] = {}
+    for row in found.undone:
+        waiting.setdefault((row.order_id, row.unit), []).append(row)
+    for (order_id, unit), own in waiting.items():
+        yield Proposal(
+            key=f"undone:{order_id}:{unit}",
+            ground=NoticeGround.NOTICE_IGNORED,
+            kinds=(NoticeKind.ONSITE,),
+            by=_by((NoticeKind.ONSITE,)),
+            count=len(own),
+            threshold=1,
+            since=min(row.since for row in own),
+            last=max(
+                max(row.due, row.since + timedelta.resolution) for row in own if row.due
+            ),  # no meeting answers itself
+            order_id=order_id,
+            number=own[0].number,
+            unit=unit,
+            orders=(order_id,),
+            article="S4-32, DOMAIN 3.6",
+        )
+
+
 def _concentrated(found: Together, rules: Rules, now: datetime) -> Iterable[Proposal]:
     threshold = rules.options.concentrated
     for one in found.crowded:
@@ -274,11 +302,13 @@ async def proposed(ledger: Ledger, shown: Projections, now: datetime) -> Propose
     rated = (
         () if options.low_evaluation_percent is None else (await shown.rated(since, options.low_evaluation_from)).rows
     )
+    undone = (await shown.late_duties("carry_out_decision", now)).rows
     tied_ids = (await shown.tied(now - timedelta(days=options.repeated_within_days))).rows
-    cases = await _cases(ledger, {*tied_ids, *(one.order_id for one in returned.rows)})
+    named = {one.order_id for one in (*returned.rows, *undone)}
+    cases = await _cases(ledger, {*tied_ids, *named})
     tied = [one for order_id in tied_ids for one in _tied(cases.get(order_id))]
     cases |= await _cases(ledger, {one.to for one in tied} - cases.keys())
-    found = Together(returned.rows, crowded, rated, tied, cases, await _acted(ledger, cases.values()))
+    found = Together(returned.rows, crowded, rated, tied, undone, cases, await _acted(ledger, cases.values()))
     return Proposed(returned.position, propose(found, rules, now))
 
 

@@ -44,7 +44,25 @@ def test_a_shift_takes_every_open_emergency_along_and_the_book_names_both_person
     today = f"{wiring.process_now():%Y-%m-%d}"
     book = room.ok("shift", "book", today, "--city", "town").out
     assert all(word in book for word in ("白班", "agent-1", "agent-2", emergency["number"]))
+    assert "未接" in book
+    assert "没有交给 agent-3 待接的班次" in room.refused(
+        "shift", "take-over", "--as", "agent-3/agent", "--city", "town"
+    )
+    stranger = room.refused("shift", "take-over", told["stream"], "--as", "agent-3/agent", "--city", "town", "--json")
+    assert "handed-to-another" in stranger
+    second = ("--as", "agent-2/agent", "--city", "town", "--json")
+    taken = room.ok("shift", "take-over", *second).data
+    assert taken["stream"] == told["stream"]
+    assert "shift-taken-over-already" in room.refused("shift", "take-over", told["stream"], *second)
+    assert "未接" not in room.ok("shift", "book", today, "--city", "town").out
     assert "白班" not in room.ok("shift", "book", "2025-03-03", "--city", "town").out
+
+
+def test_no_door_hands_a_shift_over_that_forgets_an_emergency_but_what_is_entered_afterwards_may(room: Deployment):
+    given = ("do", "new", "hand_over_shift", "shift=白班", "to=agent-2", *PEOPLE, "--city", "town", "--json")
+    assert "emergency-forgotten" in room.refused(*given)
+    assert "emergency-forgotten" in room.refused(*given, "--dry-run")
+    room.ok(*given, "--occurred-at", "2025-03-02T18:00:00+08:00")
 
 
 def test_slips_of_a_block_are_printed_entered_voided_and_their_gap_is_shown(room: Deployment):

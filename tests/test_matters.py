@@ -13,6 +13,7 @@ import pytest
 from domain import kinds, refusals
 from domain.clocks import Status
 from domain.context import Context, StreamKind
+from domain.duties import of_matter
 from domain.journals import series
 from domain.matters import affairs, calls, inquiries, publications, subjects
 from domain.matters.affairs import (
@@ -37,6 +38,8 @@ from domain.matters.affairs import (
     RejectRectification,
     ReportRectification,
     ShiftHandedOver,
+    ShiftTakenOver,
+    TakeOverShift,
     UnitReferred,
 )
 from domain.matters.calls import (
@@ -535,6 +538,14 @@ class TestOtherAffairs:
         command = HandOverShift(shift="2025-07-01 早", to=DISPATCHER.user, open_emergencies=(ORDER,))
         over = matter().does(command, AGENT, ShiftHandedOver)
         assert over.state.orders == (ORDER,)
+        (duty,) = of_matter(over.state, law("S4-BEIJING"))
+        assert (duty.command, duty.unit, duty.not_by) == (TakeOverShift, "", AGENT.user)
+        over.refuses(TakeOverShift(), AGENT, refusals.SelfApproval)
+        over.refuses(TakeOverShift(), MANAGER, refusals.HandedToAnother)
+        taken = over.does(TakeOverShift(words="已核对"), DISPATCHER, ShiftTakenOver)
+        assert of_matter(taken.state, law("S4-BEIJING")) == ()
+        taken.refuses(TakeOverShift(), DISPATCHER, refusals.ShiftTakenOverAlready)
+        matter().does(MEETING, COORDINATOR).refuses(TakeOverShift(), DISPATCHER, refusals.NoShift)
         own = msgspec.structs.replace(command, to=AGENT.user)
         matter().refuses(own, AGENT, refusals.SelfApproval)
 

@@ -147,6 +147,12 @@ class ShiftHandedOver(Fact, frozen=True, tag="matter.shift_handed_over"):
     words: Private | None = None
 
 
+class ShiftTakenOver(Fact, frozen=True, tag="matter.shift_taken_over"):
+    """接班确认. The second person has read what was handed over, and answers for it from now on (8.13)."""
+
+    words: Private | None = None
+
+
 # --- folding -----------------------------------------------------------------------------------------------------
 
 
@@ -251,8 +257,13 @@ def on_unit_referred(matter: Matter | None, event: UnitReferred, entry: Entry) -
 
 
 def on_shift_handed_over(matter: Matter | None, event: ShiftHandedOver, entry: Entry) -> Matter:
-    """Fold the hand-over: said once, nothing is left to do about it here."""
-    return opened(MatterKind.SHIFT, matter, entry, orders=event.open_emergencies, closed=mark(entry))
+    """Fold the hand-over; it stands open until the second person has taken over."""
+    return opened(MatterKind.SHIFT, matter, entry, orders=event.open_emergencies, to=event.to)
+
+
+def on_shift_taken_over(matter: Matter, event: ShiftTakenOver, entry: Entry) -> Matter:
+    """Fold that it was taken over: nothing is left to do about it here."""
+    return msgspec.structs.replace(matter, taken_over=mark(entry), closed=mark(entry))
 
 
 # --- commands ----------------------------------------------------------------------------------------------------
@@ -378,6 +389,13 @@ class HandOverShift(Act, frozen=True, tag="hand_over_shift"):
     to: UserId
     open_emergencies: tuple[UUID, ...] = ()
     pending_call_backs: tuple[UUID, ...] = ()
+    words: Private | None = None
+
+
+class TakeOverShift(Act, frozen=True, tag="take_over_shift"):
+    """接班确认. By the person that the shift was handed over to."""
+
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.AGENT, Role.DISPATCHER, Role.HOTLINE_MANAGER})
     words: Private | None = None
 
 
@@ -513,6 +531,18 @@ def hand_over_shift(matter: Matter | None, command: HandOverShift, context: Cont
     return [copied(ShiftHandedOver, command)]
 
 
+def take_over_shift(matter: Matter, command: TakeOverShift, context: Context) -> list[Step]:
+    """Record that the next person took over, once; only whom the hand-over names can."""
+    if matter.what is not MatterKind.SHIFT:
+        raise refusals.NoShift
+    if matter.taken_over is not None:
+        raise refusals.ShiftTakenOverAlready
+    guards.another_person(context, matter.opened_by)
+    if context.actor.user != matter.to:
+        raise refusals.HandedToAnother(f"to: {matter.to}")
+    return [copied(ShiftTakenOver, command)]
+
+
 KIND = kind(
     "matter",
     births={
@@ -531,6 +561,7 @@ KIND = kind(
         RectificationReported: on_rectification_reported,
         RectificationAccepted: on_rectification_accepted,
         RectificationRejected: on_rectification_rejected,
+        ShiftTakenOver: on_shift_taken_over,
     },
     opens={
         **notices.OPENS,
@@ -548,5 +579,6 @@ KIND = kind(
         ReportRectification: report_rectification,
         AcceptRectification: accept_rectification,
         RejectRectification: reject_rectification,
+        TakeOverShift: take_over_shift,
     },
 )

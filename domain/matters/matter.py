@@ -99,6 +99,8 @@ class Matter(Folded, frozen=True, kw_only=True):
     duties: tuple[Duty, ...] = ()
     closed: Mark | None = None
     referred: Mark | None = None
+    to: UserId = ""  # who takes a shift over
+    taken_over: Mark | None = None
 
 
 class MatterState(Word):

@@ -10,7 +10,7 @@ import msgspec
 
 from domain import guards, refusals
 from domain.context import Context
-from domain.state import Assignment, WorkOrder, has, latest_episode, put
+from domain.state import Assignment, MeetingDecision, WorkOrder, has, latest_episode, put
 from domain.state import Whistle as Called
 from domain.steps.filing import mark
 from domain.steps.handling import implied_signature
@@ -18,6 +18,7 @@ from domain.terms import (
     Act,
     AssignmentRole,
     AssignmentState,
+    Attachment,
     CitedText,
     ClockName,
     Code,
@@ -56,6 +57,16 @@ class CoordinationMeetingHeld(Fact, frozen=True, tag="order.coordination_meeting
     participants: Private | None = None
     held_at: datetime | None = None
     place: Code = ""
+
+
+class DecisionCarriedOut(Fact, frozen=True, tag="order.decision_carried_out"):
+    """会商决定落实. A unit reports that it did what a meeting decided; `late` after the day that the minutes say."""
+
+    decision: int
+    unit: UnitId
+    report: Private
+    evidence: tuple[Attachment, ...] = ()
+    late: bool = False
 
 
 class CoOrganizerAdded(Fact, frozen=True, tag="order.co_organizer_added"):
@@ -127,6 +138,16 @@ class HoldMeeting(Act, frozen=True, tag="hold_meeting"):
     participants: Private | None = None
     held_at: datetime | None = None
     place: Code = ""
+
+
+class CarryOutDecision(Act, frozen=True, tag="carry_out_decision"):
+    """报告会商决定落实. By the unit that the minutes name, whether or not it handles the case."""
+
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.ORG_HANDLER, Role.ORG_APPROVER, Role.HOTLINE_MANAGER})
+
+    decision: int
+    report: Private
+    evidence: tuple[Attachment, ...] = ()
 
 
 class AddCo(Act, frozen=True, tag="add_co"):
@@ -202,6 +223,29 @@ def hold_meeting(order: WorkOrder, command: HoldMeeting, context: Context) -> li
         place=command.place,
     )
     return [held, Number("minutes", context.law.city_code)]
+
+
+def carry_out_decision(order: WorkOrder, command: CarryOutDecision, context: Context) -> list[Step]:
+    """Record that a unit did what was decided; a closed case releases nobody from what was decided about it."""
+    decisions, no = order.oversight.decisions, command.decision
+    if not has(decisions, no):
+        raise refusals.NoSuchDecision(f"decision: {no}")
+    told = decisions[no - 1]
+    if not guards.acts_for(context, told.unit):
+        raise refusals.NotYourUnit(f"unit: {context.actor.unit or '-'}", unit=context.actor.unit)
+    if told.reported is not None:
+        raise refusals.DecisionCarriedOutAlready(f"decision: {no}")
+    if not guards.said(command.report):
+        raise refusals.ReasonMissing("report")
+    return [
+        DecisionCarriedOut(
+            decision=no,
+            unit=context.actor.unit,
+            report=command.report,
+            evidence=command.evidence,
+            late=told.by is not None and guards.day_over(context, told.by),
+        )
+    ]
 
 
 def add_co(order: WorkOrder, command: AddCo, context: Context) -> list[Step]:
@@ -300,13 +344,26 @@ def expedite(order: WorkOrder, command: Expedite, context: Context) -> list[Step
 
 def on_meeting_held(order: WorkOrder, event: CoordinationMeetingHeld, entry: Entry) -> WorkOrder:
     """Fold the meeting; an order that waits for its supplement goes on waiting, to be coordinated afterwards."""
-    seen = msgspec.structs.replace(order.oversight, meetings=(*order.oversight.meetings, mark(entry)))
+    over, at = order.oversight, mark(entry)
+    told = tuple(
+        MeetingDecision(no=no, meeting=len(over.meetings) + 1, unit=decided.unit, told=at, by=decided.by)
+        for no, decided in enumerate(event.decisions, len(over.decisions) + 1)
+    )
+    seen = msgspec.structs.replace(over, meetings=(*over.meetings, at), decisions=(*over.decisions, *told))
     order = msgspec.structs.replace(order, oversight=seen)
     if order.state is OrderState.AWAITING_SUPPLEMENT:
         return msgspec.structs.replace(order, resume=OrderState.COORDINATING)
     if order.state in guards.UNDISPATCHED:
         return msgspec.structs.replace(order, state=OrderState.COORDINATING)
     return order
+
+
+def on_decision_carried_out(order: WorkOrder, event: DecisionCarriedOut, entry: Entry) -> WorkOrder:
+    """Fold what a unit did of what was decided."""
+    if not has(order.oversight.decisions, event.decision):
+        return order
+    done = put(order.oversight.decisions, event.decision, reported=mark(entry), late=event.late)
+    return msgspec.structs.replace(order, oversight=msgspec.structs.replace(order.oversight, decisions=done))
 
 
 def on_co_added(order: WorkOrder, event: CoOrganizerAdded, entry: Entry) -> WorkOrder:
@@ -368,6 +425,7 @@ def on_expedited(order: WorkOrder, event: ExpediteAssigned, entry: Entry) -> Wor
 
 DECIDES: Mapping[type[Act], Callable[[WorkOrder, Any, Context], Sequence[Step]]] = {
     HoldMeeting: hold_meeting,
+    CarryOutDecision: carry_out_decision,
     AddCo: add_co,
     RemoveCo: remove_co,
     Whistle: whistle,
@@ -377,6 +435,7 @@ DECIDES: Mapping[type[Act], Callable[[WorkOrder, Any, Context], Sequence[Step]]]
 
 EVOLVES: Mapping[type[Fact], Callable[[WorkOrder, Any, Entry], WorkOrder]] = {
     CoordinationMeetingHeld: on_meeting_held,
+    DecisionCarriedOut: on_decision_carried_out,
     CoOrganizerAdded: on_co_added,
     CoOrganizerRemoved: on_co_removed,
     WhistleBlown: on_whistle_blown,

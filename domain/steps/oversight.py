@@ -480,7 +480,8 @@ def bears_duty(order: WorkOrder, unit: UnitId, context: Context) -> bool:
     law, now = context.law, context.now
     held = {a.unit for e in order.episodes for a in e.assignments}
     held |= {e.lead for e in order.episodes} | {f.unit for f in order.follow_ups}
-    held |= {i.unit for i in order.oversight.instructions} | {law.hotline_unit}
+    held |= {i.unit for i in order.oversight.instructions} | {d.unit for d in order.oversight.decisions}
+    held |= {law.hotline_unit}
     context.until(law.next_unit_change(now))
     return unit in held or unit in {law.successor(one, now) for one in held if one}
 

@@ -138,6 +138,7 @@ def _ordinals(town: Town, order: WorkOrder | None) -> dict[str | tuple[type, str
         "notices": lambda r: tuple(n.no for n in seen.notices[:1]),
         "instruction": _last(len(seen.instructions)),
         "request": _maybe(_last(len(seen.instructions))),
+        "decision": _last(len(seen.decisions)),
         "meeting": _maybe(_last(len(seen.meetings))),
         "appeal": _last(len(seen.appeals)),
         "proposal": _last(len(order.proposals)),

@@ -1,18 +1,22 @@
 """② Meetings, co-organizers, whistles, task forces."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import msgspec
 import pytest
 
 from domain import refusals
+from domain.clocks import clocks
+from domain.duties import duties
 from domain.steps.coordinating import (
     AddCo,
+    CarryOutDecision,
     CoordinationMeetingHeld,
     CoOrganizerAdded,
     CoOrganizerRemoved,
     Decision,
+    DecisionCarriedOut,
     Expedite,
     ExpediteAssigned,
     HoldMeeting,
@@ -40,6 +44,7 @@ from tests.given import (
     COORDINATOR,
     DISPATCHER,
     MANAGER,
+    Case,
     approver,
     at,
     dispatched,
@@ -97,6 +102,36 @@ def test_a_meeting_names_units_that_exist_and_has_been_held():
     ahead = changed(MEETING, held_at=at("2025-06-17 09:00"))
     case.when(ahead, by=MANAGER).refused(refusals.InstantAhead)
     case.having(state=OrderState.CLOSED).when(MEETING, by=MANAGER).refused(refusals.WrongState)
+
+
+REPORT = CarryOutDecision(decision=1, report="已修复")
+
+
+def test_what_a_meeting_decided_is_the_named_units_until_it_reports_it():
+    case = given(working()).does(MEETING, by=MANAGER)
+
+    def owed(case: Case) -> list[tuple[str, datetime | None]]:
+        found = duties(case.order, clocks(case.order, case.law), case.law)
+        return [(duty.unit, duty.due) for duty in found if duty.command is CarryOutDecision]
+
+    assert owed(case) == [("E", at("2025-06-20 00:00"))], "by the 19th, its 24:00 included"
+    case.when(REPORT, by=approver("B")).refused(refusals.NotYourUnit)
+    case.when(changed(REPORT, decision=2), by=approver("E")).refused(refusals.NoSuchDecision)
+    case.when(changed(REPORT, report=" "), by=approver("E")).refused(refusals.ReasonMissing)
+    done = case.at("2025-06-19 23:59").when(REPORT, by=approver("E")).then(DecisionCarriedOut)
+    assert owed(done) == []
+    assert done.order.oversight.decisions[0].late is False
+    done.when(REPORT, by=approver("E")).refused(refusals.DecisionCarriedOutAlready)
+    late = case.at("2025-06-20 00:01").does(REPORT, by=approver("E"))
+    assert late.order.oversight.decisions[0].late is True
+    assert owed(case.having(state=OrderState.CLOSED)), "what was decided outlives the case"
+
+
+def test_decisions_of_a_second_meeting_are_counted_on_from_the_first():
+    second = changed(MEETING, decisions=(Decision(unit="B", what="进场"), Decision(unit="E", what="验收")))
+    case = given(working()).does(MEETING, by=MANAGER).does(second, by=MANAGER)
+    told = [(one.no, one.meeting, one.unit, one.by) for one in case.order.oversight.decisions]
+    assert told == [(1, 1, "E", date(2025, 6, 19)), (2, 2, "B", None), (3, 2, "E", None)]
 
 
 # ── co-organizers ───────────────────────────────────────────────────────────────────────────────────────────────────

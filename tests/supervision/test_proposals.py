@@ -11,7 +11,7 @@ import msgspec
 from domain.matters.notices import IssueUnitNotice
 from domain.policy import Option, Rules
 from domain.state import WorkOrder
-from domain.steps.coordinating import CoordinationMeetingHeld
+from domain.steps.coordinating import CoordinationMeetingHeld, Decision, DecisionCarriedOut
 from domain.steps.linking import DuplicateLinked, OrdersMerged
 from domain.steps.returning import ReturnApproved, ReturnRequested
 from domain.terms import (
@@ -205,6 +205,24 @@ async def test_what_lies_in_the_ledger_is_proposed_and_what_people_did_ends_it(c
         await p.follow_until()
         left = {one.ground for one in (await proposed(here.ledger, p, NOW + DAY)).proposals}
         assert left == {"hot_issue", "repeated"}
+
+
+async def test_what_a_meeting_decided_and_nobody_did_by_its_day_is_proposed_for_the_site(city: City):
+    told = tuple(Decision(unit=unit, what="清理", by=day) for unit, day in (("B", NOW.date()), ("E", None)))
+    meeting = CoordinationMeetingHeld(units=("B", "E"), minutes=CitedText(words="纪要"), decisions=told)
+    async with world(city, S0) as here, here.projections() as p:
+        await here.record(stream(1), "2025-06-20 09:00", registered(S0), NUMBER)
+        await here.record(stream(1), "2025-06-20 10:00", meeting)
+        await p.follow_until()
+        evening = at("2025-06-30 23:59")
+        assert (await proposed(here.ledger, p, evening)).proposals == ()
+        (one,) = (await proposed(here.ledger, p, evening + timedelta(minutes=2))).proposals
+        assert (one.order_id, one.unit, one.kinds, one.count) == (order_id(1), "B", (NoticeKind.ONSITE,), 1)
+        assert (one.ground, one.by) == (NoticeGround.NOTICE_IGNORED, (Role.HOTLINE_MANAGER,))
+        done = DecisionCarriedOut(decision=1, unit="B", report="已清理", late=True)
+        await here.record(stream(1), "2025-07-01 09:00", done)
+        await p.follow_until()
+        assert (await proposed(here.ledger, p, at("2025-07-01 10:00"))).proposals == ()
 
 
 async def test_a_city_without_a_pack_in_force_is_proposed_nothing(city: City):
