@@ -20,6 +20,7 @@ from domain.clocks import Status
 from domain.matters.matter import MatterKind
 from domain.refusals import UnknownUnit
 from domain.terms import ClockName, NoticeState, Role
+from domain.units import DutyContact
 from projections.answers import ClockState, DueChange, Listing
 from projections.appeals import AppealRow
 from projections.matters import MatterRow
@@ -78,7 +79,17 @@ async def notices(ask: Ask) -> Answer:
     last = found.rows[-1] if found.rows else None
     cursor = next_page(last.order_id, last.no) if found.more and last is not None else ""
     rows = await known(ask, found.rows, lambda row: row.order_id)
-    return answered(ask, "notices", NoticeRow, rows, found, cursor)
+    answer = answered(ask, "notices", NoticeRow, rows, found, cursor)
+    if not isinstance(answer.body, dict):
+        return answer
+    return answer._replace(body={**answer.body, "contacts": await _contacts(ask, rows)})
+
+
+async def _contacts(ask: Ask, rows: Sequence[NoticeRow]) -> dict[str, DutyContact]:
+    """Return where the units are reached that these notices have not reached yet."""
+    law, now = await ask.city.law(), ask.house.now()
+    units = sorted({row.unit for row in rows if row.served_at is None})
+    return {unit: contact for unit in units if (contact := law.units.contact(unit, now)) is not None}
 
 
 async def clocks(ask: Ask) -> Answer:

@@ -162,7 +162,7 @@ _SHAPES: dict[str, dict[str, Any]] = {
     "order_clocks": _has({"clocks": _rows("_Clock"), "seen_at": AT, **_AT_POSITION}),
     "order_duties": _has({"duties": THINGS, **_AT_POSITION}),
     "duties": _has({"duties": _rows("DutyRow"), **_AT_POSITION}, next=TEXT),
-    "notices": _has({"notices": _rows("NoticeRow"), **_AT_POSITION}, next=TEXT),
+    "notices": _has({"notices": _rows("NoticeRow"), **_AT_POSITION}, next=TEXT, contacts=THING),
     "clocks": _has({"clocks": _rows("ClockState"), **_AT_POSITION}, next=TEXT),
     "appeals": _has({"appeals": _rows("AppealRow"), **_AT_POSITION}, next=TEXT),
     "matters": _has({"matters": _rows("MatterRow"), **_AT_POSITION}, next=TEXT),

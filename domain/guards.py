@@ -255,6 +255,12 @@ def said(text: Private | None) -> bool:
     return text is not None and (not isinstance(text, str) or bool(text.strip()))
 
 
+def reached_at(unit: UnitId, context: Context) -> str:
+    """Return where a unit is rung up, as a refusal names it; empty where its contact was never registered."""
+    found = context.law.units.contact(unit, context.now)
+    return "" if found is None else f"{unit}: {found.line}"
+
+
 def unsealed(order: WorkOrder) -> None:
     """Refuse an order whose file is sealed. Raises OrderSealed."""
     if order.filing.sealed is not None:

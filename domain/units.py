@@ -37,8 +37,10 @@ from domain.terms import (
     Citation,
     Code,
     Fact,
+    Medium,
     Private,
     Role,
+    Struct,
     UnitId,
     UnitKind,
     UnitLevel,
@@ -68,6 +70,19 @@ def day_of(instant: datetime) -> date:
 # --- events ------------------------------------------------------------------------------------------------------
 
 
+class DutyContact(Struct, frozen=True):
+    """值班联系人. The post of a unit that notices go to: an office, its channel and its telephone, of no private person."""
+
+    post: Code  # 岗位: 值班室
+    channel: Medium | None = None  # how papers reach it
+    phone: Code | None = None  # of the office, rung up where the channel fails (8.6)
+
+    @property
+    def line(self) -> str:
+        """The contact as one line."""
+        return " ".join(filter(None, (self.post, self.channel and self.channel.zh, self.phone)))
+
+
 class UnitRegistered(Fact, frozen=True, tag="institution.unit_registered"):
     """单位登记."""
 
@@ -78,6 +93,7 @@ class UnitRegistered(Fact, frozen=True, tag="institution.unit_registered"):
     parent: UnitId = ""  # empty: a root
     duty_phone: Private | None = None
     valid_from: date | None = None  # None: always
+    duty_contact: DutyContact | None = None
 
 
 class UnitChanged(Fact, frozen=True, tag="institution.unit_changed"):
@@ -90,6 +106,7 @@ class UnitChanged(Fact, frozen=True, tag="institution.unit_changed"):
     parent: UnitId = ""
     duty_phone: Private | None = None
     valid_from: date | None = None  # None: always
+    duty_contact: DutyContact | None = None
 
 
 class UnitSucceeded(Fact, frozen=True, tag="institution.unit_succeeded"):
@@ -141,6 +158,7 @@ class RegisterUnit(Act, frozen=True, tag="register_unit"):
     parent: UnitId = ""
     duty_phone: Private | None = None
     valid_from: date | None = None  # None: today; at the founding: always
+    duty_contact: DutyContact | None = None
 
 
 class ChangeUnit(Act, frozen=True, tag="change_unit"):
@@ -155,6 +173,7 @@ class ChangeUnit(Act, frozen=True, tag="change_unit"):
     parent: UnitId | None = None
     duty_phone: Private | None = None
     valid_from: date | None = None  # None: today
+    duty_contact: DutyContact | None = None
 
 
 class SucceedUnits(Act, frozen=True, tag="succeed_units"):
@@ -207,6 +226,7 @@ class UnitVersion(msgspec.Struct, frozen=True, kw_only=True):
     kind: UnitKind
     parent: UnitId = ""
     duty_phone: Private | None = None
+    duty_contact: DutyContact | None = None
 
 
 class Succession(msgspec.Struct, frozen=True, kw_only=True):
@@ -281,6 +301,11 @@ class Units(msgspec.Struct, frozen=True, dict=True):
         if held is None:
             return unit
         return (held.version(at) or held.versions[0]).name
+
+    def contact(self, unit: UnitId, at: datetime) -> DutyContact | None:
+        """Return where a unit is reached at an instant: of a succeeded one its heir; None where nobody said."""
+        version = self.version(self.successor(unit, at), at)
+        return None if version is None else version.duty_contact
 
     def active(self, unit: UnitId, at: datetime) -> bool:
         """Tell whether a unit exists at an instant and has not been succeeded."""
@@ -463,6 +488,7 @@ def _version_of(event: UnitRegistered | UnitChanged) -> UnitVersion:
         kind=event.kind,
         parent=event.parent,
         duty_phone=event.duty_phone,
+        duty_contact=event.duty_contact,
     )
 
 
@@ -501,6 +527,7 @@ def register(units: Units, act: RegisterUnit, valid_from: date | None, now: date
         kind=act.kind,
         parent=parent,
         duty_phone=act.duty_phone,
+        duty_contact=act.duty_contact,
         valid_from=valid_from,
     )
     _check_place(units, event, now)
@@ -520,6 +547,7 @@ def _change(units: Units, act: ChangeUnit, now: datetime) -> UnitChanged:
         kind=held.kind if act.kind is None else act.kind,
         parent=units.successor(held.parent, start) if act.parent is None else act.parent,
         duty_phone=held.duty_phone if act.duty_phone is None else act.duty_phone,
+        duty_contact=held.duty_contact if act.duty_contact is None else act.duty_contact,
         valid_from=valid_from,
     )
     if msgspec.structs.replace(_version_of(event), since=held.since) == held:

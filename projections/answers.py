@@ -24,6 +24,7 @@ from domain.law import Law
 from domain.matters.affairs import HandOverShift
 from domain.refusals import CutOffAhead, Refusal, Unavailable, UnknownOrder, UnknownPolicy, UnknownUnit
 from domain.terms import Act, ClockName, Entry, OrderState, Origin, Role, UnitId, UserId
+from domain.units import DutyContact
 from projections import agenda as agenda_table
 from projections import appeals as appeal_table
 from projections import clocks as clock_table
@@ -173,6 +174,7 @@ class UnitLoad(msgspec.Struct, frozen=True):
     duties: int
     late_duties: int
     due_soon: int  # duties due within a day, not yet late
+    contact: DutyContact | None = None  # where it is told and rung up
 
 
 class ClockState(ClockRow, frozen=True):
@@ -892,6 +894,7 @@ def _load(
         duties=duties,
         late_duties=late,
         due_soon=soon,
+        contact=law.units.contact(unit, now),
     )
 
 

@@ -43,6 +43,7 @@ class Standing(msgspec.Struct, frozen=True):
     call_backs: tuple[DutyRow, ...]
     unserved: tuple[NoticeRow, ...]
     slips: dict[int, tuple[str, ...]]  # by block: paper numbers that neither came in nor were voided
+    contacts: dict[str, str] = {}  # by unit, of those that a notice has not reached yet
 
 
 async def standing(ledger: Ledger, shown: Projections) -> Standing:
@@ -51,13 +52,17 @@ async def standing(ledger: Ledger, shown: Projections) -> Standing:
     duties = await shown.duties("", limit=_LINES)
     notices = await shown.list_notices(states=[NoticeState.ISSUED], only_open=True, limit=_LINES)
     law = await ledger.law()
+    unserved = tuple(row for row in notices.rows if row.served_at is None)
+    at = await ledger.now()
+    reached = {row.unit: law.units.contact(row.unit, at) for row in unserved}
     slips = {no: (await counted(shown, block)).missing for no, block in law.blocks.items()}
     return Standing(
         position=emergencies.position,
         emergencies=emergencies.rows,
         call_backs=tuple(row for row in duties.rows if row.kind == "order" and row.command in _CALLS),
-        unserved=tuple(row for row in notices.rows if row.served_at is None),
+        unserved=unserved,
         slips={no: left for no, left in slips.items() if left},
+        contacts={unit: contact.line for unit, contact in reached.items() if contact is not None},
     )
 
 
@@ -95,7 +100,11 @@ def _print(found: Standing) -> None:
     )
     _part(
         "待送达文书 notices not yet served",
-        [f"{r.paper_number or '—'}  {escape(r.unit)}  工单 {_number(r.number, r.order_id)}" for r in found.unserved],
+        [
+            f"{r.paper_number or '—'}  {escape(r.unit)} {escape(found.contacts.get(r.unit, ''))}  "
+            f"工单 {_number(r.number, r.order_id)}"
+            for r in found.unserved
+        ],
     )
     _part(
         "未回收纸质单号 paper numbers still out",

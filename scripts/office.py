@@ -191,6 +191,7 @@ def units_command(at: str | None, city: str | None, as_json: bool) -> None:
             "待办 duties",
             "24小时内 within a day",
             "超期 late",
+            "值班联系 contact",
         )
         printing.console().print(
             printing.counts(f"单位 units (位置 {found.position})", map(_unit_cells, found.rows), columns)
@@ -203,8 +204,9 @@ def _unit_cells(unit: UnitLoad) -> tuple[object, ...]:
     level = UnitLevel(unit.level).zh if unit.level else "未登记 not registered"
     heir = f" → {unit.heir}" if unit.heir != unit.unit else ""
     parent = f" ({unit.parent})" if unit.parent else ""
+    contact = unit.contact.line if unit.contact is not None else "—"
     name = f"{unit.unit}{heir} {unit.name} · {level}{parent}"
-    return (name, unit.orders, unit.open, unit.overdue, unit.duties, unit.due_soon, unit.late_duties)
+    return (name, unit.orders, unit.open, unit.overdue, unit.duties, unit.due_soon, unit.late_duties, contact)
 
 
 # --- what if -----------------------------------------------------------------------------------------------------

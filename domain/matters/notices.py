@@ -347,7 +347,7 @@ def serve_unit_notice(matter: Matter, command: ServeUnitNotice, context: Context
     if _standing(matter).served is not None:
         raise refusals.AlreadyServed
     if command.medium is Medium.PHONE and not guards.said(command.person):
-        raise refusals.PersonMissing
+        raise refusals.PersonMissing(guards.reached_at(matter.units[0], context))
     return [UnitNoticeServed(medium=command.medium, person=command.person)]
 
 

@@ -674,7 +674,7 @@ def serve_notice(order: WorkOrder, command: ServeNotice, context: Context) -> li
     if context.passed(until) or context.passed(notice.arrive_by):
         raise refusals.LimitInPast("须撤销后重新签发 withdraw it and issue it anew")  # its time was over when it came
     if command.medium is Medium.PHONE and not guards.said(command.person):
-        raise refusals.PersonMissing
+        raise refusals.PersonMissing(guards.reached_at(notice.unit, context))
     return [SupervisionNoticeServed(notice=notice.no, medium=command.medium, person=command.person)]
 
 

@@ -283,3 +283,26 @@ def test_a_shift_that_forgets_an_open_emergency_is_not_handed_over(served: Serve
     open_now = refused.body["detail"].split(", ")
     ids = [agent.get(f"/orders/{number}").body["order"]["id"] for number in open_now]
     posted(agent, "/matters/new/hand_over_shift", {"shift": "白班", "to": "agent-2", "open_emergencies": ids})
+
+
+# --- where a unit is reached -------------------------------------------------------------------------------------
+
+
+def test_where_a_notice_has_to_be_served_the_units_duty_contact_is_at_hand(served: Served):
+    contact = {"post": "值班室", "channel": "written", "phone": "000-6110000"}
+    posted(served.as_(Role.ADMIN), "/institution/change_unit", {"unit": "E", "duty_contact": contact})
+    order = dispatched(served, "E")
+    supervisor = served.as_(Role.SUPERVISOR)
+    notice = {"kind": "written", "ground": "prevarication", "unit": "E", "limit": {"amount": 2, "unit": "working_days"}}
+    told = posted(supervisor, f"/orders/{order}/issue_notice", {**notice, "on_paper": True})
+    asked = {"min_position": told.headers["Ledger-Position"]}
+    assert supervisor.get("/notices", open="true", **asked).body["contacts"]["E"] == contact
+    units = {one["unit"]: one for one in supervisor.get("/units", **asked).body["units"]}
+    assert units["E"]["contact"] == contact
+    assert units["D-B"].get("contact") is None
+    nameless = supervisor.post(f"/orders/{order}/serve_notice", {"notice": 1, "medium": "phone"})
+    assert (nameless.body["code"], nameless.body["detail"]) == ("person-missing", "E: 值班室 书面 000-6110000")
+    posted(supervisor, f"/orders/{order}/serve_notice", {"notice": 1, "medium": "phone", "person": "值班员庚某"})
+    posted(served.as_(Role.ADMIN), "/institution/change_unit", {"unit": "E", "name": "西区人民政府"})
+    (unit,) = [one for one in supervisor.get("/units").body["units"] if one["unit"] == "E"]
+    assert unit["contact"] == contact, "what is not said stays"
