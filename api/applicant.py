@@ -13,6 +13,7 @@ import msgspec
 from api import views
 from api.access import Sight, Viewer, sight
 from api.asking import Answer, Ask
+from api.papers import document, form_of
 from api.problems import NotAnsweredYet, NumberAndCodeUnfit, UrgedToday
 from domain.duties import title_of
 from domain.leaves import canonical
@@ -21,8 +22,11 @@ from domain.refusals import CommandIdReused, Refusal
 from domain.state import Reply, WorkOrder
 from domain.steps.answering import ReplySubmitted
 from domain.steps.evaluation import Evaluate
+from domain.steps.extending import ExtensionRequested
 from domain.steps.linking import Urge
 from domain.terms import SHANGHAI, Act, Channel, Dimension, EvaluationSource, Rating, Resolution, Sealed
+from supervision import sheets
+from supervision.instruments import ERASED
 
 Words = Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
 
@@ -163,6 +167,54 @@ async def answer(ask: Ask) -> Answer:
         opened = await ask.opened(fields, stream=shown.stream, purpose="applicant")
         text = opened["public_answer"]
     return _as_it_stands(shown, {"reply": told[-1], "answer": text})
+
+
+async def sheet(ask: Ask) -> Answer:
+    """Return all that an applicant is told as a sheet to print; the access journal says first what was opened for it."""
+    form = form_of(ask)
+    shown = await _opened(ask, await ask.said(Knock))
+    told = [reply.no for reply in shown.case.replies if released(reply)]
+    fields: dict[str, Sealed] = {}
+    texts: dict[str, Any] = {}
+    if told:
+        given = [entry for entry in shown.look.entries if isinstance(entry.event, ReplySubmitted)]
+        _kept("answer", given[told[-1] - 1].event.public_answer, texts, fields)
+    extensions = [one for episode in shown.case.episodes for one in episode.extensions if one.informed is not None]
+    asked = {entry.position: entry.event for entry in shown.look.entries if isinstance(entry.event, ExtensionRequested)}
+    for n, one in enumerate(extensions):
+        _kept(f"reason.{n}", asked[one.requested.position].reason, texts, fields)
+    if fields:
+        texts |= await ask.opened(fields, stream=shown.stream, purpose="applicant")
+    words = {name: text if isinstance(text, str) else ERASED for name, text in texts.items()}
+    html = sheets.enquiry(
+        {
+            "order": _stands(shown),
+            "extensions": [
+                {
+                    "no": n + 1,
+                    "due": asked[one.requested.position].due,
+                    "days": one.days,
+                    "told_at": one.informed.at if one.informed is not None else None,
+                    "reason": words[f"reason.{n}"],
+                }
+                for n, one in enumerate(extensions)
+            ],
+            "answer": words.get("answer", ""),
+            "issuer": shown.look.law.unit_name(shown.look.law.hotline_unit, shown.look.now),
+            "at": shown.look.now.astimezone(SHANGHAI),
+            "position": shown.look.position,
+            "link": f"/v1/{ask.city.name}/applicant/evaluate",
+        }
+    )
+    named = f"enquiry-{shown.case.number}.{form}"
+    return await document(ask, html, form, named=named, position=shown.look.position)
+
+
+def _kept(name: str, said: Any, texts: dict[str, Any], fields: dict[str, Sealed]) -> None:
+    if isinstance(said, Sealed):
+        fields[name] = said
+    else:
+        texts[name] = said
 
 
 # --- acting ------------------------------------------------------------------------------------------------------

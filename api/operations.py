@@ -500,6 +500,8 @@ BATCH = Operation(
 )
 
 
+_FORMAT = Query("format", "格式; without: as Accept says, else HTML", ("html", "pdf"), example="html")
+
 _KNOCK = {"number": "HY20261121-000001", "code": "0000-0000-0000"}
 _WHY = {"purpose": "caller-on-the-line", "words": "来电询问进度"}
 
@@ -523,6 +525,12 @@ APPLICANTS: tuple[Operation, ...] = (
     _by_code(
         "answer", "查看答复 the words of the reply; that they were read is recorded", applicant.answer, applicant.Knock
     ),
+    _by_code(
+        "sheet",
+        "查询单 all that an applicant is told, to print, as HTML or PDF; what is opened for it is recorded",
+        applicant.sheet,
+        applicant.Knock,
+    )._replace(queries=(_FORMAT,)),
     _by_code("urge", "催单 urge, once a day", applicant.urge, applicant.Urging, words="还没有人来"),
     _by_code(
         "evaluate",
@@ -703,9 +711,6 @@ PROOFS: tuple[Operation, ...] = (
 )
 
 
-_FORMAT = Query("format", "格式; without: as Accept says, else HTML", ("html", "pdf"), example="html")
-
-
 def _of_papers() -> Iterator[Operation]:
     """Yield what is asked of the papers of records, and of their register."""
     yield _ask(
@@ -718,6 +723,17 @@ def _of_papers() -> Iterator[Operation]:
         Query("year", "年; without: this one", kind="integer", example=2026, form={"minimum": 0, "maximum": 9999}),
         Query("unit", "发往单位 a unit that it is for", example="D"),
         *PAGED,
+    )
+    yield _ask(
+        "/duty_book",
+        "duty_book",
+        "值班记录簿 every call of a day or shift by its running number, as HTML or PDF; who called stays sealed",
+        papers.duty_book,
+        (Tag.DESK, Tag.SUPERVISION),
+        Query("day", "日 the day", needed=True, example="2026-11-21", form={"format": "date"}),
+        Query("shift", "班次 one shift alone", example="白班"),
+        Query("cut_off", "截至账本此位置; without: now", kind="integer", example=1, form=_WHOLE),
+        _FORMAT,
     )
     for collection in ("orders", "matters", "inquiries"):
         kind = COLLECTIONS[collection]

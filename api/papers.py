@@ -17,7 +17,7 @@ from api.problems import NotForThisRole, QueryUnfit, UnknownEntry
 from api.writing import COLLECTIONS, sighted, stream_named
 from domain.refusals import Erased, UnknownOrder, UnknownStream
 from domain.terms import SHANGHAI, Confidentiality, Entry, Role
-from supervision import register, sheets
+from supervision import dutybook, register, sheets
 from supervision.instruments import InstrumentKind, Paper, Shown, instruments
 from supervision.instruments import paper as paper_of
 
@@ -103,7 +103,7 @@ def _version(ask: Ask, record: _Record) -> int:
 async def shown(ask: Ask) -> Answer:
     """Return one paper with what is sealed left sealed."""
     record = await _record(ask)
-    form = _form(ask)
+    form = form_of(ask)
     return await _printed(ask, await register.read(ask.city.ledger, record.stream, _version(ask, record)), form)
 
 
@@ -112,7 +112,7 @@ async def opened(ask: Ask) -> Answer:
     ask.paced()
     said = await ask.said(Purpose)
     record = await _record(ask)
-    version, form = _version(ask, record), _form(ask)
+    version, form = _version(ask, record), form_of(ask)
     ledger = ask.city.ledger
     laws = await ledger.history(register.INSTITUTION)
     made, _ = paper_of(record.entries, version, laws)
@@ -148,22 +148,49 @@ def _may(ask: Ask, record: _Record, made: Paper, one: Shown) -> None:
     may_open(case, one.entry, one.path, record.seen)
 
 
-def _form(ask: Ask) -> Format:
+def form_of(ask: Ask) -> Format:
     """Return as what a document is wanted: as the query says, else as the header does."""
     said = ask.word("format", Format)
     return said or (Format.PDF if "application/pdf" in ask.header("accept") else Format.HTML)
 
 
 async def _printed(ask: Ask, made: Paper, form: Format) -> Answer:
-    html = sheets.instrument(made)
-    body = html.encode() if form is Format.HTML else await ask.house.printer.pdf(html)
     named = f"{made.kind}-{made.position}.{form}"
+    return await document(ask, sheets.instrument(made), form, named=named, position=made.position)
+
+
+async def document(ask: Ask, html: str, form: Format, *, named: str, position: int) -> Answer:
+    """Return a document as HTML or PDF."""
+    body = html.encode() if form is Format.HTML else await ask.house.printer.pdf(html)
     headers = {
         "Content-Disposition": f'inline; filename="{named}"',
         "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
-        "Ledger-Position": str(made.position),
+        "Ledger-Position": str(position),
     }
     return Answer(body, headers=headers, media_type=MEDIA[form])
+
+
+# --- the duty record book ------------------------------------------------------------------------------------------
+
+BOOK_READERS = frozenset(
+    {Role.AGENT, Role.DISPATCHER, Role.HOTLINE_MANAGER, Role.QC_REVIEWER, Role.SUPERVISOR, Role.LEADER, Role.AUDITOR}
+)
+"""Who reads the duty record book: the duty room, who leads it, who checks it. Who called stays sealed here."""
+
+
+async def duty_book(ask: Ask) -> Answer:
+    """Return the calls of a day or shift by their running numbers, with what is sealed left sealed."""
+    if ask.who.role not in BOOK_READERS:
+        raise NotForThisRole
+    form, at = form_of(ask), ask.instant("day")
+    if at is None:
+        raise QueryUnfit("day", field="day")
+    ask.paced("duty_book")
+    day = at.astimezone(SHANGHAI).date()
+    cut_off = ask.number("cut_off") or (await ask.city.ledger.head())[0]
+    found = await dutybook.book(ask.city.shown, day, cut_off=cut_off, shift=ask.query("shift") or "")
+    named = f"duty_book-{day}.{form}"
+    return await document(ask, sheets.duty_book(found), form, named=named, position=cut_off)
 
 
 # --- the register ------------------------------------------------------------------------------------------------

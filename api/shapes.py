@@ -225,7 +225,7 @@ def content(operation: Operation) -> dict[str, Any]:
         return {"text/plain": {"schema": TEXT}}
     if operation.name == "log_tile":
         return {"application/octet-stream": {"schema": BYTES}}
-    if operation.name.endswith("_instrument"):
+    if operation.name.endswith("_instrument") or operation.name in ("applicant_sheet", "duty_book"):
         return {"text/html": {"schema": TEXT}, "application/pdf": {"schema": BYTES}}
     if operation.name == "report":
         return {"text/html": {"schema": TEXT}, "application/pdf": {"schema": BYTES}, "text/csv": {"schema": TEXT}}

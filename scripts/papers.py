@@ -12,13 +12,13 @@ from rich.table import Table
 from archive.pdf import Printer
 from domain.ledger import Ledger
 from domain.refusals import Erased
-from domain.terms import Actor
+from domain.terms import Actor, Role
 from projections.answers import Projections
 from scripts import desk, printing, wiring
 from scripts.desk import city_option, json_option, with_city
 from scripts.lawbook import answer
 from scripts.wiring import SettingError
-from supervision import register, sheets
+from supervision import dutybook, register, sheets
 from supervision.instruments import Shown, instruments
 
 
@@ -60,11 +60,7 @@ def instrument_command(
         html = sheets.instrument(
             await register.read(ledger, stream, version, _opener(ledger, by, purpose) if full else None)
         )
-        if file.suffix == ".pdf":
-            async with Printer() as printer:
-                file.write_bytes(await printer.pdf(html))
-        else:
-            file.write_text(html, encoding="utf-8")
+        await _write(file, html)
         answer({"file": f"{file}"}) if as_json else click.echo(f"✓ {file}")
 
     with_city(city, work)
@@ -113,4 +109,63 @@ async def _listed(ledger: Ledger, stream: str, *, as_json: bool) -> None:
     printing.console().print(table)
 
 
-COMMANDS = (instrument_command,)
+@click.command("duty-book")
+@click.argument("day", metavar="DATE")
+@click.option("--shift", default="", help="班次 of one shift alone: 白班, 夜班 …")
+@click.option("--cut-off", type=click.IntRange(1), metavar="POSITION", help="截至账本此位置; without: now.")
+@click.option(
+    "--to", "file", required=True, type=click.Path(dir_okay=False, path_type=Path), help="写入 a file: .pdf or .html."
+)
+@click.option("--full", is_flag=True, help="全文版 with what is sealed opened: needs --as and --purpose.")
+@click.option("--purpose", default="", help="用途 why, as a code: it is recorded before anything is opened.")
+@click.option("--as", "actor", metavar="USER/ROLE[@UNIT]", help="操作人 who opens what is sealed.")
+@city_option
+@json_option
+def duty_book_command(
+    day: str,
+    shift: str,
+    cut_off: int | None,
+    file: Path,
+    full: bool,
+    purpose: str,
+    actor: str | None,
+    city: str | None,
+    as_json: bool,
+) -> None:
+    """值班记录簿: every call of a day or shift by its running number, also those that became no order."""
+    if file.suffix not in (".pdf", ".html"):
+        raise SettingError("--to: 写明 .pdf 或 .html 文件 name a .pdf or .html file")
+    if full and not (actor and purpose):
+        raise SettingError("--full 须同时给出 --as 与 --purpose: say who opens what is sealed, and why")
+    by = desk.parse_actor(actor) if actor else None
+    if full and (by is None or by.role not in BOOK_READERS):
+        raise SettingError(f"--full: 限 only for {', '.join(sorted(BOOK_READERS))}")
+    wanted = wiring.parse_instant(day).date()
+
+    async def work(ledger: Ledger, shown: Projections) -> None:
+        at = cut_off or (await ledger.head())[0]
+        opener = _opener(ledger, by, purpose) if full else None
+        found = await dutybook.book(shown, wanted, cut_off=at, shift=shift, opener=opener)
+        await _write(file, sheets.duty_book(found))
+        if as_json:
+            answer({"file": f"{file}", "calls": len(found.lines), "missing": found.missing, "cut_off": at})
+            return
+        gaps = f"；缺号 missing: {', '.join(found.missing)}" if found.missing else "，无缺号 none missing"
+        click.echo(f"✓ {file}: 来电 calls {len(found.lines)}{gaps}")
+
+    with_city(city, work)
+
+
+BOOK_READERS = frozenset({Role.AGENT, Role.HOTLINE_MANAGER, Role.SUPERVISOR, Role.AUDITOR})
+"""Who is shown callers by name: the duty room, and who checks it."""
+
+
+async def _write(file: Path, html: str) -> None:
+    if file.suffix == ".pdf":
+        async with Printer() as printer:
+            file.write_bytes(await printer.pdf(html))
+    else:
+        file.write_text(html, encoding="utf-8")
+
+
+COMMANDS = (instrument_command, duty_book_command)

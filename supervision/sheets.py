@@ -6,6 +6,7 @@ What a document was set with is named in it: the version of its template and the
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from supervision import charts
+from supervision.dutybook import Book
 from supervision.instruments import Paper, day_words, instant_words
 from supervision.reports import Chart, Report, Table, packs, shown
 
@@ -20,6 +22,14 @@ TEMPLATES = Path(__file__).with_name("templates")
 
 INSTRUMENT = "instrument/1"
 """The version of the template of instruments: raised whenever it says something else, or elsewhere."""
+
+
+DUTY_BOOK = "dutybook/1"
+"""The version of the template of the duty record book."""
+
+
+ENQUIRY = "enquiry/1"
+"""The version of the template of what an applicant is told."""
 
 
 @cache
@@ -90,6 +100,16 @@ def set_in(template: str, version: str, **said: Any) -> str:
 def report(made: Report) -> str:
     """Return a report as HTML that shows and prints by itself."""
     return set_in("report.html", made.template, report=made)
+
+
+def duty_book(book: Book) -> str:
+    """Return the duty record book as HTML that shows and prints by itself."""
+    return set_in("dutybook.html", DUTY_BOOK, book=book)
+
+
+def enquiry(told: Mapping[str, Any]) -> str:
+    """Return what an applicant is told of an order as HTML: `order`, `extensions`, `answer`, `issuer`, `at`, `position`, `link`."""
+    return set_in("enquiry.html", ENQUIRY, **told)
 
 
 def instrument(paper: Paper) -> str:

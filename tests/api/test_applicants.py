@@ -33,7 +33,8 @@ def knock(served: Served, what: str, body: dict[str, Any], *, city: str = "api",
     """Ask without a token; `source`: from where, as our proxy says."""
     headers = {"X-Forwarded-For": source} if source else {}
     answer = served.client.post(f"/v1/{served.names.get(city, city)}/applicant/{what}", json=body, headers=headers)
-    return Reply(answer.status_code, answer.json(), answer.headers)
+    said = answer.json() if "json" in answer.headers.get("content-type", "") else answer.content
+    return Reply(answer.status_code, said, answer.headers)
 
 
 def known(served: Served, **more: Any) -> dict[str, str]:
@@ -108,6 +109,24 @@ def test_number_and_code_show_how_an_order_stands_and_who_it_is_about_to_nobody(
 def test_a_code_is_taken_as_people_write_it(served: Served, typed: Any):
     shown = known(served)
     assert knock(served, "view", {**shown, "code": typed(shown["code"])}).status == 200
+
+
+def test_an_applicant_prints_what_they_are_told_and_nobody_is_named_in_it(served: Served):
+    shown = answered(served)
+    url = f"/v1/{served.names['api']}/applicant/sheet"
+    told = served.client.post(url, json=shown)
+    assert told.status_code == 200, told.text
+    assert told.headers["content-type"].startswith("text/html")
+    assert all(
+        word in told.text for word in (shown["number"], DEMAND["title"], ANSWER, "办理期限", "applicant/evaluate")
+    )
+    assert not [word for word in ("张三丰", "13800001111", shown["code"], "内部记载") if word in told.text]
+    pdf = served.client.post(url, json=shown, headers={"Accept": "application/pdf"})
+    assert (pdf.headers["content-type"], pdf.content[:8]) == ("application/pdf", b"%PDF-1.7")
+    waiting = served.client.post(url, json=known(served))
+    assert "尚未答复" in waiting.text
+    wrong = served.client.post(url, json={**shown, "code": "0000-0000-0001"})
+    assert (wrong.status_code, wrong.json()["code"]) == (404, "number-and-code-unfit")
 
 
 def test_a_number_that_nobody_can_print_is_none(served: Served):

@@ -82,6 +82,15 @@ def _stream(kind: str) -> str:
     return report_stream(ReportKind(kind), first, last).partition(":")[2]
 
 
+def test_the_duty_book_is_for_the_duty_room(served: Served):
+    agent, today = served.as_(Role.AGENT), f"{wiring.process_now().astimezone(SHANGHAI):%Y-%m-%d}"
+    book = agent.get("/duty_book", day=today)
+    assert (book.status, "值班记录簿" in book.body.decode()) == (200, True)
+    assert agent.get("/duty_book", day=today, format="pdf").body[:8] == b"%PDF-1.7"
+    assert agent.get("/duty_book").status == 400
+    assert served.as_(Role.ORG_HANDLER, "D").get("/duty_book", day=today).status == 403
+
+
 def test_what_is_no_period_and_no_kind_is_refused(served: Served):
     manager = served.as_(Role.HOTLINE_MANAGER)
     assert manager.get("/reports/briefing").status == 400
