@@ -12,7 +12,7 @@ import psycopg
 from domain.ledger import Ledger
 from domain.refusals import Unavailable
 from projections.answers import Projections
-from scripts import embedded, proving, sampling, sweeping, wiring
+from scripts import daily, embedded, proving, sampling, sweeping, wiring
 from scripts.wiring import SettingError
 from supervision.scheduler import Job
 
@@ -30,6 +30,7 @@ class Task(NamedTuple):
 TASKS = (
     Task("sweep", None, sweeping.swept),
     Task("sample", timedelta(hours=1), sampling.sampled),
+    Task("daily", timedelta(minutes=15), daily.summarised),
     Task("head", timedelta(minutes=1), proving.signed),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from rich.table import Table
 
 from archive.pdf import Printer
 from domain.ledger import Ledger
-from domain.refusals import Erased
+from domain.refusals import Erased, Refusal
 from domain.terms import Actor, Role
 from projections.answers import Projections
 from scripts import desk, printing, wiring
@@ -20,6 +21,8 @@ from scripts.lawbook import answer
 from scripts.wiring import SettingError
 from supervision import dutybook, register, sheets
 from supervision.instruments import Shown, instruments
+from supervision.reports import Report
+from supervision.scheduler import LOG
 
 
 @click.command("instrument")
@@ -109,7 +112,7 @@ async def _listed(ledger: Ledger, stream: str, *, as_json: bool) -> None:
     printing.console().print(table)
 
 
-@click.command("duty-book")
+@click.command("dutybook")
 @click.argument("day", metavar="DATE")
 @click.option("--shift", default="", help="班次 of one shift alone: 白班, 夜班 …")
 @click.option("--cut-off", type=click.IntRange(1), metavar="POSITION", help="截至账本此位置; without: now.")
@@ -158,6 +161,28 @@ def duty_book_command(
 
 BOOK_READERS = frozenset({Role.AGENT, Role.HOTLINE_MANAGER, Role.SUPERVISOR, Role.AUDITOR})
 """Who is shown callers by name: the duty room, and who checks it."""
+
+
+async def files(
+    made: Report, folder: Path, stem: str, printer: Printer, *, without: tuple[type[Refusal], ...] = ()
+) -> list[Path]:
+    """Write a report in every form, and the digests of the files beside them; the PDF may be wanting for a reason."""
+    folder.mkdir(parents=True, exist_ok=True)
+    html = sheets.report(made)
+    contents = {".html": html.encode(), ".csv": made.csv()}
+    try:
+        contents[".pdf"] = await printer.pdf(html)
+    except without as error:
+        LOG.warning("%s: %s", stem, type(error).__name__)
+    written: list[Path] = []
+    for suffix, content in sorted(contents.items()):
+        path = folder / f"{stem}{suffix}"
+        path.write_bytes(content)
+        written.append(path)
+    lines = "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in written)
+    sums = folder / f"{stem}.sha256"
+    sums.write_text(lines, encoding="utf-8")
+    return [*written, sums]
 
 
 async def _write(file: Path, html: str) -> None:

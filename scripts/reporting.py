@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -23,7 +22,7 @@ from domain.matters.publications import (
 )
 from domain.terms import Actor, Medium
 from projections.answers import Projections
-from scripts import desk, wiring
+from scripts import daily, desk, papers, wiring
 from scripts.desk import as_option, city_option, json_option, with_city
 from scripts.lawbook import answer
 from scripts.wiring import SettingError
@@ -46,22 +45,6 @@ def _day(said: str) -> date:
     return wiring.parse_instant(said).date()
 
 
-async def _files(made: Report, folder: Path, stem: str, printer: Printer) -> list[Path]:
-    """Write a report in every form, and the digests of the files beside them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    html = sheets.report(made)
-    contents = {".html": html.encode(), ".pdf": await printer.pdf(html), ".csv": made.csv()}
-    written: list[Path] = []
-    for suffix, content in contents.items():
-        path = folder / f"{stem}{suffix}"
-        path.write_bytes(content)
-        written.append(path)
-    lines = "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in written)
-    sums = folder / f"{stem}.sha256"
-    sums.write_text(lines, encoding="utf-8")
-    return [*written, sums]
-
-
 async def _one_file(made: Report, file: Path) -> None:
     html = sheets.report(made)
     if file.suffix == ".csv":
@@ -78,6 +61,12 @@ async def _before(ledger: Ledger, kind: ReportKind, period: tuple[date, date]) -
     entries = await ledger.history(report_stream(kind, *period))
     told = [e for e in entries if isinstance(e.event, ReportPublished)]
     return (told[0].event, told[0].numbered(kind)) if told else None
+
+
+async def _cut_off(ledger: Ledger, shown: Projections, kind: ReportKind, day: date) -> int:
+    """Return the position of a new report: of a day's summary that which the morning's files were made at, else now."""
+    made = daily.made_of(shown.city, day) if kind is ReportKind.DAILY_DUTY else None
+    return made.cut_off if made is not None else (await ledger.head())[0]
 
 
 async def _publish(
@@ -190,7 +179,7 @@ def report_command(
 
     async def work(ledger: Ledger, shown: Projections) -> None:
         before = await _before(ledger, wanted, period)
-        at = cut_off or (before[0].cut_off if before is not None else (await ledger.head())[0])
+        at = cut_off or (before[0].cut_off if before is not None else await _cut_off(ledger, shown, wanted, period[0]))
         named = [(await shown.order_by_number(one)).id for one in orders]
         made = await reports.made(shown, wanted, *period, cut_off=at, assumed=assumed, orders=named)
         number = before[1] if before is not None and before[0].content_hash == made.content_hash else ""
@@ -256,7 +245,7 @@ def submission_command(
         for body in bodies:
             await ledger.execute(_sent(made, Body(body)), actor=by, command_id=f"submission:{quarter}:{body}")
         async with Printer() as printer:
-            files = await _files(made, folder, f"submission-{quarter.upper()}", printer)
+            files = await papers.files(made, folder, f"submission-{quarter.upper()}", printer)
         _say(made, files, number, as_json=as_json)
 
     with_city(city, work)

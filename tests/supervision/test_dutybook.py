@@ -37,7 +37,7 @@ def office(postgres: embedded.Database, tmp_path_factory: pytest.TempPathFactory
 
 
 def printed(office: Deployment, file: Path, *words: str) -> tuple[dict[str, object], str]:
-    said = office.ok("duty-book", "2025-03-03", "--to", str(file), *words, "--city", "town", "--json").out
+    said = office.ok("dutybook", "2025-03-03", "--to", str(file), *words, "--city", "town", "--json").out
     return json.loads(said), file.read_text(encoding="utf-8")
 
 
@@ -61,6 +61,6 @@ def test_names_are_opened_for_the_duty_room_and_the_journal_says_so(office: Depl
     _, html = printed(office, tmp_path / "full.html", *words, "manager/hotline_manager@HOTLINE")
     assert all(word in html for word in ("李四光", "13900002222", "公积金如何提取", "全文版"))
     refused = office.refused(
-        "duty-book", "2025-03-03", "--to", str(tmp_path / "x.html"), *words, "d/org_handler@D", "--city", "town"
+        "dutybook", "2025-03-03", "--to", str(tmp_path / "x.html"), *words, "d/org_handler@D", "--city", "town"
     )
     assert "only for" in refused
