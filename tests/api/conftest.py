@@ -31,6 +31,9 @@ REFUSED = tuple(f"{text}r" for text in TEXTS)
 REST = "rest"
 """What no text walks."""
 
+NOTICES = "notices"
+"""Every kind of notice, walked and refused."""
+
 UNITS = (
     RegisterUnit(unit="D", name="东区", level=UnitLevel.FIRST, kind=UnitKind.DISTRICT_GOVERNMENT, parent="HOTLINE"),
     RegisterUnit(unit="D-B", name="东区住建局", level=UnitLevel.SECOND, kind=UnitKind.DEPARTMENT, parent="D"),
@@ -137,7 +140,7 @@ def served(postgres: embedded.Database, tmp_path_factory: pytest.TempPathFactory
         patched.setenv("HUIYIN_SWEEP", "0")  # what is walked here is of years ago: nobody shall act on it meanwhile
         database = wiring.database()
         suffix = secrets.token_hex(3)
-        names = {name: f"{name}_{suffix}" for name in (*TEXTS, *REFUSED, REST, "api", "other")}
+        names = {name: f"{name}_{suffix}" for name in (*TEXTS, *REFUSED, REST, NOTICES, "api", "other")}
         for name, city in names.items():
             _found(database, city, name[:2].upper() if name[:2] in TEXTS else "S0", people=name in ("api", "other"))
             for person in ("keeper-1", "keeper-2"):

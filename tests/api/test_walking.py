@@ -22,8 +22,9 @@ from domain.ledger import Ledger
 from domain.state import WorkOrder
 from domain.terms import Act, Role, Sealed
 from scripts import docs, importing, wiring
-from tests.api.conftest import REST, Caller, Reply, Served
+from tests.api.conftest import NOTICES, REST, Caller, Reply, Served
 from tests.test_cases import TEXTS, expected, lines, row
+from tests.test_notices import DUES, ENDS, shown
 
 PATHS = {operation.name: operation.path for operation in OPERATIONS if operation.command is not None}
 COLLECTION = {"order": "orders", "matter": "matters", "call": "calls", "inquiry": "inquiries"}
@@ -214,3 +215,20 @@ def test_a_text_walked_over_http_ends_as_it_does_at_the_command_line(served: Ser
         assert shown["order"]["state"] == order.state
         told = [(one["name"], one["key"], one["unit"], one["status"]) for one in shown["clocks"]]
         assert told == [(name, key, unit, status) for name, key, unit, _, status in order.clocks]
+
+
+def test_every_kind_of_notice_is_walked_over_http_with_the_same_dues_and_refusals(served: Served):
+    walk = Walk(served, NOTICES)
+    for number, line in lines(NOTICES).items():
+        reply = walk.give(number, line)
+        if line.refused is None:
+            assert reply.status in (200, 201), (number, line.command["type"], reply.status, reply.body)
+            continue
+        # A unit is told of a record that it may not know of as if there were none; a role is told so before any rule.
+        first = {"unknown-order", "unknown-stream"} if line.by.role in OF_UNITS else set[str]()
+        assert 400 <= reply.status < 500, (number, reply)
+        assert reply.body["code"] in {line.refused, *first}, (number, reply.body)
+    found, law = asyncio.run(_folded(walk))
+    assert {label: shown(clocks(case, law)) for label, case in found.items()} == DUES
+    ended = {label: [(n.kind.value, n.state.value) for n in case.oversight.notices] for label, case in found.items()}
+    assert ended == ENDS
