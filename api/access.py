@@ -466,6 +466,8 @@ def may_read(kind: str, state: object, who: Viewer) -> bool:
         return getattr(state, "filed_by", "") == who.actor.user
     if isinstance(state, Matter) and not _told_of(state, who):
         return False
+    if isinstance(state, Matter) and state.what is MatterKind.SHIFT and who.role in (Role.AGENT, Role.DISPATCHER):
+        return True  # whoever takes over reads what was handed over
     if who.role in READERS.get(kind, frozenset()):
         return True
     units = getattr(state, "units", ())

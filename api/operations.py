@@ -708,6 +708,16 @@ PROOFS: tuple[Operation, ...] = (
         proving.evidence,
         (Tag.SUPERVISION, Tag.OVERSIGHT),
     ),
+    *(
+        _ask(
+            f"/{collection}/{{record}}/bundle",
+            f"{COLLECTIONS[collection]}_bundle",
+            "证据包 what a referral rests on, as its letter names it, for the organ referred to; each download is recorded",
+            proving.bundle,
+            (Tag.OVERSIGHT,),
+        )._replace(kind=COLLECTIONS[collection])
+        for collection in ("orders", "matters")
+    ),
 )
 
 

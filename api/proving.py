@@ -5,9 +5,13 @@ from __future__ import annotations
 from api import views
 from api.asking import Answer, Ask
 from api.problems import NotForThisRole, QueryUnfit, UnknownEntry
-from api.writing import sighted, stream_named
+from api.writing import COLLECTIONS, sighted, stream_named
+from domain import evidence as evidences
 from domain import notes, tree
+from domain.matters.affairs import UnitReferred
 from domain.notes import NotANote
+from domain.refusals import Refusal, UnknownOrder, UnknownStream
+from domain.steps.recourse import AccountabilityReferred
 from domain.terms import Role
 from projections.transparency import CosignatureUnfit
 
@@ -18,6 +22,8 @@ SIGNING = frozenset({Role.HOTLINE_MANAGER, Role.SUPERVISOR, Role.AUDITOR, Role.A
 
 EVIDENCE = frozenset({Role.HOTLINE_MANAGER, Role.SUPERVISOR, Role.LEADER, Role.AUDITOR, Role.ARCHIVIST})
 """Who is given the evidence of an order: it names every kind of event there was, which others see only a part of."""
+
+JSON_LINES = "application/x-ndjson"
 
 _LARGEST = 1 << 16
 _FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable"}
@@ -70,3 +76,44 @@ async def evidence(ask: Ask) -> Answer:
     stream = await stream_named(ask, "order", name)
     await sighted(ask, views.case_of(await ask.city.ledger.history(stream), name), name)
     return Answer(await ask.city.log.evidence(ask.city.ledger, stream))
+
+
+class BundleElsewhere(Refusal):
+    """该移送的证据包不由本系统生成，请向移送单位索取。The bundle of this referral was not made here: ask the office that referred it."""
+
+    basis = "DOMAIN 8.13"
+
+
+async def bundle(ask: Ask) -> Answer:
+    """Return the bundle that a referral names, byte by byte as its letter says; that it was taken is recorded first.
+
+    For the supervisory organ that it was referred to alone; where that is a unit here, for its people alone.
+    """
+    if ask.who.role is not Role.DISCIPLINE:
+        raise NotForThisRole
+    kind, ledger = COLLECTIONS[ask.collection], ask.city.ledger
+    stream = await stream_named(ask, kind, ask.path("record"))
+    history = await ledger.history(stream)
+    law = await ask.city.law()
+    told = [one for entry in history if isinstance(one := entry.event, AccountabilityReferred | UnitReferred)]
+    mine = [one for one in told if law.unit(one.to) is None or one.to in ask.who.own]
+    if not mine:
+        raise (UnknownOrder if kind == "order" else UnknownStream)(ask.path("record")[:60])
+    referral = mine[-1]
+    if not referral.head:
+        raise BundleElsewhere(referral.bundle)
+    streams = [stream]
+    if isinstance(referral, UnitReferred):
+        streams = [f"order:{one}" for one in referral.orders] + [f"matter:{one}" for one in referral.matters]
+    content = await ask.city.log.bundle(ledger, streams, referral.head)
+    if evidences.digest_of(content) != referral.bundle:
+        raise BundleElsewhere(f"{referral.bundle} ≠ {evidences.digest_of(content)}")
+    await ledger.note_access(
+        ("bundle",),
+        stream=stream,
+        viewer=ask.who.actor,
+        purpose="referral",
+        command_id=f"bundle:{ledger.fresh_id()}",
+        words=referral.bundle,
+    )
+    return Answer(content, media_type=JSON_LINES)

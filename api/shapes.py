@@ -214,7 +214,7 @@ _SHAPES: dict[str, dict[str, Any]] = {
 
 def content(operation: Operation) -> dict[str, Any]:
     """Return what an operation answers where it refuses nothing."""
-    if operation.name == "batch":
+    if operation.name == "batch" or operation.name.endswith("_bundle"):
         return {"application/x-ndjson": {"schema": TEXT}}
     if operation.name == "feed":
         batch = {"application/cloudevents-batch+json": {"schema": _rows("_CloudEvent")}}

@@ -7,6 +7,7 @@ edition may leave out what happened and by whom and give digests in their place;
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -123,8 +124,12 @@ def read(said: bytes) -> Evidence:
     return found
 
 
-def check(found: Evidence, policy: Policy) -> Held:
-    """Return what evidence proves to whoever believes `policy`. Raises Unproven at the first thing that does not hold."""
+def check(found: Evidence, policy: Policy | None) -> Held:
+    """Return what evidence proves to whoever believes `policy`. Raises Unproven at the first thing that does not hold.
+
+    Without a policy nothing is known of who signed: what is left is that the events, their leaves and the head that is
+    named agree with each other. Whoever has the digest of the file from elsewhere needs no more.
+    """
     leaf = NOTHING
     before = 0
     for number, event in enumerate(found.events, 1):
@@ -138,7 +143,7 @@ def check(found: Evidence, policy: Policy) -> Held:
     try:
         proof = notes.proof_from(found.proof)
         head = proof.note.checkpoint
-        witnesses = notes.believed(proof.note, policy)
+        witnesses: Mapping[str, int] = {} if policy is None else notes.believed(proof.note, policy)
     except NotANote as error:
         raise Unproven(last.position, "a proof under a signed head", str(error)) from error
     if head.origin != notes.origin_of(found.ledger, found.hash):
@@ -207,3 +212,67 @@ def _commit_covers(event: Event) -> None:
     ):
         where = f"{said.first_position} … {said.first_position + said.n - 1}, {said.recorded_at}"
         raise Unproven(event.position, f"a commit that covers it, of {event.recorded_at}", where)
+
+
+# --- bundles -----------------------------------------------------------------------------------------------------
+
+BUNDLE: Final = "huiyin/bundle/1"
+
+
+class Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """卷首. The first line of a bundle: whose ledger, under which head, and how many events of each record follow."""
+
+    form: str
+    ledger: str
+    hash: str
+    head: int
+    records: dict[str, int]
+
+
+class Bundle(msgspec.Struct, frozen=True, kw_only=True):
+    """证据包. What a bundle held: its digest, and what each of its records proves."""
+
+    digest: str
+    head: int
+    records: tuple[Held, ...]
+
+
+def bundled(imprint: Imprint, head: int, parts: Sequence[Evidence]) -> bytes:
+    """Return evidence of several records as one file: a line that says what follows, then a line a record."""
+    records = {part.stream: len(part.events) for part in parts}
+    index = Index(form=BUNDLE, ledger=imprint.ledger_id, hash=imprint.hash, head=head, records=records)
+    return b"".join(msgspec.json.encode(line) + b"\n" for line in (index, *parts))
+
+
+def digest_of(content: bytes) -> str:
+    """Return a file's digest as a referral names it."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def is_bundle(content: bytes) -> bool:
+    """Tell whether bytes begin as a bundle does, rather than as the evidence of one record."""
+    return content.startswith(b'{"form":"' + BUNDLE.encode() + b'"')
+
+
+def check_bundle(content: bytes, policy: Policy | None = None, digest: str | None = None) -> Bundle:
+    """Check a bundle: its digest, that it is whole, and each record by `check`. Raises Unproven."""
+    if digest is not None and digest != digest_of(content):
+        raise Unproven(0, f"摘要 the digest {digest}", f"摘要不符 {digest_of(content)}")
+    first, *rest = content.splitlines() or [b""]
+    try:
+        index = msgspec.json.decode(first, type=Index)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Unproven(0, f"a bundle of the form {BUNDLE}", str(error)) from error
+    parts = [read(line) for line in rest]
+    held = tuple(check(part, policy) for part in parts)
+    told = {one.stream: one.events for one in held}
+    if index.form != BUNDLE or told != index.records or len(told) != len(parts):
+        raise Unproven(0, f"卷首所载 what the index names: {index.records}", f"{told}")
+    for part, one in zip(parts, held, strict=True):
+        if (part.ledger, part.hash, one.head) != (index.ledger, index.hash, index.head):
+            raise Unproven(
+                one.last, f"{index.ledger} {index.hash} {index.head}", f"{part.ledger} {part.hash} {one.head}"
+            )
+        if one.open != one.events:
+            raise Unproven(one.last, f"全文 all {one.events} events of {one.stream} in full", f"{one.open}")
+    return Bundle(digest=digest_of(content), head=index.head, records=held)

@@ -180,6 +180,7 @@ TERMS: Final[Mapping[str, str]] = {
     "handling_report": "办理情况",
     "happened_at": "发生时间",
     "hash_algorithm": "摘要算法",
+    "head": "树头事件数",
     "held_at": "召开时间",
     "holiday": "放假",
     "hotline": "热线",

@@ -242,7 +242,9 @@ class Transparency:
 
     async def proof(self, position: int) -> Proof:
         """Return the proof that an event is in the ledger, under the last signed head. Raises NoHeadYet."""
-        note = await self.head()
+        return await self._proof(position, await self.head())
+
+    async def _proof(self, position: int, note: Note) -> Proof:
         size = note.checkpoint.size
         if not 0 < position <= size:
             raise NoHeadYet(f"{position} > {size}")
@@ -263,6 +265,29 @@ class Transparency:
         if not known:
             raise NoHeadYet(f"{rows[0].event.position} > {size}")
         return evidence.made(ledger.imprint, known, await self.proof(known[-1].event.position), full=full)
+
+    async def bundle(self, ledger: Ledger, streams: Sequence[str], size: int) -> bytes:
+        """Return the evidence of several records in full, as one file, under the head of `size` leaves.
+
+        The head is as it was signed, without what witnesses added since: asked again the same bytes come. Raises
+        UnknownStream, and NoHeadYet where there is no such head or it does not cover a record's first event.
+        """
+        async with session(self._pool) as connection:
+            found = await rows(connection, self._sql["head_from"], size)
+        note = notes.note_from(found[0][0]) if found else None
+        if note is None or note.checkpoint.size != size:
+            raise NoHeadYet(f"{size}")
+        parts: list[Evidence] = []
+        for stream in streams:
+            own = await ledger.witnesses_of(stream)
+            if not own:
+                raise UnknownStream(stream)
+            known = [row for row in own if row.event.position <= size]
+            if not known:
+                raise NoHeadYet(f"{own[0].event.position} > {size}")
+            proof = await self._proof(known[-1].event.position, note)
+            parts.append(evidence.made(ledger.imprint, known, proof, full=True))
+        return evidence.bundled(ledger.imprint, size, parts)
 
     async def consistency(self, old: int, size: int) -> list[bytes]:
         """Return the proof that the tree of `size` begins with that of `old`. Raises NoHeadYet."""

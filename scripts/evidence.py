@@ -1,4 +1,4 @@
-"""证据包. The records that a referral rests on, as one file: every event as stored, with its leaf, and what verifies it.
+"""证据包. The records that a referral rests on, as one file: of each its evidence in full, under one signed head.
 
 What is sealed in the ledger stays sealed here: the file names nobody. Its SHA-256 is the `bundle` of the referral, so that
 whoever receives it checks, without us and without a database, that it is the one meant and that nothing in it was changed.
@@ -6,18 +6,14 @@ whoever receives it checks, without us and without a database, that it is the on
 
 from __future__ import annotations
 
-import hashlib
 import secrets
-from collections.abc import Iterable, Sequence
-from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
 import click
-import msgspec
 
-from domain import leaves
-from domain.leaves import CommitRow, EventRow, Imprint, Witnessed
+from domain import evidence
+from domain.evidence import Unproven
 from domain.ledger import Ledger
 from domain.matters.affairs import ReferUnit
 from domain.steps.recourse import ReferAccountability
@@ -26,100 +22,8 @@ from projections.answers import Projections
 from scripts import wiring
 from scripts.desk import as_option, city_option, json_option, parse_actor, print_receipt, stream_of, with_city
 from scripts.lawbook import Commands, answer
+from scripts.proving import policy_option, read_policy
 from scripts.wiring import SettingError
-
-FORM = "huiyin-evidence/1"
-
-
-class Index(msgspec.Struct, frozen=True, kw_only=True, tag=FORM):
-    """卷首. Whose ledger it is from, up to which position, and how many events of each record follow."""
-
-    city: str
-    ledger_id: str
-    hash: str
-    position: int
-    made_at: datetime
-    records: dict[str, int]
-
-
-class Line(msgspec.Struct, frozen=True, kw_only=True, tag="event"):
-    """事件. An event with its commit and with the leaf before it in its stream."""
-
-    event: EventRow
-    commit: CommitRow
-    before: tuple[int, bytes] | None
-
-    def witnessed(self) -> Witnessed:
-        """Return it as `leaves.check` takes it."""
-        return Witnessed(self.event, self.commit, self.before)
-
-
-_LINES = msgspec.json.Decoder(Index | Line)
-
-
-def made(index: Index, rows: Iterable[Witnessed]) -> bytes:
-    """Return the bytes of a bundle."""
-    lines = [index, *(Line(event=row.event, commit=row.commit, before=row.before) for row in rows)]
-    return b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
-
-
-def digest_of(content: bytes) -> str:
-    """Return a bundle's digest as a referral names it."""
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"
-
-
-class Checked(msgspec.Struct, frozen=True):
-    """核验. What a bundle holds, and everything in it that does not add up."""
-
-    digest: str
-    records: dict[str, int]
-    findings: tuple[str, ...]
-
-
-def checked(content: bytes, digest: str | None = None) -> Checked:
-    """Check a bundle offline: its digest, every leaf, every record from its first event on without gap. Raises SettingError."""
-    try:
-        first, *rest = [_LINES.decode(line) for line in content.splitlines()]
-    except (ValueError, msgspec.MsgspecError) as error:
-        raise SettingError(f"不是证据包 no evidence bundle: {error}") from error
-    if not isinstance(first, Index):
-        raise SettingError("不是证据包 no evidence bundle: 缺卷首 it has no index")
-    found: list[str] = []
-    if digest is not None and digest != digest_of(content):
-        found.append(f"摘要不符 its digest is {digest_of(content)}, not {digest}")
-    rows: dict[str, list[Witnessed]] = {}
-    for line in rest:
-        if isinstance(line, Line):
-            rows.setdefault(line.event.stream, []).append(line.witnessed())
-    imprint = Imprint(first.ledger_id, first.hash)
-    for record, own in rows.items():
-        found += [f"{record} 位置 position {one.position}: {one.what}" for one in leaves.check(imprint, own)]
-        if [row.event.version for row in own] != list(range(1, len(own) + 1)):
-            found.append(f"{record}: 事件不连续 its events are not whole")
-    held = {record: len(own) for record, own in rows.items()}
-    if held != first.records:
-        found.append("卷首与内容不符 the index does not name what follows")
-    return Checked(digest_of(content), held, tuple(found))
-
-
-async def bundled(ledger: Ledger, city: str, streams: Sequence[str]) -> tuple[Index, bytes]:
-    """Return the bundle of some records as they stand now."""
-    head, _ = await ledger.head()
-    histories = await ledger.histories(list(streams))
-    rows: list[Witnessed] = []
-    for own in histories:
-        for entry in own:
-            rows += await ledger.witnesses(entry.position - 1, entry.position)
-    index = Index(
-        city=city,
-        ledger_id=str(ledger.imprint.ledger_id),
-        hash=ledger.imprint.hash,
-        position=head,
-        made_at=wiring.process_now(),
-        records={stream: len(own) for stream, own in zip(streams, histories, strict=True)},
-    )
-    return index, made(index, rows)
-
 
 # --- commands ----------------------------------------------------------------------------------------------------
 
@@ -159,19 +63,23 @@ def evidence_refer(
     by = parse_actor(actor)
     if file.exists():
         raise SettingError(f"{file}: 已存在 exists already")
+    database = wiring.database()
 
     async def work(ledger: Ledger, shown: Projections) -> None:
         streams = list(dict.fromkeys([await stream_of(shown, record) for record in records]))
         if any(not stream.startswith(("order:", "matter:")) for stream in streams):
             raise SettingError("只收工单与督办事项 only orders and matters go into a bundle")
-        _, content = await bundled(ledger, shown.city, streams)
-        bundle, alone = digest_of(content), len(streams) == 1 and streams[0].startswith("order:")
+        streams.sort(key=lambda stream: stream.startswith("matter:"))  # as the referral names them: so it is made again
+        async with await wiring.open_log(database, ledger) as log:
+            head = (await log.sign()).checkpoint.size
+            content = await log.bundle(ledger, streams, head)
+        bundle, alone = evidence.digest_of(content), len(streams) == 1 and streams[0].startswith("order:")
         named = {
             kind: tuple(UUID(s.partition(":")[2]) for s in streams if s.startswith(kind))
             for kind in ("order", "matter")
         }
         act = (
-            ReferAccountability(unit=unit, to=organ, ground=NoticeGround(ground), facts=facts, bundle=bundle)
+            ReferAccountability(unit=unit, to=organ, ground=NoticeGround(ground), facts=facts, bundle=bundle, head=head)
             if alone
             else ReferUnit(
                 unit=unit,
@@ -179,6 +87,7 @@ def evidence_refer(
                 ground=NoticeGround(ground),
                 facts=facts,
                 bundle=bundle,
+                head=head,
                 orders=named["order"],
                 matters=named["matter"],
             )
@@ -201,20 +110,30 @@ def evidence_refer(
 @evidence_group.command("check")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--digest", metavar="SHA256", help="移送函所载摘要 the digest that the letter names.")
+@policy_option
 @json_option
-def evidence_check(file: Path, digest: str | None, as_json: bool) -> None:
-    """核验证据包: check it offline: no database, no key."""
-    found = checked(file.read_bytes(), digest)
+def evidence_check(file: Path, digest: str | None, policy: Path | None, as_json: bool) -> None:
+    """核验证据包: check it offline: no database, no key.
+
+    With --digest that it is the one that the letter names; with --policy that its records lie under a head that was
+    signed by whom the policy names. Without either, only that it agrees with itself.
+    """
+    content = file.read_bytes()
+    if not evidence.is_bundle(content):
+        raise SettingError("不是证据包 no evidence bundle")
+    try:
+        found = evidence.check_bundle(content, None if policy is None else read_policy(policy), digest)
+    except Unproven as error:
+        raise SettingError(f"证据包不符 it does not hold: {error}") from error
     if as_json:
         answer(found)
-    else:
-        click.echo(f"摘要 digest {found.digest}")
-        for record, count in found.records.items():
-            click.echo(f"  {record}  {count} 个事件 events")
-    if found.findings:
-        raise SettingError("证据包不符 it does not hold: " + "; ".join(found.findings))
-    if not as_json:
-        click.echo("✓ 完整且未经改动 whole and unchanged")
+        return
+    click.echo(f"摘要 digest {found.digest}")
+    for held in found.records:
+        click.echo(f"  {held.stream}  {held.events} 个事件 events, 位置 positions {held.first} … {held.last}")
+    if policy is None:
+        click.echo("  树头签名未验: 以 --policy 指明信任谁 the signature of its head was not checked: say --policy")
+    click.echo("✓ 完整且未经改动 whole and unchanged" if digest or policy else "✓ 自相一致 it agrees with itself")
 
 
 COMMANDS = (evidence_group,)

@@ -159,7 +159,7 @@ def verify_command(
             raise SettingError(
                 "须以 --policy 指明信任谁的树头 say with --policy whose heads are believed: huiyin head --policy"
             )
-        if not _all_hold(evidences, _policy(policy), as_json=as_json):
+        if not _all_hold(evidences, read_policy(policy), as_json=as_json):
             sys.exit(1)
         return
     held = [_note(path) for path in heads]
@@ -191,7 +191,11 @@ def _all_hold(paths: Sequence[Path], policy: Policy, *, as_json: bool) -> bool:
     held: list[dict[str, object]] = []
     for path in paths:
         try:
-            found = evidence.check(evidence.read(path.read_bytes()), policy)
+            content = path.read_bytes()
+            if evidence.is_bundle(content):
+                every = evidence.check_bundle(content, policy).records
+            else:
+                every = (evidence.check(evidence.read(content), policy),)
         except Unproven as error:
             told = {"file": str(path), "holds": False, "position": error.position}
             held.append({**told, "expected": error.expected, "found": error.found})
@@ -200,9 +204,10 @@ def _all_hold(paths: Sequence[Path], policy: Policy, *, as_json: bool) -> bool:
                     f"✗ {path}: 位置 position {error.position}: 应为 expected {error.expected}; 实为 found {error.found}"
                 )
             continue
-        held.append({"file": str(path), "holds": True, **msgspec.to_builtins(found)})
-        if not as_json:
-            _say_held(path, found)
+        for found in every:
+            held.append({"file": str(path), "holds": True, **msgspec.to_builtins(found)})
+            if not as_json:
+                _say_held(path, found)
     if as_json:
         answer(held)
     return all(one["holds"] for one in held)
@@ -231,7 +236,8 @@ def _say_files(kept: files.Checked) -> None:
         click.echo(f"  {kept.elsewhere} 个附件由其他系统保存 files lie with the systems that told of them")
 
 
-def _policy(path: Path) -> Policy:
+def read_policy(path: Path) -> Policy:
+    """Return whose heads are believed, as a file says. Raises SettingError."""
     try:
         return notes.policy_from(wiring.read_text(path))
     except NotANote as error:

@@ -39,9 +39,11 @@ def test_a_bundle_is_made_with_its_referral_and_holds_offline_until_a_byte_is_ch
     assert "住处门前路灯坏了三天" not in content, "what is sealed stays sealed"
     assert "000-2025-0001" not in content
     checked = town.ok("evidence", "check", str(file), "--digest", digest, "--json").data
-    assert (checked["digest"], checked["findings"]) == (digest, [])
-    assert sorted(checked["records"].values()) == [2, 2]
-    assert "完整且未经改动" in town.ok("evidence", "check", str(file)).out
+    assert checked["digest"] == digest
+    assert [(one["events"], one["open"]) for one in checked["records"]] == [(2, 2), (2, 2)]
+    assert "完整且未经改动" in town.ok("evidence", "check", str(file), "--digest", digest).out
+    assert "树头签名未验" in town.ok("evidence", "check", str(file)).out
+    assert entry["event"]["head"] == checked["head"]
     (row,) = town.ok("matters", "--kind", "referral", *TOWN, "--json").data["rows"]
     assert (row["units"], row["orders"]) == (["DQ-CG"], 2)
     lines = content.splitlines(keepends=True)

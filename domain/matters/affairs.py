@@ -135,6 +135,7 @@ class UnitReferred(Fact, frozen=True, tag="matter.unit_referred"):
     bundle: Digest
     orders: tuple[UUID, ...] = ()
     matters: tuple[UUID, ...] = ()  # circulars and notices that were ignored
+    head: int = 0  # events under the signed head that the bundle rests on; 0: it was made elsewhere
 
 
 class ShiftHandedOver(Fact, frozen=True, tag="matter.shift_handed_over"):
@@ -378,6 +379,7 @@ class ReferUnit(Act, frozen=True, tag="refer_unit"):
     bundle: Digest
     orders: tuple[UUID, ...] = ()
     matters: tuple[UUID, ...] = ()
+    head: int = 0
 
 
 class HandOverShift(Act, frozen=True, tag="hand_over_shift"):

@@ -71,6 +71,7 @@ class AccountabilityReferred(Fact, frozen=True, tag="order.accountability_referr
     bundle: Digest  # of the evidence handed over
     notices: tuple[int, ...] = ()
     evidence: tuple[Attachment, ...] = ()
+    head: int = 0  # events under the signed head that the bundle rests on; 0: it was made elsewhere
 
 
 class AppealFiled(Fact, frozen=True, tag="order.appeal_filed"):
@@ -230,6 +231,7 @@ class ReferAccountability(Act, frozen=True, tag="refer_accountability"):
     bundle: Digest
     notices: tuple[int, ...] = ()
     evidence: tuple[Attachment, ...] = ()
+    head: int = 0
 
 
 class FileAppeal(Act, frozen=True, tag="file_appeal"):
@@ -333,6 +335,7 @@ def refer_accountability(order: WorkOrder, command: ReferAccountability, context
         bundle=command.bundle,
         notices=command.notices,
         evidence=command.evidence,
+        head=command.head,
     )
     return [referred, Number("referral")]
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import timedelta
 from typing import Any
 
+from domain import evidence
 from domain.terms import SHANGHAI, Role
 from scripts import wiring
 from tests.api.conftest import Caller, Reply, Served, dispatched, registered
+from tests.api.test_seeing import last_looks
 
 
 def told(caller: Caller, path: str, body: dict[str, Any]) -> Reply:
@@ -97,3 +100,45 @@ def test_a_shift_is_over_when_the_second_person_has_taken_it_over_and_no_door_fo
     taken = told(next_one, f"/matters/{record}/take_over_shift", {"words": "已逐件核对"})
     assert not waits(next_one, taken.headers["Ledger-Position"])
     assert refused(next_one, f"/matters/{record}/take_over_shift", {}) == (409, "shift-taken-over-already")
+
+
+# --- accountability ----------------------------------------------------------------------------------------------
+
+
+def referral(served: Served, order: str) -> tuple[dict[str, Any], bytes]:
+    """Return what refers a unit over an order, with the bundle as the terminal makes it."""
+
+    async def made() -> tuple[int, bytes]:
+        city = served.names["api"]
+        ledger = await wiring.open_city(served.database, city)
+        async with ledger, await wiring.open_log(served.database, ledger) as log:
+            head = (await log.sign()).checkpoint.size
+            return head, await log.bundle(ledger, [f"order:{order}"], head)
+
+    head, content = asyncio.run(made())
+    told = {"unit": "D", "to": "discipline", "ground": "perfunctory", "facts": "屡次敷衍", "head": head}
+    return {**told, "bundle": evidence.digest_of(content)}, content
+
+
+def test_the_supervisory_organ_downloads_what_was_referred_to_it_and_nobody_else_does(served: Served):
+    order, organ = dispatched(served, "D"), served.as_(Role.DISCIPLINE)
+    manager = served.as_(Role.HOTLINE_MANAGER)
+    assert organ.get(f"/orders/{order}/bundle").status == 404, "it was not referred"
+    body, content = referral(served, order)
+    told(manager, f"/orders/{order}/refer_accountability", body)
+    answer = organ.raw("GET", f"/orders/{order}/bundle")
+    assert answer.content == content, "byte by byte as the letter says, though the record has gone on since"
+    held = evidence.check_bundle(answer.content, digest=body["bundle"])
+    assert [one.stream for one in held.records] == [f"order:{order}"]
+    for role in (Role.HOTLINE_MANAGER, Role.SUPERVISOR, Role.AUDITOR, Role.AGENT, Role.LEADER):
+        assert served.as_(role).get(f"/orders/{order}/bundle").status == 403, role
+    assert served.as_(Role.ORG_APPROVER, "D").get(f"/orders/{order}/bundle").status == 403
+    several = {**body, "orders": [order]}
+    record = told(manager, "/matters/new/refer_unit", several).body["stream"].partition(":")[2]
+    assert organ.raw("GET", f"/matters/{record}/bundle").content == content
+    elsewhere = told(manager, "/matters/new/refer_unit", {**several, "head": 0}).body["stream"].partition(":")[2]
+    assert organ.get(f"/matters/{elsewhere}/bundle").body["code"] == "bundle-elsewhere"
+    another = told(manager, "/matters/new/refer_unit", {**several, "to": "E"}).body["stream"].partition(":")[2]
+    assert organ.get(f"/matters/{another}/bundle").status == 404, "it was referred to another organ"
+    looks = [one["event"] for one in last_looks(served) if one["event"].get("purpose") == "referral"]
+    assert [one["stream"] for one in looks[-2:]] == [f"order:{order}", f"matter:{record}"]
