@@ -191,7 +191,7 @@ QUESTIONS: tuple[Operation, ...] = (
     _ask(
         "/duties",
         "duties",
-        "待办 what a unit has to do next, the next due first",
+        "待办 what a unit has to do next, the next due first; to who supervises, with the steps that take a person",
         reading.duty_list,
         _EVERYBODY,
         UNIT,

@@ -15,6 +15,7 @@ from api import views
 from api.access import OVERSEERS, Data, Grade, Sight, Viewer, may_open, may_read, need, units_asked
 from api.asking import LARGEST_PAGE, Answer, Ask, listing, next_page
 from api.problems import NotForThisRole, QueryUnfit, UnknownEntry
+from api.supervising import SUPERVISING
 from api.writing import COLLECTIONS, sighted, stream_named
 from domain.calendar import FIRST_YEAR, LAST_YEAR
 from domain.clocks import Clock, clocks
@@ -29,6 +30,7 @@ from domain.refusals import UnknownOrder, UnknownPolicy, UnknownStream, UnknownU
 from domain.state import WorkOrder
 from domain.terms import SHANGHAI, ClockName, Entry, Mark, OrderState, Role
 from projections.duties import DutyRow
+from supervision.sweep import left
 
 T = TypeVar("T")
 
@@ -213,6 +215,9 @@ class Sort(StrEnum):
 
 # --- lists -------------------------------------------------------------------------------------------------------
 
+STEPS = 20
+"""Steps that take a person, the longest waiting, that stand with the duties of the hotline."""
+
 _LISTERS = frozenset(Role) - {Role.CITIZEN, Role.ADMIN, Role.DISCIPLINE}
 
 
@@ -283,7 +288,10 @@ async def search(ask: Ask) -> Answer:
 
 
 async def duty_list(ask: Ask) -> Answer:
-    """Return what a unit has to do next, of whatever kind; `mine`: what the caller's role may do, and they themselves."""
+    """Return what a unit has to do next, of whatever kind; `mine`: what the caller's role may do, and they themselves.
+
+    Who supervises reads with the hotline's own what takes a person, each step with its article: the rest is in /next-steps.
+    """
     who = lister(ask)
     if who.role in OVERSEERS:
         raise NotForThisRole
@@ -307,7 +315,12 @@ async def duty_list(ask: Ask) -> Answer:
     cases = [row for row in found.rows if row.kind == "order"]
     theirs = {row.order_id for row in await known(ask, cases, lambda row: row.order_id)}
     rows = [row for row in found.rows if row.kind != "order" or row.order_id in theirs]
-    return listing(ask, "duties", rows, found.position, cursor)
+    answer = listing(ask, "duties", rows, found.position, cursor)
+    if asked or who.role not in SUPERVISING or ask.query("cursor") is not None:
+        return answer
+    waiting = await left(ask.city.ledger, ask.city.shown, ask.house.now(), limit=STEPS)
+    steps = [step for step in waiting.lines if not roles or not set(roles).isdisjoint(step.by)]
+    return answer._replace(body={**answer.body, "steps": steps})
 
 
 def _after_duty(ask: Ask) -> DutyRow | None:

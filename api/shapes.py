@@ -161,7 +161,11 @@ _SHAPES: dict[str, dict[str, Any]] = {
     "order_history": _HISTORY,
     "order_clocks": _has({"clocks": _rows("_Clock"), "seen_at": AT, **_AT_POSITION}),
     "order_duties": _has({"duties": THINGS, **_AT_POSITION}),
-    "duties": _has({"duties": _rows("DutyRow"), **_AT_POSITION}, next=TEXT),
+    "duties": _has(
+        {"duties": _rows("DutyRow"), **_AT_POSITION},
+        next=TEXT,
+        steps=_rows("supervision.sweep.Line"),
+    ),
     "notices": _has({"notices": _rows("NoticeRow"), **_AT_POSITION}, next=TEXT, contacts=THING),
     "clocks": _has({"clocks": _rows("ClockState"), **_AT_POSITION}, next=TEXT),
     "appeals": _has({"appeals": _rows("AppealRow"), **_AT_POSITION}, next=TEXT),

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
+import msgspec
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
@@ -22,10 +23,11 @@ from domain.terms import ClockName, Role, UnitLevel
 from projections.answers import Projections, UnitLoad
 from projections.duties import DutyRow
 from projections.past import Candidate, Outcome, Tried
-from scripts import desk, printing, wiring
+from scripts import desk, printing, sweeping, wiring
 from scripts.desk import city_option, json_option, with_city
 from scripts.lawbook import answer
 from scripts.wiring import SettingError
+from supervision.sweep import left
 
 _AT = click.option("--at", "at", metavar="T", help="以此时刻计超期 the instant lateness is judged at; without: now.")
 _LIMIT = click.option(
@@ -68,26 +70,33 @@ def duties_command(
 ) -> None:
     """待办: what a unit has to do next, of whatever kind, the next due first.
 
-    UNIT: a unit's code; without: the hotline centre itself. What no rule text gives a time stands last.
+    UNIT: a unit's code; without: the hotline centre itself, with the steps that take a person, each with its article.
+    What no rule text gives a time stands last.
     """
     now = _now(at)
 
-    async def work(_: Ledger, shown: Projections) -> None:
+    async def work(ledger: Ledger, shown: Projections) -> None:
         law = await shown.law_at((await shown.status())[0].position)
         asked = "" if unit == law.hotline_unit else unit
         if asked and law.unit(asked) is None:
             raise SettingError(f"没有此单位 no such unit: {asked!r}; 见 see: huiyin units")
         wanted = [Role(role) for role in roles] or None
         found = await shown.duties(asked, roles=wanted, user=user, limit=limit)
+        waiting = () if asked else (await left(ledger, shown, now, limit=limit)).lines
+        steps = [step for step in waiting if not roles or not set(roles).isdisjoint(step.by)]
         if as_json:
-            answer(found)
+            answer({**msgspec.structs.asdict(found), "steps": steps})
             return
-        if not found.rows:
+        if not found.rows and not steps:
             click.echo(f"没有待办 nothing to do, 截至位置 true at position {found.position}")
             return
-        printing.console().print(_duties(found.rows, now))
+        if found.rows:
+            printing.console().print(_duties(found.rows, now))
+        if steps:
+            printing.console().print(sweeping.listed(steps))
         more = ", 还有更多 and more (--limit)" if found.more else ""
-        click.echo(f"{len(found.rows)} 项 duties{more}, 截至位置 true at position {found.position}")
+        people = f", 待人工 for people {len(steps)} (拟办 see huiyin proposals)" if steps else ""
+        click.echo(f"{len(found.rows)} 项 duties{more}{people}, 截至位置 true at position {found.position}")
 
     with_city(city, work)
 

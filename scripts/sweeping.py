@@ -63,7 +63,7 @@ def _say(swept: Swept, lines: Sequence[Line], limit: int) -> None:
     order = list(Outcome)
     told = sorted(lines, key=lambda line: order.index(line.outcome))
     if limit and told:
-        printing.console().print(_listed(told[:limit]))
+        printing.console().print(listed(told[:limit]))
         if len(told) > limit:
             click.echo(f"… 共 {len(told)} 项 in all (--limit)")
     did = Outcome.WOULD if swept.dry_run else Outcome.DONE
@@ -102,7 +102,8 @@ def _named(what: str) -> str:
     return f"{title_of(_COMMANDS[command])} {command}"
 
 
-def _listed(lines: Sequence[Line]) -> RenderableType:
+def listed(lines: Sequence[Line]) -> RenderableType:
+    """Show what was, would be or has to be done, a line each; where the terminal is narrow, two."""
     if printing.console().width < printing.NARROW:
         return Group(*(Text(cell) for line in lines for cell in _narrow(line)))
     table = Table(box=None, pad_edge=False)
@@ -189,7 +190,7 @@ def proposals_command(at: str | None, limit: int, city: str | None, as_json: boo
             columns = ("事由 ground", "对象 about", "计数 count", "可办 may follow", "可由 by", "依据 article")
             console.print(printing.counts("拟办 proposals", rows, columns))
         if waiting.lines:
-            console.print(_listed(waiting.lines))
+            console.print(listed(waiting.lines))
         counted = f"拟办 proposals {len(found.proposals)}, 待人工 for people {len(waiting.lines)}"
         click.echo(f"✓ {counted}; 截至位置 true at position {found.position}")
 

@@ -58,6 +58,17 @@ def test_what_a_person_has_to_do_is_listed_with_who(office: Deployment):
     assert "S2-29" in shown
 
 
+def test_what_takes_a_person_stands_with_the_duties_of_who_may_with_its_article(office: Deployment):
+    shown = office.ok("duties", "--city", "old", COLUMNS="160").out
+    assert "书面督办" in shown
+    assert "S2-29" in shown
+    assert "待人工 for people 1" in shown
+    (step,) = office.ok("duties", "--city", "old", "--role", "supervisor", "--json").data["steps"]
+    assert (step["kind"], step["by"], step["article"]) == ("written", ["supervisor"], "S2-29")
+    assert office.ok("duties", "--city", "old", "--role", "agent", "--json").data["steps"] == []
+    assert office.ok("duties", "DQ-CG", "--city", "old", "--json").data["steps"] == []
+
+
 def test_an_instant_is_for_looking_or_for_simulated_cities_only(office: Deployment):
     assert "--dry-run" in office.refused("sweep", "--city", "town", "--at", "2025-03-10 12:00")
     assert "--at" in office.refused("sweep", "--city", "town", "--simulated")
