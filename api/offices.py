@@ -180,7 +180,10 @@ async def appeals(ask: Ask) -> Answer:
     last = found.rows[-1] if found.rows else None
     cursor = next_page(last.filed_at, last.order_id, last.no) if found.more and last is not None else ""
     rows = await known(ask, found.rows, lambda row: row.order_id)
-    return answered(ask, "appeals", AppealRow, rows, found, cursor)
+    answer = answered(ask, "appeals", AppealRow, rows, found, cursor)
+    if isinstance(answer.body, dict):
+        answer.body["figures"] = list(await ask.city.shown.contested(rows))
+    return answer
 
 
 # --- matters -----------------------------------------------------------------------------------------------------

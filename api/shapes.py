@@ -8,7 +8,7 @@ from domain.evidence import Evidence
 from projections.answers import ClockState, DueChange, UnitLoad
 from projections.appeals import AppealRow
 from projections.duties import DutyRow
-from projections.figures import Adjustment, Figure
+from projections.figures import Adjustment, Contested, Figure
 from projections.indicators import FactRow
 from projections.matters import MatterRow
 from projections.notices import NoticeRow
@@ -28,6 +28,7 @@ ROWS: tuple[type, ...] = (
     NoticeRow,
     ClockState,
     AppealRow,
+    Contested,
     MatterRow,
     UnitLoad,
     Figure,
@@ -168,7 +169,7 @@ _SHAPES: dict[str, dict[str, Any]] = {
     ),
     "notices": _has({"notices": _rows("NoticeRow"), **_AT_POSITION}, next=TEXT, contacts=THING),
     "clocks": _has({"clocks": _rows("ClockState"), **_AT_POSITION}, next=TEXT),
-    "appeals": _has({"appeals": _rows("AppealRow"), **_AT_POSITION}, next=TEXT),
+    "appeals": _has({"appeals": _rows("AppealRow"), "figures": _rows("Contested"), **_AT_POSITION}, next=TEXT),
     "matters": _has({"matters": _rows("MatterRow"), **_AT_POSITION}, next=TEXT),
     "proposals": _has({"proposals": _rows("Proposal"), **_AT_POSITION}),
     "next_steps": _has({"steps": _rows("supervision.sweep.Line"), **_AT_POSITION}, next=TEXT),

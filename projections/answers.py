@@ -49,7 +49,7 @@ from projections.engine import (
     rows,
     session,
 )
-from projections.figures import Figure, Side
+from projections.figures import Contested, Figure, Side
 from projections.filling import Task
 from projections.indicators import FactRow
 from projections.matters import MatterRow
@@ -740,6 +740,23 @@ class Projections(Engine):
         last = after or (None, None, None)
         position, found = await self._ask("appeals", "list", units, *wanted, order, *last, limit + 1)
         return _listing(AppealRow, position, found, limit)
+
+    async def contested(self, rows_of: Sequence[AppealRow]) -> tuple[Contested, ...]:
+        """Return, of each appeal that is not rejected, the month's figure with its order in it and without it."""
+        found: list[Contested] = []
+        for row in rows_of:
+            if row.upheld is False:
+                continue
+            since, until = figures.month_before(row.published_at)
+            units = await self._heirs_of(row.unit, until) or [row.unit]
+            _, facts = await self._ask("indicators", "of_units", since, until, units)
+            asked = figures.Asked(since, until, units=units)
+            both = figures.contested((FactRow(*fact) for fact in facts), asked, row.order_id, row.indicator)
+            if both is not None:
+                with_it, out = both
+                sides = (with_it.above, with_it.below, out.above, out.below)
+                found.append(Contested(row.order_id, row.no, row.indicator, since, until, *sides))
+        return tuple(found)
 
     async def list_matters(
         self,

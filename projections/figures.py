@@ -8,13 +8,15 @@ Telephone figures (I1, I2, I20, I21) are not facts of cases: `supervision.teleph
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 import msgspec
 
 from domain.terms import Word
+from domain.units import day_of, day_start
 from projections.indicators import RATED, FactRow, family
 
 
@@ -720,6 +722,47 @@ def adjustments(published: Iterable[Figure], now: Iterable[Figure]) -> tuple[Adj
         if old != new:
             found.append(Adjustment(code, one.title, part, *old, *new))
     return tuple(found)
+
+
+class Contested(msgspec.Struct, frozen=True):
+    """申诉前后. A unit's figure of the month that was published, with one order in it and without that order (8.11).
+
+    Of an upheld appeal `without` is what stands; of an open one what would, were it upheld. Told of the appeal alone: what
+    else may keep the order out, a demand judged unreasonable, is not looked at.
+    """
+
+    order_id: UUID
+    no: int
+    code: str
+    since: datetime
+    until: datetime
+    above: int
+    below: int | None
+    above_without: int
+    below_without: int | None
+
+
+def month_before(published_at: datetime) -> tuple[datetime, datetime]:
+    """Return the calendar month that had ended when a figure was published: [since, until)."""
+    until = day_start(day_of(published_at).replace(day=1))
+    return day_start((day_of(until) - timedelta(days=1)).replace(day=1)), until
+
+
+def contested(facts: Iterable[FactRow], asked: Asked, order_id: UUID, code: str) -> tuple[Figure, Figure] | None:
+    """Return a figure with an order and without it; None where no such figure is counted."""
+    own = family(code)
+
+    def apart(fact: FactRow, *, leaves: bool) -> FactRow:
+        left = {one for one in fact.excluded.split(",") if one and one != own} | ({own} if leaves else set[str]())
+        return msgspec.structs.replace(fact, excluded=",".join(sorted(left)))
+
+    rows = list(facts)
+    found: list[Figure] = []
+    for leaves in (False, True):
+        some = (apart(fact, leaves=leaves) if fact.order_id == order_id else fact for fact in rows)
+        tally = counted(some, asked).get("", Tally())
+        found += [figure for figure in figures([("", tally)]) if figure.code == code]
+    return (found[0], found[1]) if len(found) == 2 else None
 
 
 _PLACE: Final = {indicator.code: n for n, indicator in enumerate(INDICATORS)}

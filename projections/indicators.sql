@@ -150,6 +150,11 @@ SELECT * FROM projections.indicators_N
 WHERE at >= $1::timestamptz AND at < $2::timestamptz AND (excluded <> '' OR (in_outage AND NOT hit))
 ORDER BY at, order_id, no LIMIT $3::bigint
 
+-- name: of_units
+-- Every fact of some units in a period: what one of them changes is counted again without it.
+SELECT * FROM projections.indicators_N WHERE at >= $1::timestamptz AND at < $2::timestamptz AND unit = ANY ($3::text[])
+ORDER BY at, order_id, no
+
 -- name: returned
 -- Orders that units gave back so often, with consent; each at its dispatch.
 SELECT order_id, count(*), max(at) FROM projections.indicators_N

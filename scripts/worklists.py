@@ -19,7 +19,7 @@ from api.offices import AppealState
 from domain.clocks import Status
 from domain.ledger import Ledger
 from domain.matters.matter import MatterKind, MatterState
-from domain.terms import AppealGround, ClockName
+from domain.terms import SHANGHAI, AppealGround, ClockName
 from projections.answers import ClockState, Listing, Projections
 from projections.appeals import AppealRow
 from projections.matters import MatterRow
@@ -192,8 +192,23 @@ def appeals_command(
         columns = ("到期 due", "指标", "工单 order", "单位 unit", "理由 ground", "结果 outcome", "")
         lines = _table(columns, [_appeal_cells(row, now) for row in found.rows])
         shown(found, AppealRow, lines, what="申诉 appeals", file=file, as_json=as_json)
+        if not as_json and file is None:
+            both = await tables.contested(found.rows)
+            numbers = {row.order_id: row.number or str(row.order_id)[:13] for row in found.rows}
+            open_ones = {(row.order_id, row.no) for row in found.rows if row.decided_at is None}
+            for one in both:
+                said = "若支持 if upheld" if (one.order_id, one.no) in open_ones else "剔除后 without"
+                click.echo(
+                    f"  {numbers[one.order_id]} #{one.no} {one.code} {one.since.astimezone(SHANGHAI):%Y-%m}: "
+                    f"含本件 with it {_counted(one.above, one.below)}, {said} "
+                    f"{_counted(one.above_without, one.below_without)}"
+                )
 
     with_city(city, work)
+
+
+def _counted(above: int, below: int | None) -> str:
+    return f"{above}" if below is None else f"{above}/{below}"
 
 
 def _appeal_cells(row: AppealRow, now: datetime) -> tuple[str, ...]:

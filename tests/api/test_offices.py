@@ -84,6 +84,8 @@ def test_an_appeal_stands_on_the_worklist_with_its_time_until_another_person_dec
     assert supervisor.get("/appeals", state="open", **asked).body["appeals"] == []
     (row,) = supervisor.get("/appeals", state="upheld", **asked).body["appeals"]
     assert (row["upheld"], row["exclusion"]) == (True, "I8")
+    (both,) = supervisor.get("/appeals", **asked).body["figures"]
+    assert (both["order_id"], both["code"], both["above"]) == (order, "I8", both["above_without"])
     assert row["decided_at"] is not None
 
 
