@@ -20,17 +20,18 @@ from rich.text import Text
 
 from domain.law import Law
 from domain.ledger import Ledger
-from domain.terms import UnitId
+from domain.terms import SHANGHAI, UnitId
 from projections.answers import Projections
-from scripts import printing, wiring
+from scripts import papers, printing, wiring
 from scripts.desk import city_option, json_option, with_city
 from scripts.lawbook import answer
 from scripts.office import day_after
 from scripts.wiring import SettingError
-from supervision import sheet
+from supervision import reports, sheet, sheets
 from supervision.audit import Part, Question, audited, units_of
 from supervision.catalogue import KINDS, Family, Kind, Severity
 from supervision.findings import Exemption, Finding
+from supervision.instruments import instant_words
 
 _GRAVITY = tuple(Severity)
 _STARS = {Severity.SERIOUS: "red", Severity.ORDINARY: "yellow", Severity.HINT: "cyan"}
@@ -97,6 +98,12 @@ class Tally:
     type=click.Path(dir_okay=False, allow_dash=True),
     help="全部写入此文件 all of them into this file; -: here.",
 )
+@click.option(
+    "--out",
+    "paper",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="问题清单 kinds, units and the gravest as a paper: .pdf or .html.",
+)
 @click.option("--exit-code", is_flag=True, help="有问题则以1结束 end with 1 where anything was found.")
 @city_option
 @json_option
@@ -113,6 +120,7 @@ def audit_command(
     jobs: int,
     limit: int,
     target: str | None,
+    paper: Path | None,
     exit_code: bool,
     city: str | None,
     as_json: bool,
@@ -126,6 +134,8 @@ def audit_command(
         raise click.UsageError(
             f"没有此类问题 no such kind: {', '.join(unknown)}; 可用 there are: {', '.join(sorted(KINDS))}"
         )
+    if paper is not None and paper.suffix not in (".pdf", ".html"):
+        raise SettingError("--out: 写明 .pdf 或 .html 文件 name a .pdf or .html file")
     first = wiring.parse_instant(since) if since else None
     last = day_after(until) if until else None
     if first is not None and last is not None and first >= last:
@@ -152,6 +162,8 @@ def audit_command(
         )
         total = sum((await shown.counts_by_state())[1].values())
         tally = _gone_through(audited(task, law, question, jobs), law, Tally(limit), total, target)
+        if paper is not None:
+            await papers.write(paper, _sheet(tally, law, head, now, pack.id if pack is not None else ""))
         if as_json:
             answer(_said(tally, head, now, assume_policy))
         elif target != "-":
@@ -216,6 +228,50 @@ def _said(tally: Tally, position: int, now: datetime, assumed: str | None) -> di
         "findings": tally.gravest,
         "more": tally.total > len(tally.gravest),
     }
+
+
+# --- on paper ---------------------------------------------------------------------------------------------------------
+
+
+def _sheet(tally: Tally, law: Law, position: int, now: datetime, assumed: str) -> str:
+    """Return kinds, units and the gravest findings as a document."""
+    kinds = [
+        (KINDS[code].zh, KINDS[code].family.zh, KINDS[code].severity.zh, tally.kinds[code], tally.orders[code])
+        for code in sorted(tally.kinds, key=lambda c: (_GRAVITY.index(KINDS[c].severity), -tally.kinds[c], c))
+    ]
+    ordered = sorted(tally.units.items(), key=lambda one: (-one[1]["serious"], -one[1].total(), one[0]))
+    units = [
+        (law.unit_name(unit or law.hotline_unit, now), *(of[str(s)] for s in _GRAVITY), of.total())
+        for unit, of in ordered[:_MOST_UNITS]
+    ]
+    listed = [_line(finding, law) for finding in tally.gravest]
+    columns = ("工单", "问题", "轻重", "单位", "到期或发生", "超期", "依据")
+    tables = (
+        reports.Table(caption="问题种类", columns=("问题", "大类", "轻重", "项", "件"), rows=tuple(kinds)),
+        reports.Table(caption="责任单位", columns=("单位", *(s.zh for s in _GRAVITY), "合计"), rows=tuple(units)),
+        reports.Table(caption="问题", columns=columns, rows=tuple(listed)),
+    )
+    return sheets.findings(
+        {
+            "title": f"{law.city_name}12345热线问题清单" + ("（推演）" if assumed else ""),
+            "issuer": law.unit_name(law.hotline_unit, now),
+            "assumed": assumed,
+            "at": now.astimezone(SHANGHAI),
+            "position": position,
+            "cases": tally.cases,
+            "total": tally.total,
+            "shown": len(listed),
+            "tables": tables,
+        }
+    )
+
+
+def _line(finding: Finding, law: Law) -> tuple[str, ...]:
+    late = "" if finding.late_seconds is None else printing.show_span(timedelta(seconds=finding.late_seconds))
+    unit = law.unit_name(finding.unit or law.hotline_unit, finding.at)
+    when = instant_words(finding.due or finding.at)
+    number = finding.number or str(finding.order)[:13]
+    return (number, finding.title, finding.severity.zh, unit, when, late, finding.rule.article or finding.rule.text)
 
 
 # --- as an official reads it ------------------------------------------------------------------------------------------

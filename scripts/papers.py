@@ -63,7 +63,7 @@ def instrument_command(
         html = sheets.instrument(
             await register.read(ledger, stream, version, _opener(ledger, by, purpose) if full else None)
         )
-        await _write(file, html)
+        await write(file, html)
         answer({"file": f"{file}"}) if as_json else click.echo(f"✓ {file}")
 
     with_city(city, work)
@@ -149,7 +149,7 @@ def duty_book_command(
         at = cut_off or (await ledger.head())[0]
         opener = _opener(ledger, by, purpose) if full else None
         found = await dutybook.book(shown, wanted, cut_off=at, shift=shift, opener=opener)
-        await _write(file, sheets.duty_book(found))
+        await write(file, sheets.duty_book(found))
         if as_json:
             answer({"file": f"{file}", "calls": len(found.lines), "missing": found.missing, "cut_off": at})
             return
@@ -185,7 +185,8 @@ async def files(
     return [*written, sums]
 
 
-async def _write(file: Path, html: str) -> None:
+async def write(file: Path, html: str) -> None:
+    """Write a document as a file, as its name says: PDF or HTML."""
     if file.suffix == ".pdf":
         async with Printer() as printer:
             file.write_bytes(await printer.pdf(html))

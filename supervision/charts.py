@@ -11,6 +11,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib import font_manager
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 _FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Micro Hei", "DejaVu Sans")
 _INK, _GRID = "#222222", "#d8d8d2"
@@ -61,6 +62,7 @@ def lines(labels: Sequence[str], series: Sequence[tuple[str, Sequence[int]]], *,
         every = max(1, -(-len(labels) // 12))
         axes.set_xticks(range(0, len(labels), every), [labels[n] for n in range(0, len(labels), every)])
         axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
         axes.set_ylabel(unit, rotation=0, labelpad=8)
         axes.grid(visible=True, axis="y", color=_GRID, linewidth=0.6)
         axes.set_axisbelow(True)

@@ -116,6 +116,7 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
     shape: str  # bars, lines
     labels: tuple[str, ...]
     series: tuple[tuple[str, tuple[int, ...]], ...]
+    unit: str = "件"
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -453,7 +454,7 @@ def _intake(counted: Counted) -> Part:
     span = [
         counted.period_from + timedelta(days=n) for n in range((counted.period_until - counted.period_from).days + 1)
     ]
-    if 2 <= len(span) <= 100:
+    if 2 <= len(span) <= 100 and days:
         values = tuple(days.get(f"{day}", 0) for day in span)
         labels = tuple(f"{day.month}-{day.day}" for day in span)
         charts.append(Chart(caption="每日登记件数", shape="lines", labels=labels, series=(("登记", values),)))
@@ -473,12 +474,14 @@ def _places(counted: Counted) -> Part:
     return Part(heading="区域分布", tables=(districts,), charts=_bars(counted, "district", "各区域登记件数"))
 
 
-def _bars(counted: Counted, kind: str, caption: str) -> tuple[Chart, ...]:
+def _bars(counted: Counted, kind: str, caption: str, unit: str = "件") -> tuple[Chart, ...]:
     found = list(counted.volumes.of(kind).items())[:TOP]
     if len(found) < 2:
         return ()
     labels = tuple(_label(counted, kind, part) for part, _ in found)
-    return (Chart(caption=caption, shape="bars", labels=labels, series=(("件数", tuple(n for _, n in found)),)),)
+    return (
+        Chart(caption=caption, shape="bars", labels=labels, series=(("件数", tuple(n for _, n in found)),), unit=unit),
+    )
 
 
 def _hot(counted: Counted) -> Part:
@@ -535,10 +538,13 @@ def _emergency(counted: Counted, one: Emergency) -> tuple[Cell, ...]:
 
 def _deadlines(counted: Counted) -> Part:
     v = counted.volumes
-    units = sorted({*v.of("overdue"), *v.of("due_next"), *v.of("open")}, key=lambda u: (-v.counts["overdue", u], u))
+    units = sorted({*v.of("overdue"), *v.of("due_next")}, key=lambda u: (-v.counts["overdue", u], u))
+    others = set(v.of("open")) - set(units)
+    left = sum(v.counts["open", unit] for unit in others)
+    words = (f"其余{len(others)}个单位在办{left}件，无逾期，次日无到期。",) if others else ()
     rows = tuple((counted.name(u), v.counts["open", u], v.counts["overdue", u], v.counts["due_next", u]) for u in units)
     table = Table(caption="期末各单位", columns=("单位", "在办件数", "逾期时限", "次日到期"), rows=rows)
-    return Part(heading="时限情况", tables=(table,))
+    return Part(heading="时限情况", words=words, tables=(table,))
 
 
 def _suggestions(counted: Counted) -> Part | None:
@@ -623,7 +629,7 @@ def _circulated(counted: Counted) -> Part:
         heading="各单位办件情况",
         words=tuple(words),
         tables=(Table(caption="各单位", columns=columns, rows=tuple(rows)),),
-        charts=(*_bars(counted, "dispatched", "派单件数"), *_bars(counted, "overdue", "期末逾期时限项数")),
+        charts=(*_bars(counted, "dispatched", "派单件数"), *_bars(counted, "overdue", "期末逾期时限项数", "项")),
     )
 
 
@@ -907,7 +913,7 @@ FORMS: Mapping[ReportKind, Form] = {
         (_summary, _calls, _intake, _places, _hot, _units, _outcomes, _supervision, _indicators, _adjustments),
     ),
     ReportKind.PERIODIC_CIRCULAR: Form(
-        "情况通报", PrivacyClass.GOVERNMENT, (_summary, _circulated, _supervision, _deadlines, _adjustments)
+        "情况通报", PrivacyClass.GOVERNMENT, (_summary, _circulated, _supervision, _adjustments)
     ),
     ReportKind.FEATURE_DATA: Form("特征数据展示", PrivacyClass.PUBLIC, (_intake, _places, _hot), outside=True),
     ReportKind.ASSESSMENT: Form(

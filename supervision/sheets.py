@@ -32,6 +32,10 @@ ENQUIRY = "enquiry/1"
 """The version of the template of what an applicant is told."""
 
 
+FINDINGS = "findings/1"
+"""The version of the template of what an audit found."""
+
+
 @cache
 def _templates() -> Environment:
     loader = FileSystemLoader(TEMPLATES, encoding="utf-8")
@@ -51,6 +55,7 @@ def _templates() -> Environment:
         "drawn": drawn,
         "shown": shown,
         "width": width,
+        "wordy": wordy,
     }
     return made
 
@@ -65,7 +70,7 @@ def chinese_number(number: int) -> str:
 def drawn(chart: Chart) -> str:
     """Return a chart as SVG; its letters were escaped when it was drawn."""
     if chart.shape == "bars":
-        return charts.bars(chart.labels, chart.series[0][1])
+        return charts.bars(chart.labels, chart.series[0][1], unit=chart.unit)
     return charts.lines(chart.labels, chart.series)
 
 
@@ -76,6 +81,11 @@ def width(table: Table, column: int) -> str:
         longest = max((_cells(str(shown(row[n]))) for row in table.rows), default=1)
         weights.append(min(max(longest + 2, -(-_cells(heading) // 2) + 2, 6), 34))
     return f"{100 * weights[column] / sum(weights):.2f}"
+
+
+def wordy(table: Table) -> bool:
+    """Tell whether a table says words beside its first column, which may break."""
+    return any(isinstance(cell, str) and _cells(cell) > 13 for row in table.rows for cell in row[1:])
 
 
 def _cells(text: str) -> int:
@@ -110,6 +120,11 @@ def duty_book(book: Book) -> str:
 def enquiry(told: Mapping[str, Any]) -> str:
     """Return what an applicant is told of an order as HTML: `order`, `extensions`, `answer`, `issuer`, `at`, `position`, `link`."""
     return set_in("enquiry.html", ENQUIRY, **told)
+
+
+def findings(told: Mapping[str, Any]) -> str:
+    """Return what an audit found as HTML: `title`, `issuer`, `assumed`, `at`, `position`, `cases`, `total`, `shown`, `tables`."""
+    return set_in("findings.html", FINDINGS, **told)
 
 
 def instrument(paper: Paper) -> str:
