@@ -40,6 +40,8 @@ def lines(context: Any, value: Any) -> bytes:
 
 @schemathesis.serializer(*sorted(TYPES))
 def a_file(context: Any, value: Any) -> bytes:
+    if isinstance(value, str):  # an example of what is plain text
+        return value.encode()
     return value if isinstance(value, bytes) else bytes(value.data)
 
 
