@@ -45,7 +45,7 @@ from domain.terms import (
 )
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True):
+class Part(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The base of every part of a case."""
 
 
@@ -634,12 +634,11 @@ def latest_episode(order: WorkOrder, **changes: object) -> WorkOrder:
     return msgspec.structs.replace(order, episodes=(*order.episodes[:-1], last))
 
 
-def take_up(order: WorkOrder, at: Mark) -> WorkOrder:
-    """Return the order with its newest episode passed on, or handled by the unit that has it (S0-T2)."""
-    last = order.episodes[-1]
-    if last.passed_on is not None and last.taken_up is not None:
-        return order
-    return latest_episode(order, passed_on=last.passed_on or at, taken_up=last.taken_up or at)
+def taken_up(episode: Episode, at: Mark) -> dict[str, object]:
+    """Return what changes of an episode that is passed on, or handled by the unit that has it (S0-T2)."""
+    if episode.passed_on is not None and episode.taken_up is not None:
+        return {}
+    return {"passed_on": episode.passed_on or at, "taken_up": episode.taken_up or at}
 
 
 def begin_wait(order: WorkOrder, cause: str, at: Mark) -> WorkOrder:
@@ -648,22 +647,27 @@ def begin_wait(order: WorkOrder, cause: str, at: Mark) -> WorkOrder:
     return msgspec.structs.replace(order, state=OrderState.AWAITING_DISPATCH, waits=(*order.waits, wait))
 
 
-def end_wait(order: WorkOrder, by: str, at: Mark) -> WorkOrder:
-    """Return the order with its waiting for the hotline over; unchanged where it does not wait."""
-    waits = tuple([w if w.until is not None else msgspec.structs.replace(w, until=at, by=by) for w in order.waits])
-    return msgspec.structs.replace(order, waits=waits)
+def waited(order: WorkOrder, by: str, at: Mark) -> tuple[Wait, ...]:
+    """Return the order's waiting for the hotline as it is once over; unchanged where it does not wait."""
+    return tuple([w if w.until is not None else msgspec.structs.replace(w, until=at, by=by) for w in order.waits])
 
 
 def end_episode(order: WorkOrder, how: str, state: AssignmentState, at: Mark) -> WorkOrder:
     """Return the order with its running episode ended, and every open assignment in `state`."""
+    return msgspec.structs.replace(order, episodes=ended_episodes(order, how, state, at))
+
+
+def ended_episodes(order: WorkOrder, how: str, state: AssignmentState, at: Mark) -> tuple[Episode, ...]:
+    """Return the episodes, the running one ended, and every open assignment of it in `state`."""
     last = order.episode
     if last is None or last.ended is not None:
-        return order
+        return order.episodes
     held = tuple(
         [a if a.ended is not None else msgspec.structs.replace(a, ended=at, state=state) for a in last.assignments]
     )
     waiting = tuple([x if not x.pending else msgspec.structs.replace(x, ended=at) for x in last.extensions])
-    return latest_episode(order, ended=at, ended_as=how, assignments=held, extensions=waiting)
+    over = msgspec.structs.replace(last, ended=at, ended_as=how, assignments=held, extensions=waiting)
+    return (*order.episodes[:-1], over)
 
 
 # --- two-person acts ---------------------------------------------------------------------------------------------

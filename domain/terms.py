@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta, timezone
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Self
 from uuid import UUID
 
 import msgspec
@@ -54,7 +54,7 @@ Digest = Annotated[str, msgspec.Meta(pattern=r"^(sha256|sm3):[0-9a-f]{64}$")]
 """摘要. The digest of a file kept elsewhere, with its algorithm."""
 
 
-class Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """The base of every record: immutable, named fields only, unknown fields refused."""
 
 
@@ -81,6 +81,8 @@ class Word(StrEnum):
         member._value_ = code
         member.zh = zh
         return member
+
+    __hash__ = str.__hash__  # it is looked up more often than anything else; the enumeration's own is a call in Python
 
 
 # --- law ---------------------------------------------------------------------------------------------------------
@@ -276,6 +278,9 @@ class Origin(Word):
     IMPORT = "import", "迁入"
 
 
+_LIVE = Origin.LIVE  # said once: every entry is asked for its instant, and to name a member costs as much as the answer
+
+
 class ApplicantKind(Word):
     """诉求人类别."""
 
@@ -389,7 +394,7 @@ class RefusalReason(Word):
     NOT_IDENTIFIABLE = "not_identifiable", "补充期满仍无法识别"
 
 
-class Attributes(Struct, frozen=True, omit_defaults=False):
+class Attributes(Struct, frozen=True, omit_defaults=False, cache_hash=True):
     """分类要素. What a class is derived from, per pack, so that overlays and what-if can ask again (DESIGN 4)."""
 
     demand_type: DemandType
@@ -800,7 +805,7 @@ class Attachment(Struct, frozen=True):
     name: Private | None = None
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An event with everything the ledger knows about it. Not stored as such: put together from event and commit."""
 
     event: Any
@@ -825,7 +830,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         """The one instant the law looks at: when it happened if imported or backfilled, else when it was recorded."""
         if self.corrected_at is not None:
             return self.corrected_at
-        if self.origin is Origin.LIVE or self.occurred_at is None:
+        if self.occurred_at is None or self.origin is _LIVE:
             return self.recorded_at
         return self.occurred_at
 
@@ -838,7 +843,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         return ""
 
 
-class Mark(NamedTuple):
+class Mark(msgspec.Struct, frozen=True, order=True, array_like=True, gc=False):
     """A moment in a case's history: when, and by which event (its position in the ledger)."""
 
     at: datetime

@@ -33,8 +33,9 @@ _SINCE = EPOCH.astimezone(
 _ORIGINS = {origin.value: origin for origin in Origin}
 _NUMBERS = msgspec.json.Decoder(dict[str, tuple[int, ...]])
 _NEVER = -(1 << 63)  # minus infinity stands for an instant that was not said
-_FIXED = struct.Struct(">hiqiqiqiqi")  # position, version, recorded_at, occurred_at, and how long the stream's name is
+_FIXED = struct.Struct(">6xq4xq4xq4xqi")  # position, version, recorded_at, occurred_at, how long the stream's name is
 _UNPACK = _FIXED.unpack_from
+_BEFORE = _FIXED.size
 _LENGTH = struct.Struct(">i").unpack_from
 _HEAD = 19  # bytes that come before the first row
 
@@ -81,8 +82,8 @@ def entry_of(codec: Codec, row: Sequence[Any]) -> Entry:
 
 def entry_from(codec: Codec, row: bytes) -> Entry:
     """Return a row of `copy_range`, as it came over the wire, as an entry. Raises Poison with its position."""
-    _, _, position, _, version, _, recorded, _, occurred, length = _UNPACK(row)
-    end = _FIXED.size + length
+    position, version, recorded, occurred, length = _UNPACK(row)
+    end = _BEFORE + length
     name = end + 4 + _LENGTH(row, end)[0]
     state = name + 4 + _LENGTH(row, name)[0]
     try:
@@ -90,7 +91,7 @@ def entry_from(codec: Codec, row: bytes) -> Entry:
         origin, actor, numbers = _SAID.get(said) or _said(said)
         return Entry(
             event=codec.event(row[end + 4 : name].decode(), row[name + 4 : state]),
-            stream=row[_FIXED.size : end].decode(),
+            stream=row[_BEFORE:end].decode(),
             version=version,
             position=position,
             recorded_at=_instant(recorded),

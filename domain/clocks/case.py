@@ -81,7 +81,7 @@ class Case:
         """Return the calendar a clock is read with: the newest, or the one known when it ended (K11)."""
         if end is None:
             return self.newest
-        at = end[0]
+        at = end.at
         if at < self.since or (self.until is not None and at >= self.until):
             self.since, self.until, self.known = self.law.calendars.window(at)
         return self.known
@@ -113,11 +113,11 @@ class Case:
         else:
             if end is None:
                 calendar = self.newest
-            elif (at := end[0]) >= self.since and (self.until is None or at < self.until):
+            elif (at := end.at) >= self.since and (self.until is None or at < self.until):
                 calendar = self.known
             else:
                 calendar = self.calendar(end)
-            due = calendar.due(start[0], limit, self.kernel)
+            due = calendar.due(start.at, limit, self.kernel)
             at, provisional = due.at, due.provisional
         return Clock(
             rule.name,

@@ -29,8 +29,10 @@ from domain.steps.handling import (
     is_handler,
     is_late,
     signed,
+    signers,
     with_assignment,
     worked,
+    worked_on,
 )
 from domain.terms import (
     Act,
@@ -506,6 +508,9 @@ def on_co_opinion_submitted(order: WorkOrder, event: CoOpinionSubmitted, entry: 
     return with_assignment(order, event.assignment, opinion=given, state=AssignmentState.REPLIED)
 
 
+_OPEN_TO_ALL = (Informing.TOLD, Informing.PUBLISHED)
+
+
 def _counted(order: WorkOrder, event: ReplySubmitted, at: Mark) -> tuple[Mark | None, Mark | None]:
     """Return when informing counted for HANDLE, and when the applicant really was told (R-31, 8.3)."""
     told = order.episodes[-1].informed_result if order.episodes else None
@@ -523,7 +528,6 @@ def _counted(order: WorkOrder, event: ReplySubmitted, at: Mark) -> tuple[Mark | 
 def on_reply_submitted(order: WorkOrder, event: ReplySubmitted, entry: Entry) -> WorkOrder:
     """Fold the reply: it ends a pending request for extension, and a new unit begins the count of R-15 anew."""
     at = mark(entry)
-    order = worked(order, entry, event.assignment, own=True)
     counted, informed = _counted(order, event, at)
     given = state.Reply(
         no=len(order.replies) + 1,
@@ -540,14 +544,14 @@ def on_reply_submitted(order: WorkOrder, event: ReplySubmitted, entry: Entry) ->
         accepted=event.accepted or None,
         policy_fit=event.policy_fit,
     )
-    order = with_assignment(order, event.assignment, state=AssignmentState.REPLIED)
-    if order.episodes:
-        last = order.episodes[-1]
-        ended = tuple([msgspec.structs.replace(x, ended=at) if x.pending else x for x in last.extensions])
+    last, changes = order.episode, dict[str, object]()
+    if last is not None:
+        if any(x.pending for x in last.extensions):
+            ended = [msgspec.structs.replace(x, ended=at) if x.pending else x for x in last.extensions]
+            changes["extensions"] = tuple(ended)
         # Published under the query code, or told by the reply itself: the statute asks for no more (8.10, 8.14).
-        open_to_all = event.published or event.informing in (Informing.TOLD, Informing.PUBLISHED)
-        known = last.informed_acceptance or (at if open_to_all else None)
-        order = latest_episode(order, extensions=ended, informed_acceptance=known)
+        if last.informed_acceptance is None and (event.published or event.informing in _OPEN_TO_ALL):
+            changes["informed_acceptance"] = at
     quality = order.quality
     if quality.streak_unit != event.unit:
         quality = msgspec.structs.replace(quality, streak=1, streak_unit=event.unit)
@@ -555,6 +559,8 @@ def on_reply_submitted(order: WorkOrder, event: ReplySubmitted, entry: Entry) ->
     return msgspec.structs.replace(
         order,
         replies=(*order.replies, given),
+        episodes=worked_on(order, at, event.assignment, changes, own=True, becomes=AssignmentState.REPLIED),
+        signers=signers(order, entry),
         quality=quality,
         state=order.state if stays else OrderState.EVALUATING if event.accepted else OrderState.REPLIED,
     )
@@ -569,15 +575,12 @@ def on_applicant_informed(order: WorkOrder, event: ApplicantInformed, entry: Ent
     if event.about is InformAbout.RESULT and merge is not None and merge.undone is None:
         links = msgspec.structs.replace(order.links, merge=msgspec.structs.replace(merge, told=merge.told or at))
         return msgspec.structs.replace(order, links=links)
-    if order.episodes:
-        known = order.episodes[-1].informed_acceptance or at
-        if event.about is InformAbout.RESULT:
-            order = latest_episode(order, informed_acceptance=known, informed_result=at)
-        elif event.about is InformAbout.ACCEPTANCE:
-            order = latest_episode(order, informed_acceptance=known)
-    if event.about is not InformAbout.RESULT:
-        return order
-    if not 0 < event.reply <= len(order.replies):
+    result = event.about is InformAbout.RESULT
+    if order.episodes and (result or event.about is InformAbout.ACCEPTANCE):
+        last = order.episodes[-1]
+        known = last.informed_acceptance or at
+        order = latest_episode(order, informed_acceptance=known, informed_result=at if result else last.informed_result)
+    if not result or not 0 < event.reply <= len(order.replies):
         return order
     about = order.replies[event.reply - 1]
     replies = put(order.replies, about.no, informed=about.informed or at, counted_informed=about.counted_informed or at)

@@ -13,7 +13,18 @@ import msgspec
 from domain import guards, refusals
 from domain.context import Context
 from domain.policy import ClassRule, Rules
-from domain.state import Assignment, Episode, WorkOrder, begin_wait, end_episode, end_wait, has, put, take_up
+from domain.state import (
+    Assignment,
+    Episode,
+    WorkOrder,
+    begin_wait,
+    end_episode,
+    ended_episodes,
+    has,
+    put,
+    taken_up,
+    waited,
+)
 from domain.steps.filing import mark
 from domain.steps.returning import handed, no_escalation
 from domain.terms import (
@@ -358,8 +369,7 @@ def transfer(order: WorkOrder, command: Transfer, context: Context) -> list[Step
 def on_order_dispatched(order: WorkOrder, event: OrderDispatched, entry: Entry) -> WorkOrder:
     """Fold a new episode: whoever is named holds an assignment, the lead's first."""
     at = mark(entry)
-    waited = end_wait(order, "derived" if event.derived else "dispatched", at)
-    order = end_episode(waited, "superseded", AssignmentState.DONE, at)
+    before = ended_episodes(order, "superseded", AssignmentState.DONE, at)
     named: list[tuple[UnitId, AssignmentRole, Limit | None]] = []
     if event.lead:
         named.append((event.lead, AssignmentRole.LEAD, None))
@@ -372,7 +382,7 @@ def on_order_dispatched(order: WorkOrder, event: OrderDispatched, entry: Entry) 
         ]
     )
     episode = Episode(
-        no=len(order.episodes) + 1,
+        no=len(before) + 1,
         round=order.round,
         type=event.kind,
         begun=at,
@@ -394,7 +404,8 @@ def on_order_dispatched(order: WorkOrder, event: OrderDispatched, entry: Entry) 
         state=OrderState.DISPATCHED if event.lead else OrderState.WORKING,
         resume=None,
         policy=event.policy or order.policy,
-        episodes=(*order.episodes, episode),
+        waits=waited(order, "derived" if event.derived else "dispatched", at),
+        episodes=(*before, episode),
     )
 
 
@@ -414,12 +425,12 @@ def on_assignment_transferred(order: WorkOrder, event: AssignmentTransferred, en
     episode, at = order.running, mark(entry)
     if episode is None:
         return order
-    old = episode.assignment(event.assignment) if has(episode.assignments, event.assignment) else None
+    held = episode.assignments
+    old = episode.assignment(event.assignment) if has(held, event.assignment) else None
     if old is not None:
-        ended = put(episode.assignments, old.no, state=AssignmentState.TRANSFERRED, ended=at, acted=True)
-        episode = msgspec.structs.replace(episode, assignments=ended)
+        held = put(held, old.no, state=AssignmentState.TRANSFERRED, ended=at, acted=True)
     new = Assignment(
-        no=len(episode.assignments) + 1,
+        no=len(held) + 1,
         unit=event.unit,
         role=old.role if old is not None else AssignmentRole.LEAD,
         given=at,
@@ -427,8 +438,8 @@ def on_assignment_transferred(order: WorkOrder, event: AssignmentTransferred, en
         since=(old.since or old.given) if old is not None else None,
         limit=old.limit if old is not None else None,
     )
-    order = handed(order, episode, new, event.parent)
-    return take_up(order, at) if new.role is AssignmentRole.LEAD else order
+    changes = taken_up(episode, at) if new.role is AssignmentRole.LEAD else {}
+    return handed(order, held, new, event.parent, **changes)
 
 
 # --- the tables --------------------------------------------------------------------------------------------------

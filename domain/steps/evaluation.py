@@ -44,6 +44,7 @@ from domain.terms import (
     ExemptCategory,
     Fact,
     Limit,
+    Mark,
     Medium,
     OrderState,
     Outcome,
@@ -611,11 +612,10 @@ def on_reply_reviewed(order: WorkOrder, event: ReplyReviewed, entry: Entry) -> W
         accepted_by=by.user if event.accepted else "",
         accepted_again=again,
     )
-    order = msgspec.structs.replace(order, replies=replies)
-    if event.accepted:
-        moves = order.state is OrderState.REPLIED
-        return msgspec.structs.replace(order, state=OrderState.EVALUATING) if moves else order
-    return _sent_back(order, event.reply)
+    if not event.accepted:
+        return _sent_back(msgspec.structs.replace(order, replies=replies), event.reply)
+    state = OrderState.EVALUATING if order.state is OrderState.REPLIED else order.state
+    return msgspec.structs.replace(order, replies=replies, state=state)
 
 
 def _sent_back(order: WorkOrder, reply: int) -> WorkOrder:
@@ -678,7 +678,7 @@ def on_evaluation_deemed(order: WorkOrder, event: EvaluationDeemed, entry: Entry
         reply=event.reply,
         source=EvaluationSource.DEEMED,
         ratings={Dimension.RESULT: event.rating},
-        at=mark(entry)._replace(at=event.effective_at),
+        at=Mark(event.effective_at, entry.position),
     )
     return _quality(order, evaluations=(*order.quality.evaluations, deemed))
 

@@ -22,7 +22,7 @@ from domain.state import (
     Reply,
     Wait,
     WorkOrder,
-    end_episode,
+    ended_episodes,
     pending,
     put,
     settle,
@@ -327,7 +327,6 @@ def _ended_wait(wait: Wait, kind: ClosureKind, at: Mark) -> Wait:
 def closed(order: WorkOrder, kind: ClosureKind, entry: Entry) -> WorkOrder:
     """Return the order closed: its episode ended, its waiting over, its filing begun. Also what a refusal folds to."""
     at = mark(entry)
-    order = end_episode(order, _ENDED_AS.get(kind, "closed"), AssignmentState.DONE, at)
     refused = kind is ClosureKind.NOT_ACCEPTED
     filing = msgspec.structs.replace(
         order.filing,
@@ -341,6 +340,7 @@ def closed(order: WorkOrder, kind: ClosureKind, entry: Entry) -> WorkOrder:
         state=OrderState.NOT_ACCEPTED if refused else OrderState.CLOSED,
         resume=None,
         waits=tuple([_ended_wait(w, kind, at) for w in order.waits]),
+        episodes=ended_episodes(order, _ENDED_AS.get(kind, "closed"), AssignmentState.DONE, at),
         filing=filing,
     )
 

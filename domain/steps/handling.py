@@ -16,11 +16,13 @@ from domain import guards, refusals, state
 from domain.context import Context
 from domain.state import (
     Assignment,
+    Episode,
     Notice,
     WorkOrder,
+    has,
     latest_episode,
     put,
-    take_up,
+    taken_up,
 )
 from domain.steps.filing import mark
 from domain.terms import (
@@ -32,6 +34,7 @@ from domain.terms import (
     Code,
     Entry,
     Fact,
+    Mark,
     Medium,
     NoticeKind,
     OrderState,
@@ -423,12 +426,18 @@ def verify_site(order: WorkOrder, command: VerifySite, context: Context) -> list
 # --- folding ----------------------------------------------------------------------------------------------------------
 
 
+_NOTHING: Mapping[str, object] = {}
+
+
 def acted(order: WorkOrder, entry: Entry) -> WorkOrder:
     """Remember who handled, in which role: they neither review nor judge it later."""
+    return msgspec.structs.replace(order, signers=signers(order, entry))
+
+
+def signers(order: WorkOrder, entry: Entry) -> tuple[tuple[UserId, Role], ...]:
+    """Return who handled the order, the actor of an entry among them."""
     signer = (entry.actor.user, entry.actor.role)
-    if signer in order.signers:
-        return order
-    return msgspec.structs.replace(order, signers=(*order.signers, signer))
+    return order.signers if signer in order.signers else (*order.signers, signer)
 
 
 def with_assignment(order: WorkOrder, no: int, **changes: object) -> WorkOrder:
@@ -438,45 +447,78 @@ def with_assignment(order: WorkOrder, no: int, **changes: object) -> WorkOrder:
     return latest_episode(order, assignments=put(order.episodes[-1].assignments, no, **changes))
 
 
-def _leads(order: WorkOrder, no: int) -> bool:
+def _leads(episode: Episode, no: int) -> bool:
     """Tell whether the assignment is the lead's; one that history lacks is taken for it."""
-    if not order.episodes or not 0 < no <= len(order.episodes[-1].assignments):
-        return True
-    return order.episodes[-1].assignments[no - 1].role is AssignmentRole.LEAD
+    return not has(episode.assignments, no) or episode.assignments[no - 1].role is AssignmentRole.LEAD
 
 
-def worked(order: WorkOrder, entry: Entry, assignment: int, *, own: bool = False) -> WorkOrder:
-    """Return the order with a unit's act on record; own handling by the lead is what TRANSFER waits for."""
-    held = order.episodes[-1].assignments if order.episodes else ()
-    if 0 < assignment <= len(held) and not held[assignment - 1].acted:
-        order = with_assignment(order, assignment, acted=True)
-    order = acted(order, entry)
-    if own and order.episodes and _leads(order, assignment):
-        order = take_up(order, mark(entry))
-    return order
+def worked_on(
+    order: WorkOrder,
+    at: Mark,
+    no: int,
+    also: Mapping[str, object] = _NOTHING,
+    *,
+    own: bool = False,
+    becomes: AssignmentState | None = None,
+) -> tuple[Episode, ...]:
+    """Return the episodes with a unit's act on record in the newest; own handling by the lead is what TRANSFER waits for.
+
+    `no`, `becomes`: its assignment, and the state it is in afterwards; `also`: what else changes of the episode.
+    """
+    if not order.episodes:
+        return ()
+    last, changes = order.episodes[-1], dict(also)
+    held = last.assignments
+    if has(held, no):
+        if becomes is not None:
+            changes["assignments"] = put(held, no, acted=True, state=becomes)
+        elif not held[no - 1].acted:
+            changes["assignments"] = put(held, no, acted=True)
+    if own and _leads(last, no):
+        changes |= taken_up(last, at)
+    return (*order.episodes[:-1], msgspec.structs.replace(last, **changes)) if changes else order.episodes
+
+
+def worked(
+    order: WorkOrder, entry: Entry, no: int, also: Mapping[str, object] = _NOTHING, *, own: bool = False
+) -> WorkOrder:
+    """Return the order with a unit's act on record (`worked_on`), and with who did it."""
+    episodes, known = worked_on(order, mark(entry), no, also, own=own), signers(order, entry)
+    if episodes is order.episodes and known is order.signers:
+        return order
+    return msgspec.structs.replace(order, episodes=episodes, signers=known)
+
+
+_TO_BE_SIGNED = (*guards.UNDISPATCHED, OrderState.DISPATCHED)
 
 
 def on_assignment_signed(order: WorkOrder, event: AssignmentSigned, entry: Entry) -> WorkOrder:
     """Fold the signature: the lead's puts the order to work."""
-    at = mark(entry)
-    order = acted(order, entry)
-    order = with_assignment(
+    at, changes, moves = mark(entry), dict[str, object](), order.state in _TO_BE_SIGNED
+    episodes = order.episodes
+    if episodes:
+        last = episodes[-1]
+        if has(last.assignments, event.assignment):
+            changes["assignments"] = put(
+                last.assignments,
+                event.assignment,
+                signed=at,
+                signed_by=entry.actor.user,
+                implied=event.implied,
+                state=AssignmentState.SIGNED,
+            )
+        if _leads(last, event.assignment):
+            changes["first_signed"] = last.first_signed or at
+            changes |= taken_up(last, at) if event.own_handling else {}
+        else:
+            moves = False
+        episodes = (*episodes[:-1], msgspec.structs.replace(last, **changes))
+    return msgspec.structs.replace(
         order,
-        event.assignment,
-        signed=at,
-        signed_by=entry.actor.user,
-        implied=event.implied,
-        state=AssignmentState.SIGNED,
+        state=OrderState.WORKING if moves else order.state,
+        episodes=episodes,
+        signers=signers(order, entry),
     )
-    if not _leads(order, event.assignment):
-        return order
-    if order.state in (*guards.UNDISPATCHED, OrderState.DISPATCHED):
-        order = msgspec.structs.replace(order, state=OrderState.WORKING)
-    if not order.episodes:
-        return order
-    if order.episodes[-1].first_signed is None:
-        order = latest_episode(order, first_signed=at)
-    return take_up(order, at) if event.own_handling else order
 
 
 def on_handler_assigned(order: WorkOrder, event: HandlerAssigned, entry: Entry) -> WorkOrder:
@@ -495,7 +537,10 @@ def attempted(order: WorkOrder, entry: Entry, unit: UnitId, *, reached: bool) ->
 
 def on_applicant_contacted(order: WorkOrder, event: ApplicantContacted, entry: Entry) -> WorkOrder:
     """Fold the attempt."""
-    return attempted(worked(order, entry, event.assignment), entry, event.unit, reached=event.reached)
+    if not order.episodes:
+        return acted(order, entry)
+    made = state.Contact(at=mark(entry), reached=event.reached, unit=event.unit)
+    return worked(order, entry, event.assignment, {"contacts": (*order.episodes[-1].contacts, made)})
 
 
 def on_initial_response_submitted(order: WorkOrder, event: InitialResponseSubmitted, entry: Entry) -> WorkOrder:
@@ -511,7 +556,7 @@ def on_initial_response_submitted(order: WorkOrder, event: InitialResponseSubmit
 def on_progress_reported(order: WorkOrder, event: ProgressReported, entry: Entry) -> WorkOrder:
     """Fold the report; the lead's is what PROGRESS waits for."""
     order = worked(order, entry, event.assignment, own=True)
-    if not order.episodes or not _leads(order, event.assignment):
+    if not order.episodes or not _leads(order.episodes[-1], event.assignment):
         return order
     return latest_episode(order, progress=(*order.episodes[-1].progress, mark(entry)))
 

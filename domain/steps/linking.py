@@ -11,7 +11,7 @@ import msgspec
 from domain import guards, refusals
 from domain.context import Context
 from domain.state import Merge as Following
-from domain.state import WorkOrder, end_wait, latest_episode
+from domain.state import WorkOrder, latest_episode, waited
 from domain.steps import triage
 from domain.steps.filing import mark
 from domain.terms import (
@@ -282,7 +282,7 @@ def on_orders_merged(order: WorkOrder, event: OrdersMerged, entry: Entry) -> Wor
     """Fold that the order follows another: what ran for it is cancelled, and kept so that it can run again."""
     at = mark(entry)
     merge = Following(master=event.master, at=at, state_before=order.state)
-    order = end_wait(order, "merged", at)
+    order = msgspec.structs.replace(order, waits=waited(order, "merged", at))
     last = order.episode
     if last is not None and last.ended is None:
         held = tuple(a if a.ended is not None else msgspec.structs.replace(a, ended=at) for a in last.assignments)

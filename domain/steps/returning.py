@@ -606,18 +606,24 @@ def _acts(order: WorkOrder, no: int) -> WorkOrder:
     return latest_episode(order, assignments=put(episode.assignments, no, acted=True))
 
 
-def handed(order: WorkOrder, episode: Episode, new: Assignment, parent: UnitId) -> WorkOrder:
-    """Return the order with an assignment handed from one unit to another inside an organizer."""
-    assignments = (*episode.assignments, new)
-    order = latest_episode(order, assignments=assignments)
+def handed(
+    order: WorkOrder, held: tuple[Assignment, ...], new: Assignment, parent: UnitId, **changes: object
+) -> WorkOrder:
+    """Return the order with an assignment handed from one unit to another inside an organizer.
+
+    `held` are the assignments before it as they now are; `changes` what else of the episode changes by it.
+    """
+    changes["assignments"] = (*held, new)
     if new.role is not AssignmentRole.LEAD:
-        return order
-    order = latest_episode(order, lead=new.unit, lead_parent=parent)
+        return latest_episode(order, **changes)
+    changes |= {"lead": new.unit, "lead_parent": parent}
     if order.state is OrderState.RETURN_REVIEW:
-        return order
-    if new.signed is not None and order.episodes[-1].first_signed is None:
-        order = latest_episode(order, first_signed=new.signed)
-    return msgspec.structs.replace(order, state=_handled_state(order.episodes[-1]))
+        return latest_episode(order, **changes)
+    last = order.episodes[-1]
+    if new.signed is not None and last.first_signed is None:
+        changes["first_signed"] = new.signed
+    last = msgspec.structs.replace(last, **changes)
+    return msgspec.structs.replace(order, episodes=(*order.episodes[:-1], last), state=_handled_state(last))
 
 
 def on_escalation_accepted(order: WorkOrder, event: ReturnEscalationAccepted, entry: Entry) -> WorkOrder:
@@ -627,7 +633,6 @@ def on_escalation_accepted(order: WorkOrder, event: ReturnEscalationAccepted, en
         return order
     asked = episode.escalations[event.escalation - 1]
     decided = put(episode.escalations, asked.no, decided=at, accepted=True)
-    episode = msgspec.structs.replace(episode, escalations=decided)
     order = latest_episode(order, escalations=decided)
     if not has(episode.assignments, asked.assignment):
         return order
@@ -647,7 +652,7 @@ def on_escalation_accepted(order: WorkOrder, event: ReturnEscalationAccepted, en
         since=old.since or old.given,
         limit=old.limit,
     )
-    return handed(order, msgspec.structs.replace(episode, assignments=ended), again, event.parent)
+    return handed(order, ended, again, event.parent)
 
 
 def on_escalation_rejected(order: WorkOrder, event: ReturnEscalationRejected, entry: Entry) -> WorkOrder:
