@@ -18,7 +18,7 @@ from domain.calendar import LAST_YEAR
 from domain.terms import SHANGHAI, DemandType
 from projections.answers import Listing
 from projections.figures import BY_CODE, Figure, Side
-from projections.indicators import FactRow
+from projections.indicators import BESIDE, FactRow
 from supervision import indicators
 from supervision.indicators import BOM, Question
 from supervision.telephony import TELEPHONY
@@ -133,7 +133,10 @@ async def behind(ask: Ask) -> Answer:
     after = ask.cursor(tuple[datetime, UUID, int])
     await ask.caught_up()
     found = await indicators.behind(ask.city.shown, question, code, side, ask.house.now(), limit=limit, after=after)
-    rows = await known(ask, found.rows, lambda row: row.order_id)
+    theirs = {
+        row.order_id for row in await known(ask, [r for r in found.rows if r.kind != BESIDE], lambda r: r.order_id)
+    }
+    rows = [row for row in found.rows if row.kind == BESIDE or row.order_id in theirs]
     cursor = next_page(found.rows[-1].at, found.rows[-1].order_id, found.rows[-1].no) if found.more else ""
     if ask.word("format", Format) is Format.CSV:
         return _as_csv(found, rows, code, side, cursor)

@@ -591,7 +591,8 @@ class Projections(Engine):
                 raise CutOffAhead(f"cut_off: {position}")
 
             def read() -> list[FactRow]:
-                return past.facts(past.histories(task, self._codec, progress), law, since, until)
+                read = past.histories(task, self._codec, progress, indicator_table.PROJECTION.kinds)
+                return past.facts(read, law, since, until)
 
             held = await at_length(read)
         if len(held) <= FACTS_KEPT:

@@ -14,6 +14,8 @@ from typing import Final
 from uuid import UUID
 
 from domain.clocks import Clock, overdue_items
+from domain.matters.matter import Matter
+from domain.matters.notices import turns
 from domain.policy import Options
 from domain.state import Episode, Evaluation, Reply, Revisit, WorkOrder, effective
 from domain.terms import (
@@ -31,10 +33,13 @@ from domain.terms import (
     ReturnGround,
 )
 from domain.units import day_of, day_start
-from projections.case import Case, Projection, Row
+from projections.case import Beside, Case, Projection, Row
 
 RATED: Final[Mapping[Dimension, str]] = {d: f"rated_{d.value}" for d in Dimension if d is not Dimension.RESULT}
 """The kind of fact that counts how each dimension beside the result was rated (8.9)."""
+
+BESIDE: Final = "unit_notice"
+"""The one kind of fact that is of a matter and of no order."""
 
 FACTS: Final[Mapping[str, str]] = {
     "registered": "登记 at registration; hit: linked as a duplicate of the same matter (I22); also: answered directly (I3)",
@@ -67,6 +72,7 @@ FACTS: Final[Mapping[str, str]] = {
     "told": "告知 at the closure of a case whose applicant can be reached; hit: told (I28)",
     "notice": "督办回复时限 at its due; hit: replied in time (I23)",
     "follow_up": "承诺兑现 at its due; hit: kept in time (I27)",
+    BESIDE: "致单位督办回复时限 at its due, of a matter in the place of an order; hit: replied in time (I23)",
 }
 """What each kind of fact counts, and when it happened."""
 
@@ -111,7 +117,7 @@ class FactRow(Row, frozen=True):
     `exempt` facts leave the rates of satisfaction and of doing again, and stay in those of time.
     """
 
-    order_id: UUID
+    order_id: UUID  # of the order; of a notice to a unit, which is about no order, the matter's
     no: int
     kind: str
     at: datetime
@@ -454,4 +460,42 @@ def _lead_before(order: WorkOrder, mark: Mark) -> str:
     return led[-1] if led else ""
 
 
-PROJECTION = Projection("indicators", 3, FactRow, derive, Path(__file__).with_suffix(".sql"))
+# --- beside the orders -------------------------------------------------------------------------------------------
+
+
+def of_matters(record: Beside) -> tuple[FactRow, ...]:
+    """Return a row a reply that a notice to a unit asked for; one dropped by its due asks for nothing (5.1, K15)."""
+    matter: Matter = record.state
+    asked = [t for t in turns(matter, record.law) if t.dropped is None or t.dropped.at > t.due.at]
+    return tuple(
+        FactRow(
+            order_id=record.id,
+            no=_BEFORE[BESIDE] + number,
+            kind=BESIDE,
+            at=counted_at(turn.due.at),
+            unit=matter.units[0],
+            hit=turn.replied is not None and turn.replied.at <= turn.due.at,
+            also=False,
+            seconds=None,
+            exempt=False,
+            excluded="",
+            provisional=turn.due.provisional,
+            settles=None,
+            in_outage=False,
+            assumed=False,
+            demand_type="",
+            category="",
+            district="",
+        )
+        for number, turn in enumerate(asked, 1)
+    )
+
+
+def rows_of(record: Case | Beside) -> tuple[FactRow, ...]:
+    """Return the facts of a record, of a kind that indicators count."""
+    return derive(record) if isinstance(record, Case) else of_matters(record)
+
+
+PROJECTION = Projection(
+    "indicators", 4, FactRow, derive, Path(__file__).with_suffix(".sql"), beside={"matter": of_matters}
+)

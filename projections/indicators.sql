@@ -50,8 +50,8 @@ COPY projections.indicators_N FROM STDIN (FORMAT BINARY)
 -- name: reached
 -- Another calendar day moves no due instant before it, nor makes one known that was presumed. One of 24:00 stands a
 -- millisecond before it.
-SELECT order_id FROM projections.indicators_N
-WHERE kind IN ('dispatch', 'sign', 'transfer', 'co_reply', 'handle', 'overdue', 'notice', 'follow_up')
+SELECT order_id, CASE kind WHEN 'unit_notice' THEN 'matter' ELSE 'order' END FROM projections.indicators_N
+WHERE kind IN ('dispatch', 'sign', 'transfer', 'co_reply', 'handle', 'overdue', 'notice', 'follow_up', 'unit_notice')
     AND at >= $1::timestamptz - interval '1 millisecond'
 
 -- name: differences

@@ -23,12 +23,12 @@ from domain.stored import Codec
 from domain.terms import ClockName, Entry
 from domain.units import BEGINNING
 from projections import filling
-from projections.case import Case
+from projections.case import ORDERS, Case
 from projections.filling import Ranges, Task, connect
-from projections.indicators import FactRow
-from projections.indicators import derive as derived
+from projections.indicators import FactRow, rows_of
 from projections.orders import OrderRow
 from projections.orders import derive as order_row
+from projections.reading import folded, record_of
 
 _NOBODYS = frozenset({*WINDOWS, ClockName.RETURN})
 
@@ -36,9 +36,14 @@ Progress = Callable[[int], None]
 """Told how many cases more have been read."""
 
 
-def histories(task: Task, codec: Codec, told: Progress | None = None) -> Iterator[list[Entry]]:
-    """Yield the entries of every case up to the task's head, in the order of ids. Raises Poison, psycopg's errors."""
-    with closing(Ranges(task)) as ranges, closing(connect(task.dsn)) as reading:
+def histories(
+    task: Task, codec: Codec, told: Progress | None = None, kinds: Iterable[str] = (ORDERS,)
+) -> Iterator[list[Entry]]:
+    """Yield the entries of every case up to the task's head, in the order of ids; of records of other kinds behind them.
+
+    Raises Poison, psycopg's errors.
+    """
+    with closing(Ranges(task, kinds=kinds)) as ranges, closing(connect(task.dsn)) as reading:
         for first, last in ranges:
             seen = 0
             for entries in filling.histories(task, codec, reading, first, last):
@@ -60,12 +65,13 @@ def orders_as_of(
 
 
 def facts(found: Iterable[list[Entry]], law: Law, since: datetime, until: datetime) -> list[FactRow]:
-    """Return what indicators count of a period, under a law, from every case's entries up to where they were read."""
+    """Return what indicators count of a period, under a law, from every record's entries up to where they were read."""
     told: list[FactRow] = []
     for entries in found:
-        state = fold(entries)
+        state = folded(entries)
         if state is not None:
-            told += [row for row in derived(Case(state, entries[-1].position, law)) if since <= row.at < until]
+            record = record_of(entries[0].stream, state, entries[-1].position, law)
+            told += [row for row in rows_of(record) if since <= row.at < until]
     return told
 
 

@@ -78,7 +78,7 @@ class UnitNotice(msgspec.Struct, frozen=True, kw_only=True):
     replied: Mark | None = None
     replied_by: UserId = ""
     accepted: Mark | None = None
-    earlier: tuple[tuple[Mark | None, Mark | None], ...] = ()  # served and replied of earlier turns
+    earlier: tuple[tuple[Mark | None, Mark | None, Limit | None], ...] = ()  # served, replied, limit of earlier turns
 
 
 class Matter(Folded, frozen=True, kw_only=True):

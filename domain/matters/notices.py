@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 from uuid import UUID
 
 import msgspec
 
 from domain import guards, refusals
+from domain.calendar import Due
 from domain.context import Context
 from domain.law import Law
 from domain.matters.folding import Fold, Rule, mark
@@ -178,7 +179,7 @@ def on_unit_notice_rejected(matter: Matter, event: UnitNoticeRejected, entry: En
         return matter
     again = _notice(
         matter,
-        earlier=(*notice.earlier, (notice.served, notice.replied)),
+        earlier=(*notice.earlier, (notice.served, notice.replied, notice.limit)),
         turn=notice.turn + 1,
         served=mark(entry) if event.served_by_system else None,
         replied=None,
@@ -410,10 +411,37 @@ def reply_due(matter: Matter, context: Context) -> datetime | None:
 
 def answer_due(notice: UnitNotice, law: Law) -> datetime | None:
     """Return when the reply to a notice falls due, counted from its service; None where none is asked for."""
-    if notice.served is None or notice.limit is None:
+    found = _counted_from(notice.served, notice.limit, None, law)
+    return None if found is None else found.at
+
+
+def _counted_from(served: Mark | None, limit: Limit | None, ended: Mark | None, law: Law) -> Due | None:
+    if served is None or limit is None:
         return None
-    rules = law.rules(law.policy_at(notice.served.at))
-    return law.calendar().due(notice.served.at, notice.limit, rules.kernel).at
+    rules = law.rules(law.policy_at(served.at))
+    return law.calendar(None if ended is None else ended.at).due(served.at, limit, rules.kernel)
+
+
+class Turn(NamedTuple):
+    """答复轮次. One reply that a notice to a unit asked for: until when, and what came of it."""
+
+    due: Due
+    replied: Mark | None
+    dropped: Mark | None  # withdrawn, escalated or closed while nothing had come
+
+
+def turns(matter: Matter, law: Law) -> tuple[Turn, ...]:
+    """Return every reply that a notice to a unit asked for: a rejected one asks for another."""
+    notice = matter.notice
+    if notice is None:
+        return ()
+    found: list[Turn] = []
+    for served, replied, limit in (*notice.earlier, (notice.served, notice.replied, notice.limit)):
+        dropped = matter.closed if replied is None else None
+        due = _counted_from(served, limit, replied or dropped, law)  # what has ended keeps the calendar of then (K11)
+        if due is not None:
+            found.append(Turn(due, replied, dropped))
+    return tuple(found)
 
 
 def escalate_unit_notice(matter: Matter, command: EscalateUnitNotice, context: Context) -> list[Step]:

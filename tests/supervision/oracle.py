@@ -17,7 +17,7 @@ from domain.terms import SHANGHAI, Entry
 
 Counted = dict[tuple[str, str], tuple[int, int | None]]
 
-ALWAYS = {"I3", "I7", "I8", "I9a", "I10", "I11", "I16", "I17", "I18a", "I18c", "I22", "I25", "I26", "I27", "I29"}
+ALWAYS = {"I3", "I7", "I8", "I9a", "I10", "I11", "I16", "I17", "I18a", "I18c", "I22", "I23", "I25", "I26", "I27", "I29"}
 """What happens in every simulated city."""
 
 
@@ -97,13 +97,39 @@ def cases(entries: Iterable[Entry], policy: str) -> list[Record]:
     """Every case as its own events tell it, corrections applied to what they correct."""
     by_stream: dict[str, list[Entry]] = {}
     for entry in entries:
-        if entry.stream.startswith("order:"):
+        if entry.stream.startswith(("order:", "matter:")):
             by_stream.setdefault(entry.stream, []).append(entry)
-    return [walked(own, policy) for own in by_stream.values()]
+    return [
+        walked(own, policy) if stream.startswith("order:") else asked_of_unit(own) for stream, own in by_stream.items()
+    ]
+
+
+def asked_of_unit(entries: list[Entry]) -> Record:
+    """A matter that is no order: the notices to a unit in it, one for each time that a reply was asked for."""
+    asked: list[Record] = []
+    for entry in entries:
+        event, at = entry.event, entry.at
+        match type(event).__name__:
+            case "UnitNoticeIssued" | "UnitNoticeRejected":
+                unit = getattr(event, "unit", None) or asked[-1].unit
+                served = at if event.served_by_system else None
+                asked.append(Record(unit=unit, limit=event.limit, served=served, replied=None, over=None))
+            case "UnitNoticeServed":
+                asked[-1].served = at
+            case "UnitNoticeReplied":
+                asked[-1].served, asked[-1].replied = asked[-1].served or at, at
+            case "UnitNoticeClosed" | "UnitNoticeWithdrawn" | "UnitNoticeEscalated":
+                asked[-1].over = at
+            case _:
+                pass
+    notices = dict(enumerate(asked))
+    nothing = Record(demand_type="")
+    return Record(order=False, notices=notices, promises=[], appeals=[], attributes=nothing, district="")
 
 
 def walked(entries: list[Entry], policy: str) -> Record:
     case = Record(
+        order=True,
         policy=policy,
         stream=entries[0].stream,
         round=1,
@@ -499,6 +525,9 @@ def count(found: Iterable[Record], since: datetime, until: datetime, by: str) ->
     """Every indicator of a period: {(part, code): (above, below)}."""
     sums = Sums(since, until, by)
     for case in found:
+        if not case.order:
+            supervising(case, sums)
+            continue
         registration(case, sums)
         for number, episode in enumerate(case.episodes):
             if case.merged is None:
