@@ -29,6 +29,7 @@ from domain.steps.filing import ArchivePackageSealed, explained
 from domain.steps.registration import OrderRegistered, SecretStubRegistered
 from domain.stored import tag
 from domain.terms import Citation, ClockName, Entry, EvaluationSource, Fact, Mark, PolicyRef, UnitId, Word
+from projections.indicators import counted_at
 from supervision.catalogue import KINDS, LATE, OVERDUE_ITEM, Family, Kind, Severity, rule_of
 from supervision.checks import Looked
 
@@ -81,8 +82,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def counts_at(self) -> datetime:
-        """The instant that a period is asked about: a due of 24:00 belongs to the day that it ends (K4, K5)."""
-        return self.at if self.due is None else self.at - timedelta.resolution
+        """The instant that a period is asked about: as indicators count a due instant, so that both name one month."""
+        return self.at if self.due is None else counted_at(self.at)
 
 
 def findings(

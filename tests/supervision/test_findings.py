@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from domain import institution
 from domain.law import Law
+from domain.order import fold
 from domain.policy import ref
 from domain.refusals import AlreadyStated, NotYourUnit, OrderSealed, ReasonMissing
 from domain.steps.answering import (
@@ -97,6 +98,9 @@ from domain.terms import (
     TerminationGround,
     Urgency,
 )
+from projections.case import Case
+from projections.indicators import derive
+from supervision.audit import Question
 from supervision.catalogue import KINDS, Family
 from supervision.findings import Exemption, Finding, findings, law_assuming
 from tests.given import (
@@ -960,3 +964,31 @@ def test_what_was_only_commanded_is_late_at_most(seed: int):
             continue  # a correction says that it was not as it had seemed when the rule was asked
         broken = [f for f in findings(entries, walk.town.law, walk.town.now) if f.family is Family.RULE]
         assert broken == [], "\n".join(repr(deed) for deed in walk.deeds)
+
+
+# ── months ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+JUNE, JULY, AUGUST = at("2025-06-01 00:00"), at("2025-07-01 00:00"), at("2025-08-01 00:00")
+
+
+@pytest.mark.parametrize(
+    ("limit", "due", "month"),
+    [
+        (FIVE, "2025-07-01 00:00", (JUNE, JULY)),  # 30 June 24:00
+        (Limit(until=at("2025-06-30 23:59")), "2025-06-30 23:59", (JUNE, JULY)),
+        (Limit(until=at("2025-07-01 00:01")), "2025-07-01 00:01", (JULY, AUGUST)),
+    ],
+)
+def test_a_breach_is_a_finding_of_the_month_in_which_the_figures_count_it(
+    limit: Limit, due: str, month: tuple[datetime, datetime]
+):
+    entries = told(("2025-06-23 09:00", sent(limits={ClockName.HANDLE: limit})), start="2025-06-23 08:00")
+    law = law_under(S0)
+    (late,) = [f for f in found(entries, law) if f.code == "late-handle"]
+    assert late.due == at(due)
+    order = fold(entries)
+    assert order is not None
+    (fact,) = [f for f in derive(Case(order, entries[-1].position, law)) if f.kind == "handle"]
+    for since, until in ((JUNE, JULY), (JULY, AUGUST)):
+        asked = Question(NOW, since=since, until=until)
+        assert asked.wants(late) is (since <= fact.at < until) is ((since, until) == month)
