@@ -13,7 +13,7 @@ from archive import pdf
 from domain import refusals
 from domain.refusals import Refusal
 from projections import answers, engine, transparency
-from supervision import instruments, reports, sampling, telling
+from supervision import findings, instruments, reports, sampling, telling
 
 TYPE = "urn:huiyin:refusal:"
 MEDIA_TYPE = "application/problem+json"
@@ -86,12 +86,6 @@ class UnknownCommand(Refusal):
 
 class UnknownEntry(Refusal):
     """没有此条记录或密封字段。There is no such entry, or no such sealed field in it."""
-
-
-class UnknownFinding(Refusal):
-    """本单位没有此项问题，请按问题清单所列编号填写。Nothing of that name was found about your unit: name it as the list does."""
-
-    field = "finding"
 
 
 class UnknownPage(Refusal):
@@ -276,7 +270,7 @@ _SAID: dict[int, tuple[type[Refusal], ...]] = {
         UnknownCity,
         UnknownCommand,
         UnknownEntry,
-        UnknownFinding,
+        findings.UnknownFinding,
         UnknownPage,
         NumberAndCodeUnfit,
         NotAnsweredYet,
@@ -374,7 +368,7 @@ def status_of(refusal: Refusal | type[Refusal]) -> int:
 
 def known() -> Iterator[type[Refusal]]:
     """Yield every refusal that a caller may read, those of the rules first."""
-    for module in (refusals, engine, transparency, answers, instruments, reports, sampling, telling, pdf):
+    for module in (refusals, engine, transparency, answers, findings, instruments, reports, sampling, telling, pdf):
         for found in vars(module).values():
             if _is_refusal(found, module.__name__):
                 yield found

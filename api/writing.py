@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -31,7 +31,6 @@ from api.problems import (
     ReasonNeeded,
     ScopeMissing,
     UnknownCommand,
-    UnknownFinding,
     as_problem,
     status_of,
     unfit,
@@ -53,7 +52,7 @@ from domain.steps.recourse import StateFinding
 from domain.steps.registration import Register
 from domain.terms import Act, Entry, Origin, Role
 from projections.answers import NumberAmbiguous
-from supervision.findings import findings
+from supervision.findings import refuse_unfound
 
 COLLECTIONS: Mapping[str, str] = {
     "orders": "order",
@@ -191,7 +190,7 @@ async def carry_out(ask: Ask, given: Given) -> tuple[Receipt, dict[str, Any]]:
     await _files_kept(ask, given, stream)
     await ask.city.shown.refuse_forgetting(given.act, given.origin)
     if isinstance(given.act, StateFinding) and given.origin is not Origin.IMPORT:
-        await _found(ask, given.act, before or ())
+        refuse_unfound(given.act, ask.who.actor.unit, before or (), await ask.city.law(), ask.house.now())
     receipt = await ask.city.ledger.execute(
         given.act,
         stream=stream,
@@ -214,13 +213,6 @@ async def carry_out(ask: Ask, given: Given) -> tuple[Receipt, dict[str, Any]]:
     if isinstance(given.act, Register) and not given.dry_run:
         told["query_code"] = ask.city.ledger.query_code(receipt.stream)  # for the applicant, who is told it now
     return receipt, {**told, **({} if given.brief else await _state(ask, receipt, before))}
-
-
-async def _found(ask: Ask, act: StateFinding, entries: Sequence[Entry]) -> None:
-    """Refuse a statement about what nobody found, or found of another unit. Raises UnknownFinding."""
-    found = findings(entries, await ask.city.law(), ask.house.now())
-    if not any(one.id == act.finding and one.unit in ask.who.own for one in found):
-        raise UnknownFinding(act.finding)
 
 
 async def _files_kept(ask: Ask, given: Given, stream: str | None) -> None:

@@ -31,6 +31,7 @@ from domain.matters.calls import call_stream
 from domain.order import fold, history
 from domain.refusals import UnknownOrder, UnknownStream
 from domain.sealing import Consent
+from domain.steps.recourse import StateFinding
 from domain.steps.registration import Register
 from domain.terms import SHANGHAI, Act, Actor, ClockName, Entry, OrderState, Origin, Role, Sealed
 from projections.answers import Projections
@@ -39,6 +40,7 @@ from scripts import embedded, importing, printing, wiring
 from scripts.importing import BY_NAME, arms, structs_in, type_at, words_of
 from scripts.lawbook import answer
 from scripts.wiring import SettingError
+from supervision.findings import refuse_unfound
 
 T = TypeVar("T")
 city_option = click.option(
@@ -399,9 +401,13 @@ def do_command(
     async def work(ledger: Ledger, shown: Projections) -> None:
         origin = Origin.LIVE if at is None else Origin.BACKFILL
         await shown.refuse_forgetting(act, origin)
+        stream = importing.own_stream(act) or (None if order in ("new", "-") else await stream_of(shown, order))
+        if isinstance(act, StateFinding) and stream is not None:
+            (entries,) = await ledger.histories([stream])
+            refuse_unfound(act, by.unit, entries, await ledger.law(), wiring.process_now())
         receipt = await ledger.execute(
             act,
-            stream=importing.own_stream(act) or (None if order in ("new", "-") else await stream_of(shown, order)),
+            stream=stream,
             actor=by,
             command_id=command_id or f"cli:{secrets.token_hex(12)}",
             origin=origin,

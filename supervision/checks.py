@@ -89,8 +89,7 @@ class Looked:
         kind: type[Fact] = type(entry.event)
         allowed = STATES.get(kind)
         if allowed is not None and order is not None and order.state not in allowed:
-            self.say("wrong-state", entry, about=order.state)
-            return
+            self.say("wrong-state", entry, about=order.state)  # what else is wrong with it is said beside that
         check = CHECKS.get(kind)
         if check is not None and (order is not None or kind in _FROM_NOTHING):
             check(self, order, entry.event, entry)

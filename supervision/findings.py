@@ -21,11 +21,13 @@ from domain.explanation import article_of
 from domain.law import Law, Publication
 from domain.order import fold
 from domain.policy import Pack, Rules, ref
+from domain.refusals import Refusal
 from domain.state import Episode, FindingStatement, WorkOrder, effective
 from domain.steps.dispatch import OrderDispatched
 from domain.steps.evaluation import EvaluationDeemed, EvaluationRecorded, ReplyReviewed
 from domain.steps.extending import ExtensionApproved, ExtensionRequested
 from domain.steps.filing import ArchivePackageSealed, explained
+from domain.steps.recourse import StateFinding
 from domain.steps.registration import OrderRegistered, SecretStubRegistered
 from domain.stored import tag
 from domain.terms import Citation, ClockName, Entry, EvaluationSource, Fact, Mark, PolicyRef, UnitId, Word
@@ -129,6 +131,22 @@ def _under(entry: Entry, policy: PolicyRef) -> Entry:
         case _:
             return entry
     return msgspec.structs.replace(entry, event=changed)
+
+
+class UnknownFinding(Refusal):
+    """本单位没有此项问题，请按问题清单所列编号填写。Nothing of that name was found about your unit: name it as the list does."""
+
+    field = "finding"
+
+
+def refuse_unfound(command: StateFinding, unit: UnitId, entries: Sequence[Entry], law: Law, now: datetime) -> None:
+    """Refuse what a unit states about what nobody found, or found of another unit. Raises UnknownFinding.
+
+    The domain cannot know what an audit finds; so every door asks here before it hands such a command on.
+    """
+    named = (one.unit for one in findings(entries, law, now) if one.id == command.finding)
+    if not any(unit and law.successor(whose, now) == unit for whose in named):
+        raise UnknownFinding(command.finding)
 
 
 # --- putting a finding together ---------------------------------------------------------------------------------------

@@ -550,6 +550,11 @@ def test_a_dry_run_decides_and_writes_nothing(town: Deployment):
     assert town.ok("status", "--city", "town", "--json").data["position"] == before
 
 
+def test_a_unit_states_nothing_about_what_nobody_found(town: Deployment):
+    words = ("do", B, "state_finding", "finding=late-handle:e9", "words=x", "--as", "c/org_approver@DQ-CG")
+    assert "unknown-finding" in town.refused(*words, "--city", "town")
+
+
 def test_an_order_that_moved_on_is_a_conflict_for_whoever_names_its_version(town: Deployment):
     words = ("do", B, "classify", "attributes.demand_type=complaint", *AS_AGENT, "--city", "town")
     assert "version-moved" in town.refused(*words, "--if-version", "7")

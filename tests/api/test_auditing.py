@@ -6,6 +6,7 @@ import csv
 import io
 from typing import Any
 
+import msgspec
 import pytest
 
 from domain.terms import Role
@@ -110,6 +111,9 @@ def test_the_unit_states_what_it_has_to_say_about_what_was_found_and_it_stands_b
     unit = served.as_(Role.ORG_APPROVER, "D")
     refused = unit.post(path, {**said, "finding": "late-handle:e9"})
     assert refused.body["code"] == "unknown-finding"
+    line = {"id": "s1", "record": late["id"], "command": {"type": "state_finding", **said, "finding": "late-handle:e9"}}
+    batch = unit.raw("POST", "/batch", msgspec.json.encode(line), Content_Type="application/x-ndjson")
+    assert msgspec.json.decode(batch.content)["problem"]["code"] == "unknown-finding"
     assert served.as_(Role.ORG_APPROVER, "E").post(path, said).status == 404
     assert served.as_(Role.SUPERVISOR).post(path, said).status == 403
     assert unit.post(path, said).status == 201

@@ -18,6 +18,7 @@ from domain.steps.correcting import CorrectionRecorded
 from domain.steps.registration import OrderRegistered
 from domain.stored import tag
 from domain.terms import Actor, Attributes, Channel, DemandType, Entry, Fact, Origin, Role, Sealed
+from supervision.findings import findings
 from tests import given as city
 from tests.properties.aims import UNITS, attributes
 from tests.properties.arbitrary import Aim, Maker
@@ -118,6 +119,7 @@ def test_any_history_folds_and_its_clocks_can_be_read_and_explained(seed: int, l
         assert told.due == clock.due
         clock.status(entries[-1].at)
         clock.late_by(entries[-1].at)
+    findings(entries, law, entries[-1].at)
     everything_said_about(folded)
 
 

@@ -923,6 +923,11 @@ def test_findings_have_names_that_stay():
     assert "informing-missing:v3" in first & longer
 
 
+def test_a_step_out_of_its_order_hides_nothing_else_that_is_wrong_with_it():
+    assert codes(told(*WORKED, refused(words=None))) >= {"wrong-state", "refusal-not-explained"}
+    assert "refusal-not-explained" not in codes(told(*WORKED, refused()))
+
+
 # ── statements ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 STATE = StateFinding(finding="late-handle:e1", words="等待上级批复")
