@@ -43,7 +43,7 @@ async def sign(ask: Ask) -> Answer:
 
 async def tile(ask: Ask) -> Answer:
     """Return a tile: its hashes, one after the other."""
-    named = tree.place_of(ask.path("tile_path").strip("/"))
+    named = tree.place_of(ask.path("tile_path").removeprefix("/"))
     found = None if named is None else await ask.city.log.tile(*named)
     if found is None:
         raise UnknownEntry(ask.path("tile_path")[:60])

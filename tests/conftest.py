@@ -25,6 +25,8 @@ from domain.sealing import Keyring
 from scripts import embedded
 
 HOME = "HUIYIN_TEST_HOME"
+HANGING = 600.0
+"""Seconds after which a test is taken to hang: a limit for the run, no measure of anything."""
 DEBIAN = Path("/usr/lib/postgresql/15/bin")
 
 # How long properties are tried. What nobody changed does not turn red, so the usual examples are the same every day;
@@ -62,11 +64,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run an `async def` test in a loop of its own."""
+    """Run an `async def` test in a loop of its own; one that waits for what never comes ends, and says so."""
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
     names = pyfuncitem._fixtureinfo.argnames
-    asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
+    test = pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names})
+    asyncio.run(asyncio.wait_for(test, HANGING))
     return True
 
 
