@@ -788,7 +788,11 @@ REPORTS: tuple[Operation, ...] = (
         Query("to", "期末 its last day, included", needed=True, example="2026-11-30", form={"format": "date"}),
         Query("cut_off", "截至账本此位置; without: as published, else now", kind="integer", example=1, form=_WHOLE),
         Query(
-            "order", "专报涉及的工单 cases that a special report is about, by id", many=True, form={"format": "uuid"}
+            "order",
+            "专报涉及的工单 cases that a special report is about, by id",
+            many=True,
+            example=("01990000-0000-7000-8000-000000000000",),
+            form={"format": "uuid"},
         ),
         Query("format", "格式; without: as Accept says, else HTML", ("html", "pdf", "csv"), example="html"),
     ),

@@ -121,6 +121,8 @@ def test_every_operation_answers_a_stranger_as_the_document_says(served: Served,
     for found in document.get_all_operations():
         assert isinstance(found, Ok)
         operation = found.ok()
+        if operation.path.endswith("_path}"):
+            continue  # a part with slashes in it, which no document can describe: tried in test_proving
         # Each line of a batch is answered for itself, whatever the others are.
         if mode is GenerationMode.POSITIVE or not operation.path.endswith("/batch"):
             stranger.try_out(operation)

@@ -54,7 +54,8 @@ async def master(here: World, *, answered: bool = True) -> None:
 
 
 async def merged(here: World, number: int, **said: Any) -> None:
-    await here.record(stream(number), "2025-06-16 09:30", registered(**{"applicant": REACHABLE} | said), NUMBER)
+    about: dict[str, Any] = {"applicant": REACHABLE, **said}
+    await here.record(stream(number), "2025-06-16 09:30", registered(**about), NUMBER)
     await here.record(stream(number), "2025-06-17 12:00", OrdersMerged(master=order_id(MASTER)))
     await here.record(stream(MASTER), "2025-06-17 12:00", ChildMerged(child=order_id(number)))
 
