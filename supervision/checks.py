@@ -241,7 +241,7 @@ def _as_ruled(case: Looked, order: WorkOrder, event: dispatch.OrderDispatched, e
         return
     heir = case.law.successor(ruled.ruled_unit, entry.at)
     able = case.law.active(heir, entry.at) and not guards.accused(order, context(case, order, entry), heir)
-    if event.lead != heir and able:
+    if event.lead not in (heir, ruled.ruled_unit) and able:  # at the very instant of a succession either is right
         case.say("ruled-elsewhere", entry, also=(ruled.ruled.position,) if ruled.ruled else ())
 
 

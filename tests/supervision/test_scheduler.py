@@ -198,7 +198,7 @@ async def test_a_city_whose_key_is_gone_is_logged_and_tried_again(
     async with world(city, S0) as here, here.projections() as p:
         await case(here, 1, S0)
         await p.follow_until()
-        (job, sampling) = jobs.jobs(city.database, [p], timedelta(seconds=1))
+        (job, sampling, *_) = jobs.jobs(city.database, [p], timedelta(seconds=1))
         with pytest.raises(Unavailable, match="SettingError"):
             await job.work()
         (tmp_path / "key").write_text(city.keyring.master.hex())
