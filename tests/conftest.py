@@ -10,6 +10,7 @@ import os
 import pwd
 import secrets
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -39,6 +40,8 @@ settings.load_profile(os.environ.get("HUIYIN_HYPOTHESIS", "usual"))
 
 def pytest_configure(config: pytest.Config) -> None:
     """Choose where the run's servers live; the workers of a parallel run inherit it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts what runs in the background deaf to it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if HOME not in os.environ:
         root = Path(tempfile.mkdtemp(prefix="huiyin-tests-"))
         root.chmod(0o755)  # the database's own user must reach what lies below
