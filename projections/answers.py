@@ -56,7 +56,7 @@ from projections.matters import MatterRow
 from projections.notices import NoticeRow
 from projections.orders import OrderRow
 from projections.reading import Poison, entry_of
-from projections.volumes import Volumes, volumes
+from projections.volumes import Appealed, Volumes, volumes
 
 PROJECTIONS = (
     order_table.PROJECTION,
@@ -742,21 +742,32 @@ class Projections(Engine):
         position, found = await self._ask("appeals", "list", units, *wanted, order, *last, limit + 1)
         return _listing(AppealRow, position, found, limit)
 
-    async def contested(self, rows_of: Sequence[AppealRow]) -> tuple[Contested, ...]:
-        """Return, of each appeal that is not rejected, the month's figure with its order in it and without it."""
+    async def contested(
+        self, appeals: Sequence[AppealRow | Appealed], *, assumed: bool = True, cut_off: int | None = None
+    ) -> tuple[Contested, ...]:
+        """Return, of each appeal that is not rejected, the month's figure with its order in it and without it.
+
+        With a `cut_off`, as the ledger was at that position.
+        """
         found: list[Contested] = []
-        for row in rows_of:
+        for row in appeals:
             if row.upheld is False:
                 continue
             since, until = figures.month_before(row.published_at)
-            units = await self._heirs_of(row.unit, until) or [row.unit]
-            _, facts = await self._ask("indicators", "of_units", since, until, units)
-            asked = figures.Asked(since, until, units=units)
-            both = figures.contested((FactRow(*fact) for fact in facts), asked, row.order_id, row.indicator)
+            units: Sequence[str] = [row.unit]
+            with contextlib.suppress(UnknownUnit):  # brought over with a code that nothing else knows
+                units = await self._heirs_of(row.unit, until, cut_off) or units
+            if cut_off is None:
+                _, told = await self._ask("indicators", "of_units", since, until, units)
+                facts: Iterable[FactRow] = (FactRow(*fact) for fact in told)
+            else:
+                facts = await self._facts_at(cut_off, since, until, None)
+            asked = figures.Asked(since, until, units=units, assumed=assumed)
+            both = figures.contested(facts, asked, row.order_id, row.indicator)
             if both is not None:
                 with_it, out = both
                 sides = (with_it.above, with_it.below, out.above, out.below)
-                found.append(Contested(row.order_id, row.no, row.indicator, since, until, *sides))
+                found.append(Contested(row.order_id, row.no, with_it.code, since, until, *sides))
         return tuple(found)
 
     async def list_matters(

@@ -749,9 +749,13 @@ def month_before(published_at: datetime) -> tuple[datetime, datetime]:
     return day_start((day_of(until) - timedelta(days=1)).replace(day=1)), until
 
 
-def contested(facts: Iterable[FactRow], asked: Asked, order_id: UUID, code: str) -> tuple[Figure, Figure] | None:
-    """Return a figure with an order and without it; None where no such figure is counted."""
-    own = family(code)
+def contested(facts: Iterable[FactRow], asked: Asked, order_id: UUID, said: str) -> tuple[Figure, Figure] | None:
+    """Return the figure that is meant, with an order and without it; None where no such figure is counted.
+
+    A name without its variant means the first of them.
+    """
+    own = family(said)
+    code = said if said in BY_CODE else next((one for one in BY_CODE if family(one) == own), "")
 
     def apart(fact: FactRow, *, leaves: bool) -> FactRow:
         left = {one for one in fact.excluded.split(",") if one and one != own} | ({own} if leaves else set[str]())

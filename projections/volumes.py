@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import msgspec
 
@@ -54,10 +55,13 @@ class Emergency(msgspec.Struct, frozen=True):
 class Appealed(msgspec.Struct, frozen=True):
     """考核申诉. Of a unit against a figure, as far as one order goes into it (8.11)."""
 
+    order_id: UUID
+    no: int  # of the order's appeals
     number: str
     unit: str
     indicator: str
     ground: str
+    published_at: datetime
     filed: datetime
     decided: datetime | None
     upheld: bool | None
@@ -97,6 +101,7 @@ COUNTED = {
     "suggestion": "建议, 按类别",
     "refused": "期内登记后不予受理, 按情形",
     "dispatched": "派单, 按主办单位",
+    "presumed": "推定的派单(来源未载, 8.15), 按主办单位",
     "returned": "申请退单, 按单位",
     "disputed": "派单异议, 按单位",
     "extended": "申请延期, 按单位",
@@ -191,8 +196,8 @@ def _handled(order: WorkOrder, told: Volumes) -> None:
 
     add = told.counts.update
     for episode in order.episodes:
-        if within(episode.begun) and not (episode.reopened or episode.derived):
-            add([("dispatched", episode.lead)])
+        if within(episode.begun) and not episode.reopened:
+            add([("presumed" if episode.derived else "dispatched", episode.lead)])
         add(("returned", one.unit) for one in episode.returns if within(one.requested))
         add(("disputed", one.unit) for one in episode.disputes if within(one.raised))
         add(("extended", one.unit) for one in episode.extensions if within(one.requested))
@@ -237,7 +242,19 @@ def _judged(order: WorkOrder, told: Volumes) -> None:
             continue
         upheld, exclusion = (one.upheld, one.exclusion) if decided is not None else (None, "")
         told.appeals.append(
-            Appealed(order.number, one.unit, one.indicator, one.ground or "", one.filed.at, decided, upheld, exclusion)
+            Appealed(
+                order.id,
+                one.no,
+                order.number,
+                one.unit,
+                one.indicator,
+                one.ground or "",
+                one.published_at,
+                one.filed.at,
+                decided,
+                upheld,
+                exclusion,
+            )
         )
 
 

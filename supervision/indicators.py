@@ -303,6 +303,11 @@ RULES: Sequence[str] = (
         "已公布的期间即关闭, 其后的更正、申诉、迟到事实在下期报告中列为调整. A published period is closed; what comes later is shown "
         "as adjustments in the next report (8.14)."
     ),
+    (
+        "来源未载而由映射推定的派单不计入派单、退单、延期各率和办理时长; 办理时限自推定时刻起算, 照计. Dispatches that a mapping "
+        "presumed leave the rates of dispatches, returns and extensions and the length of handling; their time to handle counts "
+        "(8.15)."
+    ),
     "按假定政策运行的工单不进入公布的报告. Orders run under an assumed pack enter no published report (8.15).",
 )
 """What holds for every indicator (5.1)."""

@@ -15,6 +15,7 @@ import msgspec
 from domain import institution
 from domain.clocks import Clock, clocks
 from domain.explanation import limit_words
+from domain.fields import term
 from domain.law import Law
 from domain.matters import affairs, inquiries, notices
 from domain.matters.matter import CircularKind
@@ -114,6 +115,7 @@ class Paper(msgspec.Struct, frozen=True, kw_only=True):
     city: str = ""
     signed: str = ""
     red: bool = False
+    assumed: bool = False  # 推演: the case runs under an assumed pack, so that nobody is bound by it (8.15)
 
 
 class Shown(NamedTuple):
@@ -250,6 +252,7 @@ def paper(
         "number": number,
         "register": register,
         "red": kind in RED,
+        "assumed": entry.stream.startswith("order:") and at.order.assumed_policy,
         "city": law.city_name,
         "masked": at.text.masked,
     }
@@ -314,7 +317,18 @@ def _by(entry: Entry) -> str:
 
 def _about(order: WorkOrder) -> tuple[tuple[str, str], ...]:
     kind = f"{order.attributes.demand_type.zh}·{order.demand.category}"
-    return _lines(("工单编号", order.number), ("诉求标题", order.demand.title), ("诉求类别", kind))
+    said = _lines(("工单编号", order.number), ("诉求标题", order.demand.title), ("诉求类别", kind))
+    return (*said, *_lines(("登记推定", presumed(order.demand.derived))))
+
+
+def presumed(derived: Sequence[str]) -> str:
+    """Say what the source of a row lacks and a mapping set (8.15): first its name, then a field or words each."""
+    if not derived:
+        return ""
+    words = (
+        term(one.rpartition(".")[2]) if one.replace(".", "").replace("_", "").isascii() else one for one in derived[1:]
+    )
+    return f"{'；'.join(dict.fromkeys(words))}（来源未载，按映射 {derived[0]} 推定）"
 
 
 def _event_at(at: At, position: int) -> Entry | None:
@@ -348,6 +362,7 @@ def _dispatch_slip(at: At, event: dispatch.OrderDispatched) -> dict[str, Any]:
                 ("派单依据", event.basis.zh if event.basis is not None else ""),
                 ("协办分工", "；".join(co)),
                 ("载明时限", limits),
+                ("派单推定", presumed(event.derived)),
             ),
         ),
         "sections": _sections(

@@ -56,15 +56,15 @@ from domain.terms import (
 )
 from domain.units import day_start
 from projections.answers import Projections
-from projections.figures import BY_CODE, Figure, Shape, percent
-from projections.volumes import Emergency, Volumes
+from projections.figures import BY_CODE, Contested, Figure, Shape, percent
+from projections.volumes import Appealed, Emergency, Volumes
 from supervision.assessment import Score, points_words, scores
 from supervision.assessment import title_of as indicator_title
 from supervision.indicators import Adjusted, adjusted
 from supervision.instruments import day_words, instant_words
 from supervision.telephony import Telephony, telephony
 
-TEMPLATE = "report/2"
+TEMPLATE = "report/3"
 """The version of the template and of what each kind says: raised with every change of either."""
 
 ONE_DAY = timedelta(days=1)
@@ -209,7 +209,10 @@ class Counted(NamedTuple):
     by_unit: Sequence[Figure]
     calls: Telephony
     adjusted: Sequence[Adjusted]  # published periods whose figures are others by now
-    unappealed: Sequence[Figure] = ()  # by unit, as if nothing had been taken out
+    unappealed: Sequence[Figure] = ()  # of the city and by unit, as if nothing had been taken out
+    contested: Sequence[
+        Contested
+    ] = ()  # the figure that each upheld appeal of the period is about, and without its order
     inquiries: Sequence[Inquired] = ()
     named: Sequence[Named] = ()
 
@@ -254,9 +257,18 @@ async def made(
     counted = Counted(
         kind, period_from, period_until, law, volumes, (*calls.figures, *whole.rows), units.rows, calls, changed
     )
-    if kind is ReportKind.ASSESSMENT:
-        before = await shown.indicators(since, until, by="unit", assumed=assumed, cut_off=cut_off, excluded=False)
-        counted = counted._replace(unappealed=before.rows)
+    if _appeals in FORMS[kind].parts:
+        before = [
+            figure
+            for by in ("", "unit")
+            for figure in (
+                await shown.indicators(since, until, by=by, assumed=assumed, cut_off=cut_off, excluded=False)
+            ).rows
+            if by == "" or figure.part
+        ]
+        upheld = [one for one in volumes.appeals if one.upheld]
+        both = await shown.contested(upheld, assumed=assumed, cut_off=cut_off)
+        counted = counted._replace(unappealed=before, contested=both)
     if kind is ReportKind.SUBMISSION:
         counted = counted._replace(inquiries=await _inquired(shown, law, since, until, cut_off))
     if orders:
@@ -408,7 +420,9 @@ _WORDS: Mapping[str, type[Word]] = {
     "exempt": ExemptCategory,
     "unreasonable": Reasonableness,
 }
-_UNITS = frozenset({"dispatched", "unit_closed", "overdue", "due_next", "open", "unit_notice", "returned", "disputed"})
+_UNITS = frozenset(
+    {"dispatched", "presumed", "unit_closed", "overdue", "due_next", "open", "unit_notice", "returned", "disputed"}
+)
 
 
 def _label(counted: Counted, kind: str, part: str) -> str:
@@ -438,13 +452,37 @@ def _summary(counted: Counted) -> Part:
     v = counted.volumes
     direct = next((f for f in counted.figures if f.code == "I3"), None)
     words = [
-        f"报告期内共登记诉求{v.sum('channel')}件，派单{v.sum('dispatched')}件次，办结{v.sum('closed')}件"
+        f"报告期内共登记诉求{v.sum('channel')}件，派单{v.sum('dispatched')}件次{_presumed(v)}，办结{v.sum('closed')}件"
         + (f"，其中直接答复办结{direct.above}件。" if direct is not None else "。"),
         f"期末在办{v.sum('open')}件，逾期时限{v.sum('overdue')}项，次日到期{v.sum('due_next')}项。",
     ]
     sent_back = f"申请退单{v.sum('returned')}件次，派单异议{v.sum('disputed')}件次，重办{v.sum('redone')}件次，"
     words.append(f"{sent_back}签发督办文书{v.sum('notice')}件。")
     return Part(heading="总体情况", words=tuple(words))
+
+
+def _presumed(v: Volumes) -> str:
+    """Say beside dispatches how many more a mapping presumed, which the source does not tell of (8.15)."""
+    number = v.sum("presumed")
+    return f"（另有来源未载、推定的派单{number}件次）" if number else ""
+
+
+def _given(v: Volumes) -> tuple[str, ...]:
+    """Return the kinds of dispatches that there are: presumed ones stand apart."""
+    return ("dispatched", "presumed") if v.of("presumed") else ("dispatched",)
+
+
+_GIVEN = {"dispatched": "派单", "presumed": "推定派单"}
+
+
+def _by_dispatches(v: Volumes, kinds: Iterable[str]) -> list[str]:
+    """Return the units of which there is something of these kinds, those with the most dispatches first."""
+    units = {unit for kind in kinds for unit in v.of(kind)}
+    return sorted(units, key=lambda u: (-sum(v.counts[kind, u] for kind in _GIVEN), u))
+
+
+def _given_bars(counted: Counted) -> tuple[Chart, ...]:
+    return tuple(bar for kind in _given(counted.volumes) for bar in _bars(counted, kind, f"各单位{_GIVEN[kind]}件数"))
 
 
 def _intake(counted: Counted) -> Part:
@@ -581,17 +619,18 @@ _UNIT_COLUMNS = (
 def _units(counted: Counted) -> Part:
     v = counted.volumes
     of = {(f.part, f.code): f for f in counted.by_unit}
-    units = sorted({*v.of("dispatched"), *v.of("unit_closed")}, key=lambda u: (-v.counts["dispatched", u], u))
+    given = _given(v)
     rows: list[tuple[Cell, ...]] = []
-    for unit in units:
+    for unit in _by_dispatches(v, (*given, "unit_closed")):
         shares = (_share(of.get((unit, code))) for code, _ in _UNIT_COLUMNS)
-        numbers = (v.counts[kind, unit] for kind in ("dispatched", "unit_closed", "overdue", "unit_notice"))
+        numbers = (v.counts[kind, unit] for kind in (*given, "unit_closed", "overdue", "unit_notice"))
         rows.append((counted.name(unit), *numbers, *shares))
-    columns = ("单位", "派单", "办结", "逾期", "督办", *(title for _, title in _UNIT_COLUMNS))
+    heads = (*(_GIVEN[kind] for kind in given), "办结", "逾期", "督办")
+    columns = ("单位", *heads, *(title for _, title in _UNIT_COLUMNS))
     return Part(
         heading="各单位办理情况",
         tables=(Table(caption="各单位", columns=columns, rows=tuple(rows)),),
-        charts=_bars(counted, "dispatched", "各单位派单件数"),
+        charts=_given_bars(counted),
     )
 
 
@@ -608,28 +647,30 @@ def _circulated(counted: Counted) -> Part:
     """各单位办件数据: what a circular tells every unit of itself and the others (S2-34)."""
     v = counted.volumes
     of = {(f.part, f.code): f for f in counted.by_unit}
-    kinds = ("dispatched", "overdue", "returned", "redone", "unit_notice")
-    units = sorted(
-        {unit for kind in kinds for unit in v.of(kind) if unit}, key=lambda u: (-v.counts["dispatched", u], u)
-    )
+    given = _given(v)
+    kinds = (*given, "overdue", "returned", "redone", "unit_notice")
+    units = [unit for unit in _by_dispatches(v, kinds) if unit]
     rows: list[tuple[Cell, ...]] = []
     for unit in units:
         numbers = (v.counts[kind, unit] for kind in kinds)
         shares = (_share(of.get((unit, code))) for code, _ in _CIRCULATED)
         rows.append((counted.name(unit), *numbers, *shares))
-    columns = ("单位", "派单", "逾期", "退单", "重办", "督办", *(title for _, title in _CIRCULATED))
+    heads = (*(_GIVEN[kind] for kind in given), "逾期", "退单", "重办", "督办")
+    columns = ("单位", *heads, *(title for _, title in _CIRCULATED))
     late = {counted.name(unit): number for unit, number in v.of("overdue").items() if unit}
-    given = sum(v.counts["dispatched", unit] > 0 for unit in units)
-    words = [
-        f"报告期内向{given}个单位派单{v.sum('dispatched')}件次，期末{len(late)}个单位逾期时限{sum(late.values())}项。"
-    ]
+    told = "，".join(
+        f"向{sum(v.counts[kind, unit] > 0 for unit in units)}个单位{_GIVEN[kind]}{v.sum(kind)}件次"
+        for kind in given
+        if kind == "presumed" or v.of(kind) or len(given) == 1
+    )
+    words = [f"报告期内{told}，期末{len(late)}个单位逾期时限{sum(late.values())}项。"]
     if late:
         words.append(f"逾期较多的单位：{'、'.join(f'{name}（{n}项）' for name, n in list(late.items())[:5])}。")
     return Part(
         heading="各单位办件情况",
         words=tuple(words),
         tables=(Table(caption="各单位", columns=columns, rows=tuple(rows)),),
-        charts=(*_bars(counted, "dispatched", "派单件数"), *_bars(counted, "overdue", "期末逾期时限项数", "项")),
+        charts=(*_given_bars(counted), *_bars(counted, "overdue", "期末逾期时限项数", "项")),
     )
 
 
@@ -752,30 +793,36 @@ def _exemptions(counted: Counted) -> Part:
 def _appeals(counted: Counted) -> Part:
     """申诉: who contested what and what came of it, and each figure before and after (8.11)."""
     found = counted.volumes.appeals
-    if not found:
-        return Part(heading="考核申诉", words=("报告期内没有考核申诉。",))
-    upheld, rejected = (sum(one.upheld is said for one in found) for said in (True, False))
-    left = len(found) - upheld - rejected
-    rows = tuple(
-        (
-            one.number,
-            counted.name(one.unit),
-            _indicator(one.indicator),
-            AppealGround(one.ground).zh if one.ground else NOTHING,
-            day_words(one.filed.astimezone(SHANGHAI).date()),
-            "审理中" if one.upheld is None else "成立" if one.upheld else "不成立",
-            one.exclusion or NOTHING,
-        )
-        for one in found
-    )
-    columns = ("工单编号", "单位", "指标", "理由", "提出", "结果", "剔除")
-    tables = [Table(caption="申诉", columns=columns, rows=rows, open=True)]
-    changes = tuple(_changed(counted))
-    if changes:
-        columns = ("单位与指标", "剔除前", "比率", "剔除后", "比率")
+    tables: list[Table] = []
+    words = "报告期内没有提出或裁定的考核申诉。"
+    if found:
+        upheld, rejected = (sum(one.upheld is said for one in found) for said in (True, False))
+        left = len(found) - upheld - rejected
+        words = f"报告期内有申诉{len(found)}件：成立{upheld}件，不成立{rejected}件，审理中{left}件。"
+        rows = tuple(_appealed(counted, one) for one in found)
+        tables.append(Table(caption="申诉", columns=_APPEALED, rows=rows, open=True))
+    if both := tuple(_contested(counted)):
+        columns = ("所涉期间与指标", "含本件", "比率", "剔除后", "比率")
+        tables.append(Table(caption="成立的申诉所涉指标", columns=columns, rows=both, open=True))
+    if changes := tuple(_changed(counted)):
+        columns = ("本报告期指标", "剔除前", "比率", "剔除后", "比率", "剔除件次")
         tables.append(Table(caption="剔除前后", columns=columns, rows=changes, open=True))
-    words = f"报告期内有申诉{len(found)}件：成立{upheld}件，不成立{rejected}件，审理中{left}件。"
     return Part(heading="考核申诉", words=(words,), tables=tuple(tables))
+
+
+_APPEALED = ("工单编号", "单位", "指标", "理由", "提出", "结果", "剔除")
+
+
+def _appealed(counted: Counted, one: Appealed) -> tuple[Cell, ...]:
+    return (
+        one.number,
+        counted.name(one.unit),
+        _indicator(one.indicator),
+        AppealGround(one.ground).zh if one.ground else NOTHING,
+        day_words(one.filed.astimezone(SHANGHAI).date()),
+        "审理中" if one.upheld is None else "成立" if one.upheld else "不成立",
+        one.exclusion or NOTHING,
+    )
 
 
 def _indicator(said: str) -> str:
@@ -783,16 +830,42 @@ def _indicator(said: str) -> str:
     return f"{BY_CODE[said].title} {said}" if said in BY_CODE else said
 
 
+def _contested(counted: Counted) -> Iterable[tuple[Cell, ...]]:
+    """Yield the figure that each upheld appeal is about, which is mostly of a month before the report's."""
+    units = {(one.order_id, one.no): one for one in counted.volumes.appeals}
+    for both in counted.contested:
+        one = units[both.order_id, both.no]
+        title = BY_CODE[both.code].title
+        month = both.since.astimezone(SHANGHAI)
+        name = f"{one.number} {month.year}年{month.month}月 {counted.name(one.unit)} {title}"
+        with_it = Figure(both.code, title, one.unit, both.above, both.below)
+        out = Figure(both.code, title, one.unit, both.above_without, both.below_without)
+        yield (name, *_before_and_after(with_it, out))
+
+
 def _changed(counted: Counted) -> Iterable[tuple[Cell, ...]]:
-    """Yield the figures of units that appeals or judgements changed, as they would be without, and as they are."""
-    after = {(f.part, f.code): f for f in counted.by_unit}
+    """Yield the period's figures that appeals or judgements changed, as they would be without, and as they are."""
+    units = (figure for figure in counted.by_unit if figure.part)  # the hotline's own stand in no row of their own
+    after = {(f.part, f.code): f for f in (*counted.figures, *units)}
     for was in counted.unappealed:
         now = after.get((was.part, was.code))
-        now = now or msgspec.structs.replace(was, above=0, below=0)
-        if was.below is None or (was.above, was.below) == (now.above, now.below):
+        now = now or msgspec.structs.replace(was, above=0, below=None if was.below is None else 0)
+        if (was.above, was.below) == (now.above, now.below):
             continue
-        name = f"{counted.name(was.part)} {was.title}"
-        yield (name, _pair(was.above, was.below), _value(was), _pair(now.above, now.below), _value(now))
+        whose = counted.name(was.part) if was.part else "全市"
+        left = was.above - now.above if was.below is None or now.below is None else was.below - now.below
+        many = left if _is_share(was) else NOTHING  # a mean is of seconds, and says by itself nothing of orders
+        yield (f"{whose} {was.title}", *_before_and_after(was, now), many)
+
+
+def _is_share(figure: Figure) -> bool:
+    return BY_CODE[figure.code].shape in (Shape.RATE, Shape.NUMBER)
+
+
+def _before_and_after(was: Figure, now: Figure) -> tuple[Cell, Cell, Cell, Cell]:
+    """Return a figure twice: its two sides where it is a share, and how it is read."""
+    sides = (_pair(one.above, one.below) if _is_share(one) else NOTHING for one in (was, now))
+    return next(sides), _value(was), next(sides), _value(now)
 
 
 def _inquiries(counted: Counted) -> Part:
@@ -913,7 +986,7 @@ FORMS: Mapping[ReportKind, Form] = {
         (_summary, _calls, _intake, _places, _hot, _units, _outcomes, _supervision, _indicators, _adjustments),
     ),
     ReportKind.PERIODIC_CIRCULAR: Form(
-        "情况通报", PrivacyClass.GOVERNMENT, (_summary, _circulated, _supervision, _adjustments)
+        "情况通报", PrivacyClass.GOVERNMENT, (_summary, _circulated, _supervision, _appeals, _adjustments)
     ),
     ReportKind.FEATURE_DATA: Form("特征数据展示", PrivacyClass.PUBLIC, (_intake, _places, _hot), outside=True),
     ReportKind.ASSESSMENT: Form(
@@ -957,8 +1030,16 @@ def _method(counted: Counted, form: Form) -> tuple[str, ...]:
         "期末在办、逾期、次日到期以期末时刻为准。",
         "满意率同时列示含视为评价与不含视为评价两种口径；免予满意度考核的工单不计入满意率和重办率。",
     ]
-    if counted.kind is ReportKind.ASSESSMENT:
-        told.append("申诉成立的，该件该单位退出所申诉指标；剔除前后列示各单位指标在不剔除和剔除时的数值。")
+    if _appeals in form.parts:
+        told.append(
+            "申诉成立的，该件该单位退出所申诉指标（含各变体）；剔除前后列示全市和各单位指标在不剔除和剔除时的数值，"
+            "认定不合理诉求的剔除一并列示；剔除件次为退出分母的件次。"
+        )
+    if presumed := v.sum("presumed"):
+        told.append(
+            f"来源未载派单时刻的，按导入映射推定：推定派单{presumed}件次单独列示，不计入派单件次，也不计入派单准确率、退单率、"
+            "延期率和平均办理时长；办理时限自推定的时刻起算，按时办结率和超期率照计。"
+        )
     if v.assumed:
         told.append(f"推定适用政策的历史工单{v.assumed}件不计入。")
     if form.outside:

@@ -20,7 +20,7 @@ from supervision.reports import Chart, Report, Table, packs, shown
 
 TEMPLATES = Path(__file__).with_name("templates")
 
-INSTRUMENT = "instrument/1"
+INSTRUMENT = "instrument/2"
 """The version of the template of instruments: raised whenever it says something else, or elsewhere."""
 
 

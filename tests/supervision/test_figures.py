@@ -314,6 +314,13 @@ def test_every_indicator_says_how_it_is_counted_and_counts_facts_that_there_are(
     assert {figures.family(code) for code in found} == wanted
 
 
+def test_an_indicator_is_contested_by_its_code_or_by_what_it_is_called():
+    for one in INDICATORS:
+        assert figures.family(one.title) == figures.family(one.code), one.title
+    assert figures.family("满意率（含视为）") == figures.family("满意率") == "I9"
+    assert figures.family("群众口碑") == "群众口碑"
+
+
 async def test_csv_is_what_a_spreadsheet_reads(city: City):
     async with world(city) as here, here.projections() as p:
         await one_case(here, 1, *HANDLED, since="2025-09-03 09:00")

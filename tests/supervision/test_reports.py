@@ -15,10 +15,12 @@ import pytest
 from domain.matters.publications import ReportKind
 from domain.refusals import UnknownOrder
 from domain.terms import Confidentiality, Sealed
+from domain.units import day_start
 from projections.answers import Projections
 from projections.figures import Figure
 from scripts import embedded
 from supervision import assessment, charts, reports, sheets
+from supervision.instruments import instruments, paper
 from supervision.reports import FORMS, Chart, Part, PeriodUnfit, Share, Table, quarter, shown, suppressed
 from tests.test_cases import CASES, Town, founded, imported, opened
 from tests.test_cli import CHECKOUT, Deployment, deploy, dispatched, registered, town_lines, write_script
@@ -30,10 +32,8 @@ YEAR = (date(2025, 1, 1), date(2025, 12, 31))
 def town(postgres: embedded.Database, tmp_path_factory: pytest.TempPathFactory) -> Town:
     """The walk through the fourth text: notices, returns, redo, emergencies, a circular."""
 
-    folder = tmp_path_factory.mktemp("town")
-    script = folder / "s4.jsonl"
-    said = (CASES / "s4.jsonl").read_text(encoding="utf-8")
-    script.write_text(said.replace('"indicator": "按时办结率"', '"indicator": "I10"'), encoding="utf-8")
+    script = tmp_path_factory.mktemp("town") / "s4.jsonl"
+    script.write_bytes((CASES / "s4.jsonl").read_bytes())
     return _town(postgres, "s4", script)
 
 
@@ -111,6 +111,7 @@ async def test_a_circular_tells_every_unit_what_it_was_given_and_what_became_of_
         made = await reports.made(p, ReportKind.PERIODIC_CIRCULAR, *YEAR, cut_off=(await ledger.head())[0])
         law = await ledger.law()
     (table,) = _part(made, "各单位办件情况").tables
+    assert _part(made, "考核申诉").tables, "a unit won an appeal against a figure of this year"
     told = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
     end = max(entry.at for entry in town.entries)
     given: dict[str, int] = {}
@@ -131,12 +132,34 @@ async def test_an_assessment_says_its_weights_and_what_appeals_changed(town: Tow
     assert "不计综合得分" in _part(made, "综合得分").words[0]
     appeals = [appeal for order in town.orders.values() for appeal in order.oversight.appeals]
     assert appeals
-    listed, *changes = _part(made, "考核申诉").tables
+    listed, *_ = _part(made, "考核申诉").tables
     results = {None: "审理中", True: "成立", False: "不成立"}
     assert sorted(str(row[5]) for row in listed.rows) == sorted(results[appeal.upheld] for appeal in appeals)
-    if any(appeal.upheld for appeal in appeals):
-        assert changes[0].rows
-        assert all(row[1] != row[3] for row in changes[0].rows)
+
+
+@pytest.mark.parametrize("kind", [ReportKind.ASSESSMENT, ReportKind.PERIODIC_CIRCULAR])
+async def test_an_upheld_appeal_is_printed_with_its_ground_and_the_figures_before_and_after(
+    town: Town, kind: ReportKind
+):
+    async with opened(town.city) as ledger, Projections(town.city.database.app, town.city.name) as p:
+        await p.follow_until()
+        made = await reports.made(p, kind, *YEAR, cut_off=(await ledger.head())[0])
+        held = (await p.indicators(day_start(YEAR[0]), day_start(date(2026, 1, 1)), by="unit", assumed=False)).rows
+    (won,) = [one for order in town.orders.values() for one in order.oversight.appeals if one.upheld]
+    listed, about, changed = _part(made, "考核申诉").tables
+    (row,) = [row for row in listed.rows if row[5] == "成立"]
+    assert row[2:4] == ("按时办结率 I10", "不可抗力")
+    assert row[6] == won.exclusion
+    (month,) = about.rows
+    above, below = (int(n) for n in str(month[1]).split("/"))
+    assert month[3] == f"{above}/{below - 1}", "July's figure, with the order and without it"
+    now = next(f for f in held if (f.part, f.code) == (won.unit, "I10"))
+    rows = {str(row[0]): row[1:] for row in changed.rows}
+    (unit,) = [row for name, row in rows.items() if name.endswith("按时办结率") and not name.startswith("全市")]
+    assert unit[0] == f"{now.above}/{(now.below or 0) + 1}"
+    assert unit[2] == f"{now.above}/{now.below}"
+    assert (unit[4], rows["全市 按时办结率"][4]) == (1, 1)
+    assert any("剔除前后" in said for said in made.method)
 
 
 def _rate(part: str, code: str, above: int, below: int) -> Figure:
@@ -348,3 +371,55 @@ def test_a_report_of_a_period_that_is_none_is_refused(office: Deployment):
         "report", "briefing", "--from", "2025-03-03", "--cut-off", "999999", "--city", "town"
     )
     assert "period-unfit" in office.refused("submission", "2025Q9", *WHO, "--city", "town")
+
+
+# --- what a mapping presumed ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def brought_over(postgres: embedded.Database, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
+    """Messages of a mailbox whose file says nothing of any dispatch, run under a pack by assumption."""
+    deployed = deploy(postgres, tmp_path_factory.mktemp("mail"))
+    deployed.ok("init", "mail", "--policy", "S0", "--name", "某市", "--code", "MX")
+    lines = ["留言编号,留言用户,留言主题,留言时间,留言详情,答复意见,答复时间"]
+    for n, district in enumerate(("A3区", "A3区", "J5县")):
+        lines.append(f"{n},u,{district}路灯不亮,2019/11/0{n + 4} 09:00:00,三天不亮,已修复,2019/11/1{n} 10:00:00")
+    table = tmp_path_factory.mktemp("table") / "mail.csv"
+    table.write_text("\n".join(lines) + "\n", encoding="utf-8-sig")
+    deployed.ok("import", str(table), "--mapping", "mailbox_replies", "--assume-policy", "S0", "--city", "mail")
+    return deployed
+
+
+NOVEMBER = ("--from", "2019-11-01", "--to", "2019-11-30", "--assumed", "--city", "mail")
+
+
+@pytest.mark.parametrize("kind", ["periodic_circular", "briefing"])
+def test_dispatches_that_the_source_does_not_tell_of_stand_apart_and_say_so(
+    brought_over: Deployment, tmp_path: Path, kind: str
+):
+    brought_over.ok("report", kind, *NOVEMBER, "--out", str(tmp_path / "r.html"))
+    brought_over.ok("report", kind, *NOVEMBER, "--out", str(tmp_path / "r.csv"))
+    said = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "派单0件次（另有来源未载、推定的派单3件次）" in said
+    assert "推定派单3件次单独列示，不计入派单件次" in said
+    rows = [line.split(",") for line in (tmp_path / "r.csv").read_text(encoding="utf-8-sig").splitlines()]
+    told = {(row[-3], row[-2]): row[-1] for row in rows if row[-4] == "各单位"}
+    assert (told["A3区", "派单"], told["A3区", "推定派单"], told["J5县", "推定派单"]) == ("0", "2", "1")
+
+
+def test_a_paper_about_a_case_under_an_assumed_pack_says_so_and_what_was_presumed(
+    brought_over: Deployment, town: Town, tmp_path: Path
+):
+    for file in ("a.html", "b.html"):
+        brought_over.ok("instrument", "0", "2", "--to", str(tmp_path / file), "--city", "mail")
+    said = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert said == (tmp_path / "b.html").read_text(encoding="utf-8")
+    assert "@top-center" in said
+    assert "推演：本件工单按假定适用的政策计算" in said
+    assert "派单时间: 来源未载" in said
+    assert "按映射 mailbox_replies 推定" in said
+    for stream in sorted({entry.stream for entry in town.entries if entry.stream.startswith("order:")}):
+        entries = [entry for entry in town.entries if entry.stream == stream]
+        for entry, _ in instruments(entries):
+            made, _ = paper(entries, entry.version, [e for e in town.entries if e.stream == "institution"])
+            assert "推演" not in sheets.instrument(made)
