@@ -101,7 +101,7 @@ def rfc3339(instant: datetime | None) -> str:
     """Write an instant in UTC with milliseconds, as `2025-06-16T01:02:03.456Z`; an absent one as `-`."""
     if instant is None:
         return "-"
-    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"  # ends with its offset, +00:00
 
 
 def canonical(value: object) -> bytes:

@@ -8,6 +8,7 @@ tiles, or is given a proof, needs nothing else. Pure, and without a database.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from domain.leaves import HASHES, digest
@@ -137,6 +138,15 @@ def _root(hashed: Any, hashes: bytes) -> bytes:
     return hashes
 
 
+_LITTLE = 4  # hashes whose root is sooner computed than looked up
+
+
+@lru_cache(maxsize=8192)
+def _known(name: str, hashes: bytes) -> bytes:
+    """Return the root over hashes above the leaves: a tree has few of those, and every proof asks for the same."""
+    return _root(HASHES[name], hashes)
+
+
 # --- ranges of leaves --------------------------------------------------------------------------------------------
 
 
@@ -188,7 +198,7 @@ def root(name: str, span: Span, held: Mapping[Place, bytes]) -> bytes:
         hashes = held.get(place, b"")[begin * SIZE : end * SIZE]
         if len(hashes) != (end - begin) * SIZE:
             raise MissingTile(place, end)
-        parts.append(_root(hashed, hashes))
+        parts.append(_known(name, hashes) if place.level and end - begin > _LITTLE else _root(hashed, hashes))
     if not parts:
         return empty(name)
     found = parts.pop()
