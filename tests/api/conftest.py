@@ -10,7 +10,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -155,20 +156,29 @@ def served(postgres: embedded.Database, tmp_path_factory: pytest.TempPathFactory
             _found(database, city, name[:2].upper() if name[:2] in TEXTS else "S0", people=name in ("api", "other"))
             for person in ("keeper-1", "keeper-2"):
                 wiring.appoint(city, person, home / f"{city}-{person}.key")
-        port = free_port()
-        log = home / "log"
-        words = ["-m", "scripts.huiyin", "serve", "--port", str(port), *(f"--city={city}" for city in names.values())]
-        environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "PYTHONSAFEPATH": "1", "HUIYIN_PROXIES": "127.0.0.1"}
-        with log.open("wb") as out:
-            process = subprocess.Popen([sys.executable, *words], env=environment, stdout=out, stderr=out, cwd=home)
-        url = f"http://127.0.0.1:{port}"
-        try:
-            with httpx.Client(base_url=url, timeout=30, limits=httpx.Limits(max_connections=50)) as client:
-                _wait(client, process, log)
-                yield Served(url, home, database, log, process.pid, client, names)
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(30)
+        with running(home, names.values()) as (url, log, process, client):
+            yield Served(url, home, database, log, process, client, names)
+
+
+@contextmanager
+def running(home: Path, cities: Iterable[str], **settings: str) -> Iterator[tuple[str, Path, int, httpx.Client]]:
+    """Run the service in a process of its own: where it is reached, its log, its id, and a client of it."""
+    port = free_port()
+    log = home / "log"
+    words = ["-m", "scripts.huiyin", "serve", "--port", str(port), *(f"--city={city}" for city in cities)]
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "PYTHONSAFEPATH": "1", "HUIYIN_PROXIES": "127.0.0.1"}
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, *words], env={**environment, **settings}, stdout=out, stderr=out, cwd=home
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        with httpx.Client(base_url=url, timeout=30, limits=httpx.Limits(max_connections=50)) as client:
+            _wait(client, process, log)
+            yield url, log, process.pid, client
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
 
 
 def free_port() -> int:
