@@ -259,7 +259,7 @@ def _noticed(matter: Matter, notice: UnitNotice, law: Law) -> Iterator[Duty]:
     unit, key = matter.units[0], f"n{notice.turn}"
     if notice.served is None:
         yield Duty("", unit_notices.ServeUnitNotice, matter.opened, key=key)
-    if notice.arrive_by is not None and notice.arrived is None:
+    if notice.arrive_by is not None and notice.arrived is None and notice.served is not None:
         yield Duty("", unit_notices.RecordUnitArrival, matter.opened, due=notice.arrive_by, key=key)
     if notice.replied is not None and notice.accepted is None:
         yield Duty("", unit_notices.AcceptUnitReply, notice.replied, key=key, not_by=notice.replied_by)

@@ -403,6 +403,7 @@ TERMS: Final[Mapping[str, str]] = {
     "tolerance": "容差",
     "traffic_ref": "话务编号",
     "turn_to": "转向",
+    "undelivered": "未送达原因",
     "unit": "单位",
     "unit_consent": "承办单位同意",
     "unit_determinable": "可定单位",

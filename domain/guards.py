@@ -261,6 +261,14 @@ def reached_at(unit: UnitId, context: Context) -> str:
     return "" if found is None else f"{unit}: {found.line}"
 
 
+def within_reach(unit: UnitId, context: Context) -> bool:
+    """Tell whether what is sent to a unit's system arrives: not while it is down (8.11), and then it is told by phone."""
+    for outage in context.law.outages:
+        context.until(outage.from_at)
+        context.until(outage.until)
+    return context.law.outage_at(context.now, unit) is None
+
+
 def unsealed(order: WorkOrder) -> None:
     """Refuse an order whose file is sealed. Raises OrderSealed."""
     if order.filing.sealed is not None:

@@ -1691,7 +1691,9 @@ class NoticeOver(Refusal):
 
 
 class AlreadyServed(Refusal):
-    """该督办已送达。The notice has been served already."""
+    """该督办已送达；系统送达未成的，请写明 undelivered，改由电话等方式送达。
+    The notice has been served already. Where what the system sent did not arrive, say so in `undelivered`, and serve it by phone.
+    """
 
     field = "notice"
 

@@ -309,6 +309,7 @@ class Notice(Part, frozen=True):
     limit: Limit | None = None  # the reply limit written on it
     arrive_by: datetime | None = None
     served: Mark | None = None
+    by_system: bool = False  # its service was the sending itself
     replied: Mark | None = None
     replied_by: UserId = ""
     accepted: Mark | None = None

@@ -94,6 +94,7 @@ from domain.matters.notices import (
     UnitNoticeServed,
     UnitNoticeWithdrawn,
     WithdrawUnitNotice,
+    answer_due,
 )
 from domain.matters.publications import (
     ChainVerified,
@@ -417,6 +418,24 @@ class TestNoticesToAUnit:
         paper.refuses(ServeUnitNotice(medium=Medium.PHONE), MANAGER, refusals.PersonMissing)
         served = paper.does(ServeUnitNotice(medium=Medium.PHONE, person="王科长"), MANAGER, UnitNoticeServed)
         served.refuses(ServeUnitNotice(medium=Medium.WRITTEN), MANAGER, refusals.AlreadyServed)
+
+    def test_what_did_not_arrive_by_the_system_is_told_by_phone_and_the_time_begins_then(self):
+        lost = ServeUnitNotice(medium=Medium.PHONE, person="王科长", undelivered="单位系统退回")
+        sent = self.issued().at("2025-07-03 09:00")
+        told = sent.does(lost, MANAGER, UnitNoticeServed)
+        assert answer_due(told.state.notice, law("S4-BEIJING")) == at("2025-07-11 00:00")  # five working days
+        told.refuses(lost, MANAGER, refusals.AlreadyServed)
+        sent.does(REPLY, APPROVER).refuses(lost, MANAGER, refusals.AlreadyServed)
+        again = sent.does(REPLY, APPROVER).does(RejectUnitReply(requirements="补充"), MANAGER)
+        assert again.at("2025-07-04 09:00").does(lost, MANAGER).state.notice.served.at == at("2025-07-04 09:00")
+
+    def test_nobody_is_late_who_was_not_called_and_what_came_too_late_is_issued_anew(self):
+        called = matter().does(msgspec.structs.replace(ONSITE, on_paper=True), MANAGER)
+        step = EscalateUnitNotice(to=NoticeKind.CIRCULAR, ground=NoticeGround.NOTICE_IGNORED)
+        late = called.at("2025-07-01 15:30")
+        late.refuses(step, MANAGER, refusals.NotIgnored)
+        late.refuses(ServeUnitNotice(medium=Medium.WRITTEN), MANAGER, refusals.LimitInPast)
+        assert [duty.command for duty in of_matter(late.state, law("S4-BEIJING"))] == [ServeUnitNotice]
 
     def test_arrival_is_recorded_late_or_not_and_closes(self):
         called = matter().does(ONSITE, MANAGER)

@@ -74,6 +74,7 @@ class UnitNotice(msgspec.Struct, frozen=True, kw_only=True):
     state: NoticeState = NoticeState.ISSUED
     turn: int = 1
     served: Mark | None = None
+    by_system: bool = False  # its service was the sending itself
     arrived: Mark | None = None
     replied: Mark | None = None
     replied_by: UserId = ""

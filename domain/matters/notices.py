@@ -62,10 +62,11 @@ class UnitNoticeIssued(Fact, frozen=True, tag="matter.unit_notice_issued"):
 
 
 class UnitNoticeServed(Fact, frozen=True, tag="matter.unit_notice_served"):
-    """送达."""
+    """送达. Anew where what was sent to the unit's system did not arrive; `undelivered` says why."""
 
     medium: Medium
     person: Private | None = None
+    undelivered: Private | None = None
 
 
 class UnitArrived(Fact, frozen=True, tag="matter.unit_arrived"):
@@ -132,6 +133,7 @@ def on_unit_notice_issued(matter: Matter | None, event: UnitNoticeIssued, entry:
         arrive_by=event.arrive_by,
         state=NoticeState.SERVED if served else NoticeState.ISSUED,
         served=served,
+        by_system=event.served_by_system,
     )
     return opened(
         MatterKind.NOTICE,
@@ -152,7 +154,7 @@ def _notice(matter: Matter, **changes: object) -> Matter:
 
 def on_unit_notice_served(matter: Matter, event: UnitNoticeServed, entry: Entry) -> Matter:
     """Fold the service."""
-    return _notice(matter, served=mark(entry), state=NoticeState.SERVED)
+    return _notice(matter, served=mark(entry), by_system=False, state=NoticeState.SERVED)
 
 
 def on_unit_arrived(matter: Matter, event: UnitArrived, entry: Entry) -> Matter:
@@ -182,6 +184,7 @@ def on_unit_notice_rejected(matter: Matter, event: UnitNoticeRejected, entry: En
         earlier=(*notice.earlier, (notice.served, notice.replied, notice.limit)),
         turn=notice.turn + 1,
         served=mark(entry) if event.served_by_system else None,
+        by_system=event.served_by_system,
         replied=None,
         replied_by="",
         limit=event.limit,
@@ -237,11 +240,12 @@ class IssueUnitNotice(Act, frozen=True, tag="issue_unit_notice"):
 
 
 class ServeUnitNotice(Act, frozen=True, tag="serve_unit_notice"):
-    """送达致单位督办."""
+    """送达致单位督办. Also anew, where what the system sent did not arrive."""
 
     roles: ClassVar[frozenset[Role]] = _SUPERVISING
     medium: Medium
     person: Private | None = None
+    undelivered: Private | None = None  # why it did not arrive: the time to reply begins with this service (8.6)
 
 
 class RecordUnitArrival(Act, frozen=True, tag="record_unit_arrival"):
@@ -331,7 +335,8 @@ def issue_unit_notice(matter: Matter | None, command: IssueUnitNotice, context: 
             raise refusals.PressSummaryMissing
     elif command.limit is None:
         raise refusals.LimitRequired
-    issued = copied(UnitNoticeIssued, command, served_by_system=not command.on_paper)
+    at_once = not command.on_paper and guards.within_reach(command.unit, context)
+    issued = copied(UnitNoticeIssued, command, served_by_system=at_once)
     return [issued, Number("supervision")]
 
 
@@ -344,12 +349,18 @@ def _standing(matter: Matter) -> UnitNotice:
 
 
 def serve_unit_notice(matter: Matter, command: ServeUnitNotice, context: Context) -> list[Step]:
-    """Record the service."""
-    if _standing(matter).served is not None:
+    """Record the service; also where what was sent did not arrive, until the unit has answered."""
+    notice = _standing(matter)
+    lost = notice.by_system and notice.replied is None and notice.arrived is None and guards.said(command.undelivered)
+    if notice.served is not None and not lost:
         raise refusals.AlreadyServed
+    until = None if notice.limit is None else notice.limit.until
+    if context.passed(until) or context.passed(notice.arrive_by):
+        raise refusals.LimitInPast("须撤销后重新签发 withdraw it and issue it anew")  # its time was over when it came
     if command.medium is Medium.PHONE and not guards.said(command.person):
         raise refusals.PersonMissing(guards.reached_at(matter.units[0], context))
-    return [UnitNoticeServed(medium=command.medium, person=command.person)]
+    undelivered = command.undelivered if lost else None
+    return [UnitNoticeServed(medium=command.medium, person=command.person, undelivered=undelivered)]
 
 
 def record_unit_arrival(matter: Matter, command: RecordUnitArrival, context: Context) -> list[Step]:
@@ -395,7 +406,8 @@ def reject_unit_reply(matter: Matter, command: RejectUnitReply, context: Context
     if limit is None:
         raise refusals.LimitRequired
     ahead(limit, context)
-    again = UnitNoticeRejected(requirements=command.requirements, limit=limit, served_by_system=not command.on_paper)
+    at_once = not command.on_paper and guards.within_reach(matter.units[0], context)
+    again = UnitNoticeRejected(requirements=command.requirements, limit=limit, served_by_system=at_once)
     return [again, Number("supervision")]
 
 
@@ -405,7 +417,7 @@ def reply_due(matter: Matter, context: Context) -> datetime | None:
     if notice is None or matter.closed is not None:
         return None
     if notice.arrive_by is not None and notice.arrived is None:
-        return notice.arrive_by
+        return None if notice.served is None else notice.arrive_by  # nobody comes who was not called (8.6)
     return None if notice.replied is not None else answer_due(notice, context.law)
 
 

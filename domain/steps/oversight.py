@@ -71,11 +71,15 @@ class SupervisionNoticeIssued(Fact, frozen=True, tag="order.supervision_notice_i
 
 
 class SupervisionNoticeServed(Fact, frozen=True, tag="order.supervision_notice_served"):
-    """送达. The unit was told: by phone with the name of the person told, or by handing the paper over."""
+    """送达. The unit was told: by phone with the name of the person told, or by handing the paper over.
+
+    `undelivered` says why what was sent to the unit's system did not arrive: this service then stands for it.
+    """
 
     notice: int
     medium: Medium
     person: Private | None = None
+    undelivered: Private | None = None
 
 
 class SupervisionReplySubmitted(Fact, frozen=True, tag="order.supervision_reply_submitted"):
@@ -211,6 +215,7 @@ def on_notice_issued(order: WorkOrder, event: SupervisionNoticeIssued, entry: En
         limit=event.limit,
         arrive_by=event.arrive_by,
         served=served,
+        by_system=event.served_by_system,
         closed=over,
         number=entry.numbered(_journal(event.kind)),
         reminder=event.reminder or "",
@@ -222,14 +227,14 @@ def on_notice_issued(order: WorkOrder, event: SupervisionNoticeIssued, entry: En
 
 
 def on_notice_served(order: WorkOrder, event: SupervisionNoticeServed, entry: Entry) -> WorkOrder:
-    """Fold the service."""
+    """Fold the service; what did not arrive by the system was not served before."""
     notice = notice_of(order, event.notice)
-    if notice is None or notice.served is not None:
+    if notice is None or (notice.served is not None and event.undelivered is None):
         return order
     at = mark(entry)
     if notice.kind is NoticeKind.REMINDER:
         return _notice(order, notice.no, served=at, state=NoticeState.CLOSED, closed=at)
-    return _notice(order, notice.no, served=at, state=NoticeState.SERVED)
+    return _notice(order, notice.no, served=at, by_system=False, state=NoticeState.SERVED)
 
 
 def on_notice_replied(order: WorkOrder, event: SupervisionReplySubmitted, entry: Entry) -> WorkOrder:
@@ -258,6 +263,7 @@ def on_notice_rejected(order: WorkOrder, event: SupervisionReplyRejected, entry:
         turn=notice.turn + 1,
         state=NoticeState.SERVED if event.served_by_system else NoticeState.ISSUED,
         served=at if event.served_by_system else None,
+        by_system=event.served_by_system,
         replied=None,
         replied_by="",
         limit=event.limit,
@@ -345,12 +351,13 @@ class IssueNotice(Act, frozen=True, tag="issue_notice"):
 
 
 class ServeNotice(Act, frozen=True, tag="serve_notice"):
-    """送达. Record how and to whom the notice was told."""
+    """送达. Record how and to whom the notice was told; also anew, where what the system sent did not arrive."""
 
     roles: ClassVar[frozenset[Role]] = _SUPERVISING
     notice: int
     medium: Medium
     person: Private | None = None
+    undelivered: Private | None = None  # why it did not arrive: the time to reply begins with this service (8.6)
 
 
 class ReplyNotice(Act, frozen=True, tag="reply_notice"):
@@ -637,7 +644,7 @@ def _issue(order: WorkOrder, command: IssueNotice, context: Context, follows: in
         episode=episode,
         limit=_reply_limit(order, command, context),
         arrive_by=command.arrive_by,
-        served_by_system=not command.on_paper,
+        served_by_system=_served_at_once(command, context),
         facts=command.facts,
         demand=command.demand,
         article=command.article,
@@ -653,6 +660,13 @@ def _issue(order: WorkOrder, command: IssueNotice, context: Context, follows: in
     return [issued, Number(_journal(command.kind))]
 
 
+def _served_at_once(command: IssueNotice, context: Context) -> bool:
+    """Tell whether issuing it serves it: not on paper, nor while the unit's system is down; a reminder asks nothing."""
+    if command.on_paper:
+        return False
+    return command.kind is NoticeKind.REMINDER or guards.within_reach(command.unit, context)
+
+
 # --- deciding: the life of a notice ------------------------------------------------------------------------------
 
 
@@ -666,16 +680,23 @@ def _open_notice(order: WorkOrder, no: int) -> Notice:
 
 
 def serve_notice(order: WorkOrder, command: ServeNotice, context: Context) -> list[Step]:
-    """Record the service; by phone with the name of the person told (8.6)."""
+    """Record the service; by phone with the name of the person told (8.6).
+
+    What was sent to the unit's system and did not arrive is served like this too, until the unit has answered.
+    """
     notice = _open_notice(order, command.notice)
-    if notice.served is not None:
+    lost = notice.by_system and notice.replied is None and guards.said(command.undelivered)
+    if notice.served is not None and not lost:
         raise refusals.AlreadyServed(f"notice: {notice.no}")
     until = notice.limit.until if notice.limit is not None else None
     if context.passed(until) or context.passed(notice.arrive_by):
         raise refusals.LimitInPast("须撤销后重新签发 withdraw it and issue it anew")  # its time was over when it came
     if command.medium is Medium.PHONE and not guards.said(command.person):
         raise refusals.PersonMissing(guards.reached_at(notice.unit, context))
-    return [SupervisionNoticeServed(notice=notice.no, medium=command.medium, person=command.person)]
+    undelivered = command.undelivered if lost else None
+    return [
+        SupervisionNoticeServed(notice=notice.no, medium=command.medium, person=command.person, undelivered=undelivered)
+    ]
 
 
 def _noticed(order: WorkOrder, notice: Notice, context: Context) -> bool:
@@ -736,8 +757,9 @@ def reject_reply(order: WorkOrder, command: RejectNoticeReply, context: Context)
         raise refusals.LimitRequired
     if context.passed(limit.until):
         raise refusals.LimitInPast(f"{limit.until}")
+    at_once = not command.on_paper and guards.within_reach(notice.unit, context)
     again = SupervisionReplyRejected(
-        notice=notice.no, requirements=command.requirements, limit=limit, served_by_system=not command.on_paper
+        notice=notice.no, requirements=command.requirements, limit=limit, served_by_system=at_once
     )
     return [again, Number(_journal(notice.kind))]
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from domain import institution, refusals
-from domain.clocks import Status
+from domain.clocks import Status, clocks
 from domain.journals import series
 from domain.state import Extension, Instruction, Notice, Reply
 from domain.steps.filing import ArchivePackageSealed, OrderArchived, OrderClosed, complete
@@ -398,6 +398,55 @@ class TestServing:
         for person in (None, " "):
             serve = ServeNotice(notice=1, medium=Medium.PHONE, person=person)
             self.on_paper().when(serve, by=SUPERVISOR).refused(refusals.PersonMissing)
+
+    LOST = ServeNotice(notice=1, medium=Medium.PHONE, person="王科长", undelivered="单位系统退回")
+
+    def test_what_did_not_arrive_by_the_system_is_told_by_phone_and_the_time_begins_then(self):
+        case = written().at("2025-06-25 09:00")
+        case.when(msgspec.structs.replace(self.LOST, undelivered=" "), by=SUPERVISOR).refused(refusals.AlreadyServed)
+        told = case.when(self.LOST, by=SUPERVISOR).then(SupervisionNoticeServed)
+        assert told.clock(ClockName.SUPV_REPLY).start.at == at("2025-06-25 09:00")
+        assert told.clock(ClockName.SUPV_REPLY).due == at("2025-07-01 00:00")
+        told.when(self.LOST, by=SUPERVISOR).refused(refusals.AlreadyServed)
+        case.does(DATED, by=APPROVER).when(self.LOST, by=SUPERVISOR).refused(refusals.AlreadyServed)
+        paper = self.on_paper().does(self.LOST, by=SUPERVISOR)
+        assert noticed(paper).served is not None
+        paper.when(self.LOST, by=SUPERVISOR).refused(refusals.AlreadyServed)
+
+    def test_a_notice_sent_back_that_did_not_arrive_is_told_by_phone_too(self):
+        back = RejectNoticeReply(notice=1, requirements="补充")
+        case = written().at("2025-06-25 09:00").does(DATED, by=APPROVER).does(back, by=SUPERVISOR)
+        told = case.at("2025-06-26 09:00").does(self.LOST, by=SUPERVISOR)
+        found = {c.key: c for c in clocks(told.order, told.law) if c.name is ClockName.SUPV_REPLY}
+        assert found["n1.1"].start.at == at("2025-06-24 09:00")  # the first turn stays as it was answered
+        assert found["n1.2"].start.at == at("2025-06-26 09:00")
+
+    def test_while_a_units_system_is_down_sending_is_no_service_but_of_a_reminder(self):
+        down = institution.OutageDeclared(
+            proposal=0,
+            from_at=at("2025-06-24 08:00"),
+            until=at("2025-06-24 12:00"),
+            scope=institution.OutageScope.UNITS,
+            units=("D",),  # and so of those below it
+            basis=BASIS,
+        )
+        case = overdue()
+        entry = Entry(
+            event=down,
+            stream="institution",
+            version=900,
+            position=900,
+            recorded_at=at("2025-06-24 08:30"),
+            actor=SYSTEM,
+        )
+        case.law = institution.evolve(case.law, entry)
+        sent = case.does(WRITTEN, by=SUPERVISOR)
+        assert noticed(sent).served is None
+        assert sent.no_clock(ClockName.SUPV_REPLY)
+        reminded = case.does(issue(NoticeKind.REMINDER, NoticeGround.EXT_NOT_INFORMED), by=SUPERVISOR)
+        assert noticed(reminded).served is not None
+        up = case.at("2025-06-24 12:00").does(WRITTEN, by=SUPERVISOR)
+        assert noticed(up).served is not None
 
     def test_a_reminder_is_over_once_it_is_served(self):
         remind = issue(NoticeKind.REMINDER, NoticeGround.EXT_NOT_INFORMED, on_paper=True)

@@ -51,16 +51,20 @@ class Walk:
         self.sweepers = (ledger, *beside)  # which look at the same time
         self.told: list[tuple[datetime, Told]] = []
         self.refused: dict[int, str] = {}
+        self.behind = True  # whether the tables are
 
     async def look(self, when: datetime) -> None:
         """Sweep once, as of an instant, after the tables have caught up."""
-        await self.shown.follow_until()
+        if self.behind:
+            await self.shown.follow_until()
         told: list[Told] = []
-        await asyncio.gather(*(sweep(one, self.shown, when, SIMULATED, told.append) for one in self.sweepers))
+        swept = await asyncio.gather(*(sweep(one, self.shown, when, SIMULATED, told.append) for one in self.sweepers))
+        self.behind = any(one.total for one in swept)
         self.told += [(when, one) for one in told]
 
     async def give(self, number: int, line: Line) -> None:
         """Give a line's command; a refusal that the line does not name is raised."""
+        self.behind = True
         try:
             await self.script.look_up(line)
             await self.script.carry_out(number, line)
