@@ -311,24 +311,34 @@ class Roots:
     def __init__(self, name: str) -> None:
         self._hashed = HASHES[name]
         self._empty = empty(name)
-        self._parts: list[bytes] = []  # of the perfect subtrees, from the left
+        self._edge: list[
+            bytes
+        ] = []  # by height: the perfect subtree that waits for its neighbour, where size has the bit
         self.size = 0
 
-    def add(self, leaf: bytes) -> None:
-        """Take in the next leaf."""
-        size = self.size
-        while size & 1:
-            leaf = self._hashed(b"\x01" + self._parts.pop() + leaf).digest()
-            size >>= 1
-        self._parts.append(leaf)
-        self.size += 1
+    def take(self, leaves: Sequence[bytes]) -> None:
+        """Take in the next leaves."""
+        hashed, edge = self._hashed, self._edge
+        size, height, nodes = self.size, 0, list(leaves)
+        self.size += len(leaves)
+        while nodes:
+            if height == len(edge):
+                edge.append(b"")
+            if size & 1:
+                nodes.insert(0, edge[height])
+            if len(nodes) & 1:
+                edge[height] = nodes.pop()
+            pairs = iter(nodes)
+            nodes = [hashed(b"\x01" + left + right).digest() for left, right in zip(pairs, pairs, strict=True)]
+            size, height = size >> 1, height + 1
 
     @property
     def root(self) -> bytes:
         """The root of what was taken in so far."""
-        if not self._parts:
+        parts = [part for height, part in enumerate(self._edge) if self.size >> height & 1]
+        if not parts:
             return self._empty
-        found = self._parts[-1]
-        for part in self._parts[-2::-1]:
+        found = parts[0]
+        for part in parts[1:]:
             found = self._hashed(b"\x01" + part + found).digest()
         return found

@@ -426,17 +426,18 @@ async def check(ledger: Ledger, heads: Iterable[Note], told: Callable[[int], Non
         findings += wrong
         if told is not None:
             told(grown.size + len(page))
-        for one in page:
-            grown.add(one.event.leaf)
-            while waiting and waiting[-1].size <= grown.size:
-                head = waiting.pop()
-                if head.root == grown.root:
-                    holds = head.size
-                else:
-                    changed = (
-                        f"a head that was signed of {head.size} events does not hold: changed after position {holds}"
-                    )
-                    findings.append(Finding(holds + 1, "", changed))
+        grown_to = grown.size + len(page)
+        rest = [one.event.leaf for one in page]
+        while waiting and waiting[-1].size <= grown_to:
+            head = waiting.pop()
+            grown.take(rest[: (count := head.size - grown.size)])
+            del rest[:count]
+            if head.root == grown.root:
+                holds = head.size
+            else:
+                changed = f"a head that was signed of {head.size} events does not hold: changed after position {holds}"
+                findings.append(Finding(holds + 1, "", changed))
+        grown.take(rest)
     for head in reversed(waiting):
         lost = f"a head was signed of {head.size} events, and there are {grown.size}: lost from here on"
         findings.append(Finding(grown.size + 1, "", lost))

@@ -48,8 +48,7 @@ def test_root_and_tiles_are_those_of_the_standard(name: str, leaves: list[bytes]
     held = grown(name, leaves[:size], [])
     assert {place: len(hashes) // 32 for place, hashes in held.items()} == dict(tree.tiles(size))
     roots = Roots(name)
-    for leaf in leaves[:size]:
-        roots.add(leaf)
+    roots.take(leaves[:size])
     assert tree.root(name, Span(0, size), held) == naive(name, leaves[:size]) == roots.root
 
 
@@ -61,6 +60,11 @@ def test_a_tree_without_leaves_has_the_root_of_nothing():
 @given(st.lists(st.sampled_from([1, 2, 3, 100, 255, 256, 257, 600]), min_size=1), st.integers(1, 1500))
 def test_however_a_tree_grew_its_tiles_are_the_same(steps: list[int], size: int):
     assert grown("sha256", SHA[:size], steps) == grown("sha256", SHA[:size], [])
+    roots, taken = Roots("sha256"), 0
+    for step in steps:
+        roots.take(SHA[taken : taken + step])
+        taken = min(taken + step, len(SHA))
+        assert (roots.size, roots.root) == (taken, naive("sha256", SHA[:taken]))
 
 
 @given(st.integers(0, 200_000), st.integers(0, 200_000))

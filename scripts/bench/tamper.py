@@ -250,7 +250,7 @@ class Superuser:
             before = last.get(event.stream, leaves.NOTHING)
             leaf = leaves.leaf_of(imprint, said, leaves.salted_record(imprint, commit), before)
             last[event.stream] = leaf
-            fresh.add(leaf)
+            fresh.take([leaf])
             if leaf != event.leaf:
                 self._run("rewrite", at=event.position, state=said.state.decode(), leaf=leaf)
             if fresh.size in sizes:
