@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -32,7 +32,7 @@ SQL = Path(__file__).with_suffix(".sql")
 PAGE = 10_000
 """Leaves that are taken in at once."""
 
-_AT_ONCE = 1000  # tiles that are read and written outside at once
+_AT_ONCE = 256  # tiles that are read and written at once
 
 Connection = AsyncConnection[Any]
 
@@ -376,20 +376,31 @@ class Transparency:
         found: list[Finding] = []
         async with session(self._pool) as connection:
             ((size,),) = await rows(connection, self._sql["size"])
-            for place, width in tree.tiles(size):
-                held = (await self._held(connection, [place])).get(place, b"")
-                below = await self._from_below(connection, place, width)
-                if held != below:
-                    found.append(_tile_differs(place, held, below))
+            for level, own in groupby(tree.tiles(size), lambda one: one[0].level):
+                while some := list(islice(own, 1 if level else _AT_ONCE)):  # what is below a tile of tiles is much
+                    held = await self._held(connection, (place for place, _ in some))
+                    below = await self._from_below(connection, level, some)
+                    found += [
+                        _tile_differs(place, held.get(place, b""), made)
+                        for place, made in below
+                        if held.get(place, b"") != made
+                    ]
         return found
 
-    async def _from_below(self, connection: Connection, place: Place, width: int) -> bytes:
-        first = place.number * tree.WIDTH
-        if not place.level:
-            return b"".join(leaf for _, leaf in await rows(connection, self._sql["leaves"], first, width))
-        below = [Place(place.level - 1, first + n) for n in range(width)]
-        held = await self._held(connection, below)
-        return b"".join(tree.over(self.hash, held.get(one, b"")) for one in below)
+    async def _from_below(
+        self, connection: Connection, level: int, wanted: Sequence[tuple[Place, int]]
+    ) -> list[tuple[Place, bytes]]:
+        """Return tiles of one level that follow one another, as what is below them makes them."""
+        first, count = wanted[0][0].number * tree.WIDTH, sum(width for _, width in wanted)
+        if level:
+            under = [Place(level - 1, first + n) for n in range(count)]
+            held = await self._held(connection, under)
+            hashes = [tree.over(self.hash, held.get(one, b"")) for one in under]
+        else:
+            leaves = dict(await rows(connection, self._sql["leaves"], first, count))
+            hashes = [leaves.get(first + n, b"") for n in range(1, count + 1)]
+        every = iter(hashes)
+        return [(place, b"".join(islice(every, width))) for place, width in wanted]
 
 
 def _tile_differs(place: Place, held: bytes, below: bytes) -> Finding:
