@@ -70,7 +70,13 @@ PROJECTIONS = (
     matter_table.PROJECTION,
 )
 
-ASKING = {"timezone": "UTC", "jit": "off", "plan_cache_mode": "force_custom_plan", "statement_timeout": "30s"}
+ASKING = {
+    "timezone": "UTC",
+    "jit": "off",
+    "plan_cache_mode": "force_custom_plan",
+    "statement_timeout": "30s",
+    "work_mem": "64MB",  # half a million facts of a month are counted in memory, not sorted on disk first
+}
 """What a session that asks sets for itself."""
 
 SHORTEST_PREFIX = 6
