@@ -49,6 +49,7 @@ from domain.sealing import Entropy
 from domain.terms import SHANGHAI, Actor, Attachment, Role, Sealed
 from projections.answers import Projections
 from projections.transparency import Transparency
+from supervision.oversight import Overseen
 
 T = TypeVar("T")
 
@@ -89,6 +90,7 @@ class City:
         self.sandbox = sandbox
         self.ledger = ledger
         self.shown = shown
+        self.overseen = Overseen(shown)
         self.files = files
         self._law: Law | None = None
         self._read_at = 0.0

@@ -15,6 +15,7 @@ from api import (
     figuring,
     files,
     offices,
+    overseeing,
     papers,
     proving,
     reading,
@@ -799,6 +800,52 @@ REPORTS: tuple[Operation, ...] = (
 )
 
 
+PURPOSE = Query(
+    "purpose",
+    "查询目的, 代表委员须写明 what it is for; overseers must say",
+    _words(overseeing.QueryPurpose),
+    example="session",
+)
+_OVERSEEN = (Tag.OVERSIGHT, Tag.SUPERVISION)
+OVERSIGHT: tuple[Operation, ...] = (
+    _ask(
+        "/oversight",
+        "oversight",
+        "监督公开 the periods that are closed, what is counted of each, and which office answers for it",
+        overseeing.overview,
+        _OVERSEEN,
+        PURPOSE,
+    ),
+    _ask(
+        "/oversight/figures",
+        "oversight_figures",
+        "监督统计 a closed quarter or year by unit, type, area and category; small numbers are counted together",
+        overseeing.figures,
+        _OVERSEEN,
+        PURPOSE,
+        Query(
+            "period",
+            "季度或年度 a quarter or a year",
+            needed=True,
+            example="2026Q3",
+            form={"pattern": "^[0-9]{4}(Q[1-4])?$"},
+        ),
+        Query("measure", "统计项 what is counted", _words(overseeing.Counts), many=True, example=("due",)),
+        Query("by", "分项 by what", _words(overseeing.By), many=True, example=("unit",)),
+        FORMAT,
+    ),
+    _ask(
+        "/oversight/queries",
+        "oversight_queries",
+        "监督查询记录 what was looked up, by whom, out of which unit and what for; to an overseer their own",
+        overseeing.queries,
+        _OVERSEEN,
+        PURPOSE,
+        *PAGED,
+    ),
+)
+
+
 RESET = Operation(
     "POST",
     "/reset",
@@ -871,6 +918,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *_of_papers(),
     *REPORTS,
     *PROOFS,
+    *OVERSIGHT,
     RESET,
     BATCH,
     *_of_commands(),

@@ -13,7 +13,7 @@ from archive import pdf
 from domain import refusals
 from domain.refusals import Refusal
 from projections import answers, engine, transparency
-from supervision import findings, instruments, reports, sampling, telling
+from supervision import findings, instruments, oversight, reports, sampling, telling
 
 TYPE = "urn:huiyin:refusal:"
 MEDIA_TYPE = "application/problem+json"
@@ -368,7 +368,19 @@ def status_of(refusal: Refusal | type[Refusal]) -> int:
 
 def known() -> Iterator[type[Refusal]]:
     """Yield every refusal that a caller may read, those of the rules first."""
-    for module in (refusals, engine, transparency, answers, findings, instruments, reports, sampling, telling, pdf):
+    for module in (
+        refusals,
+        engine,
+        transparency,
+        answers,
+        findings,
+        instruments,
+        oversight,
+        reports,
+        sampling,
+        telling,
+        pdf,
+    ):
         for found in vars(module).values():
             if _is_refusal(found, module.__name__):
                 yield found

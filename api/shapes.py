@@ -13,6 +13,7 @@ from projections.indicators import FactRow
 from projections.matters import MatterRow
 from projections.notices import NoticeRow
 from projections.orders import OrderRow
+from supervision.disclosure import Sheet
 from supervision.proposals import Proposal
 from supervision.register import Registered
 from supervision.sampling import Checked, Sampled
@@ -42,6 +43,7 @@ ROWS: tuple[type, ...] = (
     Sampled,
     Checked,
     Telling,
+    Sheet,
 )
 """Rows of tables that lists show as they are."""
 
@@ -206,6 +208,29 @@ _SHAPES: dict[str, dict[str, Any]] = {
     "institution_history": _HISTORY,
     "access": _HISTORY,
     "callers": _has({"orders": THINGS, **_AT_POSITION}, next=TEXT),
+    "oversight": _has(
+        {
+            "periods": THINGS,
+            "years": THINGS,
+            "not_closed": {"type": "array", "items": TEXT},
+            "measures": THINGS,
+            "purposes": THING,
+            "office": THING,
+            "you": THING,
+            **_AT_POSITION,
+        }
+    ),
+    "oversight_figures": _has(
+        {
+            "period": TEXT,
+            "sheets": _rows("Sheet"),
+            "names": THING,
+            "office": THING,
+            "method": {"type": "array", "items": TEXT},
+            **_AT_POSITION,
+        }
+    ),
+    "oversight_queries": _has({"queries": THINGS, **_AT_POSITION}, next=TEXT),
     "reset": _has({"city": TEXT, "ledger": TEXT, "code": TEXT, **_AT_POSITION}),
     "instruments": _has({"instruments": _rows("Registered"), **_AT_POSITION}, next=TEXT),
     "reports": _has({"reports": THINGS, **_AT_POSITION}, next=TEXT),

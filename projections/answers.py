@@ -607,6 +607,10 @@ class Projections(Engine):
             del self._past_facts[next(iter(self._past_facts))]
         return held
 
+    async def facts(self, since: datetime, until: datetime, *, cut_off: int) -> Sequence[FactRow]:
+        """Return every fact of a period, as the ledger was at a position. Raises CutOffAhead."""
+        return await self._facts_at(cut_off, since, until, None)
+
     async def left_out(self, since: datetime, until: datetime, limit: int = 1000) -> Listing[FactRow]:
         """Return what upheld appeals took out of a period's figures, and breaches inside an outage (8.11)."""
         position, found = await self._ask("indicators", "left_out", since, until, limit + 1)

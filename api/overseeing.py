@@ -1,0 +1,313 @@
+"""Questions of NPC deputies, CPPCC members and their offices (DOMAIN 4.3, S2-7, S2-8): each recorded before it is answered.
+
+What is told of closed quarters and years is fixed (`supervision.oversight`), so that here nothing is left to decide about
+small numbers: a question chooses among what is told already.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from typing import Any
+
+import msgspec
+
+from api.access import OVERSEERS, Data, Grade, Viewer, need
+from api.asking import Answer, Ask, listing, next_page
+from api.figuring import CSV, Format
+from api.problems import NotForThisRole, QueryUnfit
+from domain.law import Law
+from domain.matters.folding import derived
+from domain.matters.inquiries import Body, OversightQueryExecuted, RecordQuery
+from domain.stored import tag
+from domain.terms import SHANGHAI, DemandType, Entry, Role, UnitId, UserId, Word
+from supervision.disclosure import DIMENSIONS, MEASURES, Quarter, Sheet
+from supervision.indicators import BOM
+from supervision.oversight import Annual, Course, PeriodNotClosed, Release
+
+SEEING = frozenset({*OVERSEERS, Role.HOTLINE_MANAGER, Role.SUPERVISOR, Role.LEADER, Role.AUDITOR})
+"""Who reads what overseers are shown: they themselves, and who answers for it."""
+
+WHOLE_CITY = "全市"
+REST = "其余合并"
+UNTOLD = "合并或不足，不列"
+
+
+class QueryPurpose(Word):
+    """查询目的. What an overseer looks something up for."""
+
+    SUPERVISION = "supervision", "日常监督"
+    SESSION = "session", "会议审议"
+    INSPECTION = "inspection", "视察、执法检查"
+    RESEARCH = "research", "专题调研"
+    SUGGESTION = "suggestion", "准备建议、提案"
+    FOLLOW_UP = "follow_up", "跟踪办理"
+
+
+class By(Word):
+    """分项."""
+
+    UNIT = "unit", "单位"
+    TYPE = "type", "诉求类型"
+    AREA = "area", "区域"
+    CATEGORY = "category", "类别"
+
+
+class Counts(Word):
+    """统计项."""
+
+    REGISTERED = "registered", "登记"
+    DISPATCHED = "dispatched", "派单"
+    SIGNED = "signed", "签收到期"
+    DUE = "due", "办理到期"
+    EXTENSION = "extension", "延期申请"
+    ANSWERED = "answered", "答复"
+    VISITED = "visited", "回访解决情况"
+    RATED = "rated", "有效评价"
+    REDONE = "redone", "重办"
+    CLOSED = "closed", "办结"
+    NOTICED = "noticed", "督办回复到期"
+    PROMISED = "promised", "承诺到期"
+
+
+def seeing(ask: Ask) -> Viewer:
+    """Return who asks. Raises NotForThisRole, and QueryUnfit for an overseer who does not say what for."""
+    if ask.who.role not in SEEING:
+        raise NotForThisRole
+    if ask.word("purpose", QueryPurpose) is None and ask.who.role in OVERSEERS:
+        raise QueryUnfit(f"purpose: {', '.join(QueryPurpose)}", field="purpose")
+    return ask.who
+
+
+async def recorded(ask: Ask, query: str, *, cut_off: int, rows: int, hidden: int = 0) -> None:
+    """Record what an overseer looks up, for what and out of which unit, before they are shown it (S2-7)."""
+    if ask.who.role not in OVERSEERS:
+        return
+    said = {name: "、".join(ask.queries(name)) for name in sorted(set(ask.request.query_params))}
+    said |= {f"path.{name}": str(value) for name, value in ask.request.path_params.items() if name != "city"}
+    today = ask.house.now().astimezone(SHANGHAI).date()
+    await ask.city.ledger.execute(
+        RecordQuery(query=query, cut_off=cut_off, rows=rows, suppressed=hidden, filters=said),
+        stream=derived("inquiry", "queries", ask.who.role, ask.who.actor.user, today),
+        actor=ask.who.actor,
+        command_id=f"oversight:{ask.city.ledger.fresh_id()}",
+        trace_id=ask.trace(),
+    )
+
+
+class Looked(msgspec.Struct, frozen=True, kw_only=True):
+    """监督查询记录. What an overseer looked up: who, out of which unit, what for and of what."""
+
+    at: datetime
+    body: Body
+    user: UserId
+    unit: UnitId
+    query: str
+    filters: dict[str, str]
+    cut_off: int
+    rows: int
+    hidden: int
+    position: int
+
+
+async def queries(ask: Ask) -> Answer:
+    """Return what was looked up, the earliest first: an overseer's own, and everybody's to who keeps the access log."""
+    who = seeing(ask)
+    own = who.role in OVERSEERS
+    if not own:
+        need(Data.ACCESS_LOG, who, Grade.FULL)
+    limit, after = ask.limit(), (ask.cursor(tuple[int]) or (0,))[0]
+    found = await ask.city.shown.beside("inquiry", [tag(OversightQueryExecuted)])
+    rows = [_looked(entry) for entry in found.rows if entry.position > after]
+    rows = [row for row in rows if not own or (row.user, row.body) == (who.actor.user, BODY_OF[who.role])]
+    cursor = next_page(rows[limit - 1].position) if len(rows) > limit else ""
+    await recorded(ask, "queries", cut_off=found.position, rows=len(rows[:limit]))
+    return listing(ask, "queries", rows[:limit], found.position, cursor)
+
+
+def _looked(entry: Entry) -> Looked:
+    event: OversightQueryExecuted = entry.event
+    return Looked(
+        at=entry.at,
+        body=event.body,
+        user=entry.actor.user,
+        unit=entry.actor.unit,
+        query=event.query,
+        filters=event.filters,
+        cut_off=event.cut_off,
+        rows=event.rows,
+        hidden=event.suppressed,
+        position=entry.position,
+    )
+
+
+BODY_OF = {Role.OVERSEER_NPC: Body.NPC, Role.OVERSEER_CPPCC: Body.CPPCC}
+
+
+# --- figures -----------------------------------------------------------------------------------------------------
+
+
+async def overview(ask: Ask) -> Answer:
+    """Return which periods are closed, what is counted of each, and which office answers for it."""
+    who = seeing(ask)
+    course, law = await ask.city.overseen.course(), await ask.city.law()
+    today = ask.house.now().astimezone(SHANGHAI).date()
+    periods = [_period(release) for release in course.releases.values()]
+    body = {
+        "periods": periods,
+        "years": [{"period": annual.period, "cut_off": annual.cut_off} for annual in course.years.values()],
+        "not_closed": [str(one) for one in _ended(today) if str(one) not in course.releases],
+        "measures": [
+            {
+                "measure": measure.code,
+                "title": measure.title,
+                "english": measure.english,
+                "endings": {ending.code: ending.title for ending in measure.endings},
+                "by": {by: DIMENSIONS[by] for by in measure.by},
+                "orders": measure.shown,
+            }
+            for measure in MEASURES
+        ],
+        "purposes": {str(purpose): purpose.zh for purpose in QueryPurpose},
+        "office": _office(law, law.hotline_unit, ask),
+        "you": {"role": who.role, "unit": who.actor.unit},
+    }
+    position, _ = await ask.city.ledger.head()
+    await recorded(ask, "overview", cut_off=position, rows=len(periods))
+    return Answer({**body, "position": position}, headers={"Ledger-Position": str(position)})
+
+
+def _ended(today: date, last: int = 4) -> list[Quarter]:
+    """Return the quarters that ended last: those without a release wait for the office to publish a report of them."""
+    year, number = today.year, (today.month + 2) // 3
+    found: list[Quarter] = []
+    for _ in range(last):
+        year, number = (year, number - 1) if number > 1 else (year - 1, 4)
+        found.append(Quarter(year, number))
+    return found
+
+
+def _period(release: Release) -> dict[str, Any]:
+    closing = release.closing
+    return {
+        "period": release.period,
+        "cut_off": release.cut_off,
+        "closed_at": closing.published_at.astimezone(SHANGHAI),
+        "report": closing.kind,
+        "number": closing.number,
+        "orders": len(release.orders),
+    }
+
+
+def _office(law: Law, unit: str, ask: Ask) -> dict[str, Any]:
+    now = ask.house.now()
+    contact = law.units.contact(unit, now)
+    found = {"unit": unit, "name": law.unit_name(unit, now)}
+    return found if contact is None else {**found, "contact": contact}
+
+
+def period_of(course: Course, said: str | None) -> Release | Annual:
+    """Return what is told of a quarter or a year. Raises QueryUnfit, PeriodNotClosed."""
+    if said is None or not (said[:4].isascii() and said[:4].isdecimal() and said[4:] in ("", "Q1", "Q2", "Q3", "Q4")):
+        raise QueryUnfit("period: 2026Q3 | 2026", field="period")
+    found = course.releases.get(said) or course.years.get(said)
+    if found is None:
+        raise PeriodNotClosed(said)
+    return found
+
+
+async def figures(ask: Ask) -> Answer:
+    """Return what is told of a quarter or a year: totals, and by unit, type, area or category."""
+    seeing(ask)
+    course, law = await ask.city.overseen.course(), await ask.city.law()
+    told = period_of(course, ask.query("period"))
+    measures, parts = ask.words("measure", Counts), ask.words("by", By)
+    sheets = [sheet for sheet in told.sheets if not measures or sheet.measure in measures]
+    shown = [_sheet(sheet, parts) for sheet in sheets]
+    lines = sum(len(table.lines) for sheet in shown for table in sheet.tables)
+    await recorded(
+        ask, "figures", cut_off=told.cut_off, rows=lines + len(shown), hidden=sum(sheet.hidden for sheet in shown)
+    )
+    headers = {"Ledger-Position": str(told.cut_off)}
+    if ask.word("format", Format) is Format.CSV:
+        headers["Content-Disposition"] = f'attachment; filename="oversight-{told.period}.csv"'
+        return Answer(as_csv(told.period, told.cut_off, shown, law, ask).encode(), headers=headers, media_type=CSV)
+    body = {
+        "period": told.period,
+        "sheets": shown,
+        "names": _names(shown, law, ask),
+        "office": _office(law, law.hotline_unit, ask),
+        "method": METHOD,
+        "position": told.cut_off,
+    }
+    return Answer(body, headers=headers)
+
+
+METHOD = (
+    "只列不小于5的数；较小的各项合并为“其余”，合并数同样不小于5或为零。 Counts below 5 are not told: small parts are counted together.",
+    "数值以公布该期报告时的账本位置为准，不再变动。 Figures are those of the report that closed the period, and never change.",
+    "全年数为各季度之和；在部分季度单列的项不列全年数。 A year is the sum of its quarters; a part told in some of them only has no year.",
+    "办理类统计归主办单位，区域按诉求所在区县。 Handling counts by the lead unit, areas by the district of the matter.",
+)
+
+
+def _sheet(sheet: Sheet, parts: Sequence[By]) -> Sheet:
+    tables = tuple(table for table in sheet.tables if not parts or table.by in parts)
+    return Sheet(
+        measure=sheet.measure,
+        title=sheet.title,
+        english=sheet.english,
+        count=sheet.count,
+        months=sheet.months,
+        outcomes=sheet.outcomes,
+        tables=tables,
+        hidden=sheet.hidden,
+    )
+
+
+def _names(sheets: Iterable[Sheet], law: Law, ask: Ask) -> dict[str, Any]:
+    """Return what each unit in the tables is called and where it is reached: it answers for its own figures."""
+    units = {line.part for sheet in sheets for table in sheet.tables if table.by == "unit" for line in table.lines}
+    return {unit: _office(law, unit or law.hotline_unit, ask) for unit in sorted(units)}
+
+
+def part_title(by: str, part: str, law: Law, ask: Ask) -> str:
+    """Return what a part is called."""
+    if by == "unit":
+        return law.unit_name(part or law.hotline_unit, ask.house.now())
+    if by == "type" and part in set(DemandType):
+        return DemandType(part).zh
+    return part or "未注明"
+
+
+def as_csv(period: str, cut_off: int, sheets: Sequence[Sheet], law: Law, ask: Ask) -> str:
+    """Return sheets as CSV with BOM, a number a line: the same numbers as on the page, and no others."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(["期间", "统计项", "分项", "项", "结果", "件数", "截止位置"])
+
+    def line(sheet: Sheet, by: str, part: str, ending: str, count: int | None) -> None:
+        told = UNTOLD if count is None else count
+        writer.writerow([period, sheet.title, by, _plain(part), ending, told, cut_off])
+
+    for sheet in sheets:
+        line(sheet, "", WHOLE_CITY, "", sheet.count)
+        for number, count in enumerate(sheet.months, 1):
+            line(sheet, "", f"{WHOLE_CITY}第{number}月", "", count)
+        for share in sheet.outcomes:
+            line(sheet, "", WHOLE_CITY, share.title, share.count)
+        for table in sheet.tables:
+            by = DIMENSIONS[table.by]
+            for one in table.lines:
+                part = part_title(table.by, one.part, law, ask)
+                line(sheet, by, part, "", one.count)
+                for share, count in zip(sheet.outcomes, one.outcomes, strict=False):
+                    line(sheet, by, part, share.title, count)
+            line(sheet, by, REST, "", table.rest)
+    return BOM + out.getvalue()
+
+
+def _plain(text: str) -> str:
+    return f"'{text}" if text[:1] in tuple("=+-@\t\r") else text
