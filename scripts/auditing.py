@@ -21,6 +21,7 @@ from rich.text import Text
 from domain.law import Law
 from domain.ledger import Ledger
 from domain.terms import SHANGHAI, UnitId
+from domain.wording import instant_words
 from projections.answers import Projections
 from scripts import papers, printing, wiring
 from scripts.desk import city_option, json_option, with_city
@@ -31,7 +32,6 @@ from supervision import reports, sheet, sheets
 from supervision.audit import Part, Question, audited, units_of
 from supervision.catalogue import KINDS, Family, Kind, Severity
 from supervision.findings import Exemption, Finding
-from supervision.instruments import instant_words
 
 _GRAVITY = tuple(Severity)
 _STARS = {Severity.SERIOUS: "red", Severity.ORDINARY: "yellow", Severity.HINT: "cyan"}

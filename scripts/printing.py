@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import pairwise
-from typing import Any
 
 import click
-import msgspec
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.markup import escape
@@ -23,18 +21,22 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from domain import fields
-from domain.calendar import DayKind, DayStep, show_due
 from domain.clocks import Clock, OverdueItem, Status, overdue_items
-from domain.explanation import STATUS_WORDS, Explanation, MoveExplained, cause_words, limit_words
+from domain.explanation import STATUS_WORDS, Explanation, MoveExplained, cause_words
 from domain.guards import UNPLAIN
 from domain.policy import LimitSource, Pack
 from domain.state import WorkOrder
-from domain.terms import SHANGHAI, Citation, ClosureKind, Entry, Fact, Limit, OrderState, Origin, Start, Stop, Word
+from domain.terms import ClosureKind, Entry, OrderState, Origin, Start, Stop
+from domain.wording import day_steps as day_steps
+from domain.wording import event_details as event_details
+from domain.wording import event_title as event_title
+from domain.wording import show_citation as show_citation
+from domain.wording import show_end as show_end
+from domain.wording import show_instant as show_instant
+from domain.wording import show_span as show_span
+from domain.wording import weekday as weekday
 from scripts import wiring
 
-_WEEKDAYS = "一二三四五六日"
-_ENGLISH = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _COLOURS = {
     Status.RUNNING: "cyan",
     Status.PENDING_EXTENSION: "yellow",
@@ -47,123 +49,11 @@ _COLOURS = {
     Status.MEASURED: "dim",
 }
 
-_DAY_WORDS = {
-    DayKind.WEEKEND: "周末",
-    DayKind.HOLIDAY: "放假",
-    DayKind.PRESUMED_WEEKEND: "推定周末",
-    DayKind.PRESUMED_HOLIDAY: "推定放假",
-    DayKind.START: "起算当日不计",
-    DayKind.MONTHS: "对应日",
-    DayKind.CLOCK: "连续计时",
-    DayKind.WRITTEN: "指定期限",
-}
-
-
-def show_instant(instant: datetime | None) -> str:
-    """Show an instant in Shanghai's time to the second; milliseconds only where they matter."""
-    if instant is None:
-        return "—"
-    local = instant.astimezone(SHANGHAI)
-    millis = f".{local.microsecond // 1000:03d}" if local.microsecond >= 1000 else ""
-    return f"{local:%Y-%m-%d %H:%M:%S}{millis}"
-
-
-def show_end(due: datetime | None) -> str:
-    """Show when something falls due as offices write it: `2025-03-11 24:00 (周二)`."""
-    return _weekday(show_due(due)) if due is not None else "—"
-
-
-def _weekday(shown: str) -> str:
-    return re.sub(r"\((\w{3})\)", lambda found: f"(周{_WEEKDAYS[_ENGLISH.index(found[1])]})", shown)
-
-
-def show_span(span: timedelta) -> str:
-    """Show how long: `2天3小时`, `41小时`, `15分钟`, down to milliseconds."""
-    millis = round(span / timedelta(milliseconds=1))
-    if abs(millis) < 60_000:
-        return f"{millis / 1000:g}秒"
-    hours, minute = divmod(millis // 60_000, 60)
-    if hours >= 48:
-        days, hours = divmod(hours, 24)
-        return f"{days}天{hours}小时" if hours else f"{days}天"
-    return f"{hours}小时{minute}分" if hours and minute else (f"{hours}小时" if hours else f"{minute}分钟")
-
-
-def event_title(event: Fact | type[Fact]) -> str:
-    """Return the event's official term: the first words of its docstring."""
-    kind = event if isinstance(event, type) else type(event)
-    first = (kind.__doc__ or kind.__name__).strip().split("\n")[0]
-    return first.split(".")[0].split("。")[0].strip()
-
-
-def show_citation(citation: Citation) -> str:
-    """Show where a rule stands: 《text》 article (source)."""
-    source = f" ({citation.source})" if citation.source else ""
-    note = f" · {citation.note}" if citation.note else ""
-    return f"《{citation.text}》{citation.article}{source}{note}"
-
 
 def state_words(state: str, closure: str = "") -> str:
     """Show where an order stands: `办理中 working`, `已办结 closed · 满意办结`."""
     kind = f" · {ClosureKind(closure).zh}" if closure else ""
     return f"{OrderState(state).zh} {state}{kind}"
-
-
-def _said(record: msgspec.Struct) -> dict[str, Any]:
-    """Return the fields that say something: not those left at "not said"."""
-    found: dict[str, Any] = {}
-    for field in msgspec.structs.fields(record):
-        default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
-        value = getattr(record, field.name)
-        if field.required or value != default:
-            found[field.name] = value
-    return found
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, msgspec.Struct):
-        return _plain_record(_said(value))
-    if isinstance(value, dict):
-        return _plain_record(value)
-    if isinstance(value, list | tuple | frozenset):
-        return "、".join(_plain(v) for v in value)
-    if isinstance(value, bool):
-        return "是" if value else "否"
-    if isinstance(value, Word):
-        return value.zh
-    return show_instant(value) if isinstance(value, datetime) else str(value)
-
-
-def _plain_record(value: dict[Any, Any]) -> str:
-    """Show a record within an event as people write it: a sealed field, a citation, a limit, a pack."""
-    names = set(value)
-    if names == {"key", "box"}:
-        return "▒▒▒"
-    if names == {"pack", "digest"}:
-        return str(value["pack"])
-    if {"id", "version", "clocks"} <= names:  # a policy, whole
-        return f"{value['id']} {value['version']} 《{value.get('title', '')}》"
-    if {"year", "known_from", "basis"} <= names:  # a year's calendar, whole
-        return f"{value['year']}年第{value.get('version', 1)}版"
-    if "text" in names and names <= {"text", "article", "source", "quote", "reading", "note"}:
-        return f"《{value['text']}》{value.get('article', '')}"
-    if names and names <= {"amount", "unit", "until"}:
-        return limit_words(Limit(**value)).split(" ")[0] if "until" not in names else show_instant(value["until"])
-    shown = ((_name(name), v) for name, v in value.items())
-    return "{" + " · ".join(f"{name} {_plain(v)}" for name, v in shown) + "}"
-
-
-def _name(field: str) -> str:
-    return field.zh if isinstance(field, Word) else fields.term(field)
-
-
-def event_details(event: Fact) -> str:
-    """Show an event's fields in one line, by their Chinese terms; sealed ones as ▒▒▒."""
-    return " · ".join(f"{fields.term(name)}: {_value(name, value)}" for name, value in _said(event).items())
-
-
-def _value(field: str, value: Any) -> str:
-    return fields.VALUES[field].get(value, str(value)) if field in fields.VALUES else _plain(value)
 
 
 def timeline(entries: Sequence[Entry], *, corrections: dict[int, str] | None = None) -> RenderableType:
@@ -212,40 +102,6 @@ def _entry_lines(
     return head, Padding(Text.from_markup(details), (0, 0, 0, 3))
 
 
-def day_steps(steps: Iterable[DayStep]) -> str:
-    """Show counted and skipped days in one line: `03-04(二)起算当日不计 · 03-05(三)=1 · 03-08–09 周末 …`."""
-    shown: list[str] = []
-    skipped: list[DayStep] = []
-
-    def flush() -> None:
-        if not skipped:
-            return
-        first, last = skipped[0], skipped[-1]
-        words = " ".join(
-            dict.fromkeys(s.reason.holiday or _DAY_WORDS.get(s.reason.kind, str(s.reason.kind)) for s in skipped)
-        )
-        span = f"{first.day:%m-%d}" if first is last else f"{first.day:%m-%d}–{last.day:%m-%d}"
-        shown.append(f"{span} {words}")
-        skipped.clear()
-
-    for step in steps:
-        if step.number == 0 and step.reason.kind is not DayKind.START:
-            skipped.append(step)
-            continue
-        flush()
-        day = f"{step.day:%m-%d}({_WEEKDAYS[step.day.weekday()]})"
-        if step.reason.kind is DayKind.START:
-            shown.append(f"{day}{_DAY_WORDS[DayKind.START]}")
-        elif step.reason.kind is DayKind.MAKEUP:
-            shown.append(f"{day}={step.number} 调休上班")
-        elif step.reason.kind in (DayKind.CLOCK, DayKind.WRITTEN):
-            shown.append(_DAY_WORDS[step.reason.kind])
-        else:
-            shown.append(f"{day}={step.number}")
-    flush()
-    return " · ".join(shown)
-
-
 def _move_line(move: MoveExplained) -> str:
     return (
         f"{show_instant(move.at.at)} 位置 {move.at.position}: {move.why.zh} {move.why} {move.limit} → "
@@ -287,7 +143,7 @@ def explanation(explained: Explanation, clock: Clock, now: datetime) -> Panel:
     if explained.due is not None:
         provisional = " [yellow]暂定: 该年日历未公布 provisional[/]" if explained.provisional else ""
         outage = " [yellow]系统中断期间 during an outage[/]" if explained.during_outage else ""
-        rows.add_row("到期 due", f"[bold]{_weekday(explained.due_words)}[/]{provisional}{outage}")
+        rows.add_row("到期 due", f"[bold]{weekday(explained.due_words)}[/]{provisional}{outage}")
     if explained.stop is not None:
         rows.add_row(
             "停止 stop",

@@ -7,7 +7,7 @@ law as it was recorded by then; so it prints the same whenever it is printed. It
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
@@ -31,12 +31,12 @@ from domain.terms import (
     Limit,
     NoticeKind,
     Private,
-    Reading,
     Role,
     Sealed,
     UnitId,
     Word,
 )
+from domain.wording import citation_words, day_words, instant_words
 
 MASK = "（内容密封，经授权开启后可见）"
 ERASED = "（已依法销毁）"
@@ -270,30 +270,6 @@ def _number(entry: Entry, kind: InstrumentKind, entries: Sequence[Entry]) -> tup
 
 
 # --- words -------------------------------------------------------------------------------------------------------
-
-
-def day_words(day: date) -> str:
-    """Say a day as papers do: `2026年11月21日`."""
-    return f"{day.year}年{day.month}月{day.day}日"
-
-
-def instant_words(instant: datetime) -> str:
-    """Say an instant as papers do; midnight is 24时 of the day that ends with it (K5)."""
-    local = instant.astimezone(SHANGHAI)
-    if (local.hour, local.minute, local.second, local.microsecond) == (0, 0, 0, 0):
-        return f"{day_words(date.fromordinal(local.toordinal() - 1))}24时"
-    seconds = f"{local.second}秒" if local.second else ""
-    return f"{day_words(local.date())}{local.hour}时{local.minute:02}分{seconds}"
-
-
-def citation_words(citation: Citation | None) -> str:
-    """Say where a rule stands; a figure that no text gives is the city's own parameter."""
-    if citation is None:
-        return ""
-    if citation.reading is Reading.ASSUMED:
-        return f"本市参数与裁量登记 {citation.article}".strip()
-    source = f"（{citation.source}）" if citation.source else ""
-    return f"《{citation.text}》{source}{citation.article}"
 
 
 def within(limit: Limit) -> str:

@@ -55,13 +55,13 @@ from domain.terms import (
     Word,
 )
 from domain.units import day_start
+from domain.wording import day_words, instant_words
 from projections.answers import Projections
 from projections.figures import BY_CODE, Contested, Figure, Shape, percent
 from projections.volumes import Appealed, Emergency, Volumes
 from supervision.assessment import Score, points_words, scores
 from supervision.assessment import title_of as indicator_title
 from supervision.indicators import Adjusted, adjusted
-from supervision.instruments import day_words, instant_words
 from supervision.telephony import Telephony, telephony
 
 TEMPLATE = "report/3"

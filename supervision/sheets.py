@@ -13,9 +13,10 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from domain.wording import day_words, instant_words
 from supervision import charts
 from supervision.dutybook import Book
-from supervision.instruments import Paper, day_words, instant_words
+from supervision.instruments import Paper
 from supervision.reports import Chart, Report, Table, packs, shown
 
 TEMPLATES = Path(__file__).with_name("templates")

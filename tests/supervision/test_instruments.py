@@ -17,10 +17,11 @@ from domain import journals
 from domain.ledger import Ledger
 from domain.refusals import Erased
 from domain.terms import Actor, Entry, Role
+from domain.wording import instant_words
 from scripts import embedded
 from supervision import instruments as papers
 from supervision import register, sheets
-from supervision.instruments import MASK, InstrumentKind, NotAnInstrument, Shown, instant_words, instruments, paper
+from supervision.instruments import MASK, InstrumentKind, NotAnInstrument, Shown, instruments, paper
 from tests.given import at
 from tests.test_cases import CASES, Town, founded, imported, opened
 
