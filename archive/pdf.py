@@ -18,10 +18,13 @@ import msgspec
 from archive.wire import LONGEST, Attached, Done, Failed, Job, Lacking, Outcome, written
 from domain.refusals import Refusal
 
-__all__ = ["Attached", "CannotBeLaidOut", "GlyphsLacking", "Printer", "PrinterAbsent", "PrintingTooLong"]
+__all__ = ["Attached", "CannotBeLaidOut", "Done", "GlyphsLacking", "Printer", "PrinterAbsent", "PrintingTooLong"]
 
 PATIENCE = 60.0
 """Seconds that one document may take; a dossier of forty pages takes two."""
+
+_FACES = """<!doctype html><html lang="zh-Hans"><head><title>字</title></head>
+<body style="font-family: 'Noto Serif CJK SC', serif">回音<b>回音</b></body></html>"""
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -57,6 +60,7 @@ class Printer:
         self._patience = patience
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
+        self._faces: tuple[str, ...] = ()
 
     async def __aenter__(self) -> Self:
         return self
@@ -66,6 +70,10 @@ class Printer:
 
     async def pdf(self, html: str, attachments: Sequence[Attached] = ()) -> bytes:
         """Return a document as PDF. Raises GlyphsLacking, CannotBeLaidOut, PrintingTooLong and PrinterAbsent."""
+        return (await self.printed(html, attachments)).pdf
+
+    async def printed(self, html: str, attachments: Sequence[Attached] = ()) -> Done:
+        """Return a document as PDF with the number of its pages and the fonts it was set in; raises as `pdf` does."""
         job = written(msgspec.msgpack.encode(Job(html, tuple(attachments))))
         async with self._turn:
             try:
@@ -82,12 +90,18 @@ class Printer:
                 raise
         match outcome:
             case Done():
-                return outcome.pdf
+                return outcome
             case Lacking():
                 said = "、".join(f"{one} (U+{ord(one):04X})" for one in outcome.characters)
                 raise GlyphsLacking(said, characters=outcome.characters)
             case Failed():
                 raise CannotBeLaidOut(outcome.why[:300])
+
+    async def faces(self) -> tuple[str, ...]:
+        """Return the digests of the font files that plain and bold text is set in here."""
+        if not self._faces:
+            self._faces = (await self.printed(_FACES)).fonts
+        return self._faces
 
     async def _carried_out(self, job: bytes) -> Outcome:
         process = self._process

@@ -7,6 +7,7 @@ standard output, both with their length in four bytes before them.
 from __future__ import annotations
 
 import gc
+import hashlib
 import logging
 import re
 import resource
@@ -21,7 +22,7 @@ import msgspec
 from weasyprint import HTML, Attachment
 from weasyprint.document import Document
 from weasyprint.pdf.metadata import NS, DocumentMetadata
-from weasyprint.text.fonts import FontConfiguration
+from weasyprint.text.fonts import FontConfiguration, get_hb_object_data
 from weasyprint.urls import FatalURLFetchingError, URLFetcher
 
 from archive.wire import Attached, Done, Failed, Job, Lacking, Outcome, read_from, written
@@ -80,6 +81,7 @@ class Renderer:
 
     def __init__(self) -> None:
         self._fonts = FontConfiguration()
+        self._known: dict[tuple[bytes, int], str] = {}  # digests of font files
         self._heard = _Complaints()
         _LOG.handlers[:] = [self._heard]
         _LOG.propagate = False
@@ -91,7 +93,7 @@ class Renderer:
             document: Document = HTML(string=job.html, url_fetcher=_Nothing()).render(font_config=self._fonts)
             document.metadata.__class__ = _Metadata
             document.metadata.attachments = _attachments(job.attachments)
-            made = document.write_pdf(pdf_variant="pdf/a-3a", pdf_tags=True)
+            made = document.write_pdf(finisher=_each_once, pdf_variant="pdf/a-3a", pdf_tags=True)
         except FatalURLFetchingError as error:
             return Failed(f"{error}")
         except Exception as error:  # noqa: BLE001  a document that cannot be laid out ends its job, not the process
@@ -99,7 +101,25 @@ class Renderer:
         if self._heard.lacking:
             return Lacking("".join(self._heard.lacking))
         assert isinstance(made, bytes)
-        return Done(made, pages=len(document.pages))
+        return Done(made, pages=len(document.pages), fonts=self._digests(document))
+
+    def _digests(self, document: Document) -> tuple[str, ...]:
+        """Return the digests of the font files that a document was set in, each file read once."""
+        found: set[str] = set()
+        for font in document.fonts.values():
+            known = (font.name, font.index)
+            if known not in self._known:
+                file = get_hb_object_data(font.hb_face)
+                assert isinstance(file, bytes)
+                self._known[known] = f"sha256:{hashlib.sha256(file).hexdigest()}"
+            found.add(self._known[known])
+        return tuple(sorted(found))
+
+
+def _each_once(_: Document, pdf: Any) -> None:
+    """Name each file that belongs to the document once: WeasyPrint finds it in the name tree and again by itself."""
+    if "AF" in pdf.catalog:
+        pdf.catalog["AF"][:] = list(dict.fromkeys(pdf.catalog["AF"]))
 
 
 def _attachments(named: Sequence[Attached]) -> list[Attachment]:

@@ -32,6 +32,7 @@ class Done(msgspec.Struct, frozen=True, tag=True):
 
     pdf: bytes
     pages: int
+    fonts: tuple[str, ...] = ()  # digests of the font files that it was set in
 
 
 class Lacking(msgspec.Struct, frozen=True, tag=True):

@@ -16,7 +16,7 @@ import msgspec
 
 from domain import leaves, notes, tree
 from domain.leaves import NOTHING, Imprint, Witnessed, digest, rfc3339
-from domain.notes import NotANote, Policy, Proof
+from domain.notes import Checkpoint, NotANote, Note, Policy, Proof
 
 FORM: Final = "huiyin/evidence/1"
 
@@ -138,7 +138,7 @@ def check(found: Evidence, policy: Policy | None) -> Held:
         if event.position <= before:
             raise Unproven(event.position, f"a position after {before}", str(event.position))
         _commit_covers(event)
-        leaf, before = _leaf(found, event, leaf), event.position
+        leaf, before = _leaf(Imprint(found.ledger, found.hash), found.stream, event, leaf), event.position
     last = found.events[-1]
     try:
         proof = notes.proof_from(found.proof)
@@ -168,26 +168,34 @@ def check(found: Evidence, policy: Policy | None) -> Held:
     )
 
 
-def _leaf(found: Evidence, event: Event, before: bytes) -> bytes:
+def leaves_of(found: Evidence) -> list[bytes]:
+    """Return the leaf of each event, computed from what evidence holds. Raises Unproven."""
+    held: list[bytes] = []
+    for event in found.events:
+        held.append(_leaf(Imprint(found.ledger, found.hash), found.stream, event, held[-1] if held else NOTHING))
+    return held
+
+
+def _leaf(imprint: Imprint, stream: str, event: Event, before: bytes) -> bytes:
     try:
         said = [None if at == "-" else datetime.fromisoformat(at) for at in (event.recorded_at, event.occurred_at)]
         recorded_at, occurred_at = said
         if recorded_at is None or [rfc3339(at) for at in said] != [event.recorded_at, event.occurred_at]:
             raise ValueError(f"{event.recorded_at} {event.occurred_at}")
         text = leaves.header(
-            Imprint(found.ledger, found.hash),
-            found.stream,
+            imprint,
+            stream,
             event.version,
             event.topic,
             recorded_at,
             occurred_at,
             before,
-            event.record.salted(found.hash),
-            event.state.salted(found.hash),
+            event.record.salted(imprint.hash),
+            event.state.salted(imprint.hash),
         )
     except ValueError as error:
         raise Unproven(event.position, "instants and digests as a header writes them", str(error)) from error
-    return leaves.leaf(Imprint(found.ledger, found.hash), text)
+    return leaves.leaf(imprint, text)
 
 
 class _Record(msgspec.Struct):
@@ -212,6 +220,88 @@ def _commit_covers(event: Event) -> None:
     ):
         where = f"{said.first_position} … {said.first_position + said.n - 1}, {said.recorded_at}"
         raise Unproven(event.position, f"a commit that covers it, of {event.recorded_at}", where)
+
+
+# --- excerpts ----------------------------------------------------------------------------------------------------
+
+EXCERPT: Final = "huiyin/excerpt/1"
+
+
+class Picked(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One event of an excerpt: the leaf that its stream held before it, and the hashes up to the root."""
+
+    event: Event
+    previous: str
+    path: tuple[str, ...]
+
+
+class Excerpt(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """节录. Some events of a stream, each with a proof of its own under one signed head; others may lie between them."""
+
+    form: str
+    ledger: str
+    hash: str
+    stream: str
+    events: tuple[Picked, ...]
+    note: str
+
+
+def picked(imprint: Imprint, rows: Sequence[Witnessed], paths: Sequence[Sequence[bytes]], note: Note) -> Excerpt:
+    """Return an excerpt of one stream, in full: rows in the order of versions, each with its path under a head."""
+    events = [
+        Picked(
+            event=_event(imprint, row, full=True),
+            previous=(row.before[1] if row.before is not None else NOTHING).hex(),
+            path=tuple(one.hex() for one in path),
+        )
+        for row, path in zip(rows, paths, strict=True)
+    ]
+    stream = rows[0].event.stream
+    return Excerpt(
+        form=EXCERPT, ledger=imprint.ledger_id, hash=imprint.hash, stream=stream, events=tuple(events), note=str(note)
+    )
+
+
+def read_excerpt(said: bytes) -> Excerpt:
+    """Return the excerpt that bytes hold. Raises Unproven."""
+    try:
+        found = msgspec.json.decode(said, type=Excerpt)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Unproven(0, f"a file of the form {EXCERPT}", str(error)) from error
+    if found.form != EXCERPT or found.hash not in leaves.HASHES or not found.events:
+        raise Unproven(0, f"a file of the form {EXCERPT}", f"{found.form}, {found.hash}, {len(found.events)} events")
+    return found
+
+
+def check_excerpt(found: Excerpt, policy: Policy | None) -> Checkpoint:
+    """Check each event of an excerpt, and return the head that they lie under. Raises Unproven."""
+    imprint, before = Imprint(found.ledger, found.hash), (0, 0)
+    try:
+        note = notes.note_from(found.note)
+        head = note.checkpoint
+        if policy is not None:
+            notes.believed(note, policy)
+    except NotANote as error:
+        raise Unproven(0, "a signed head", str(error)) from error
+    if head.origin != notes.origin_of(found.ledger, found.hash):
+        raise Unproven(0, f"a head of {notes.origin_of(found.ledger, found.hash)}", head.origin)
+    for one in found.events:
+        event = one.event
+        if (event.version, event.position) <= before or event.position <= before[1]:
+            raise Unproven(event.position, f"versions and positions after {before}", f"{event.version}")
+        before = (event.version, event.position)
+        _commit_covers(event)
+        try:
+            previous, path = bytes.fromhex(one.previous), [bytes.fromhex(step) for step in one.path]
+        except ValueError as error:
+            raise Unproven(event.position, "hashes in hexadecimal", str(error)) from error
+        leaf = _leaf(imprint, found.stream, event, previous)
+        root = tree.included(found.hash, leaf, event.position - 1, head.size, path)
+        if root != head.root:
+            raise Unproven(
+                event.position, f"the root {head.root.hex()} that was signed", "-" if root is None else root.hex()
+            )
+    return head
 
 
 # --- bundles -----------------------------------------------------------------------------------------------------

@@ -42,6 +42,7 @@ from domain.refusals import (
     WrongKey,
 )
 from domain.sealing import (
+    MASTER,
     Consent,
     Entropy,
     Keyring,
@@ -511,6 +512,37 @@ class Ledger:
     async def _keys(self, ids: Sequence[str]) -> dict[str, KeyRow]:
         rows = await self._pages.rows("read_keys_by_id", recorder.texts(ids))
         return {row[0]: KeyRow(*row) for row in rows}
+
+    async def hand_out_keys(
+        self, stream: str, *, viewer: Actor, purpose: str, command_id: str, identity: bool = True
+    ) -> dict[str, bytes]:
+        """Return the keys of a record's sealed fields by their ids, after the access journal says who takes them and why.
+
+        A full copy of a record carries them; without `identity` only those of what was said, not of who people are. A key
+        that two persons hold is never among them. Raises UnknownStream and CodeExpected; then there is nothing to log.
+        """
+        _purposeful(stream, purpose)
+
+        async def rows() -> list[KeyRow]:
+            found = await self._pages.rows("read_keys", recorder.texts([naming.readable(stream)]))
+            every = [KeyRow(*row) for row in found]
+            return [row for row in every if row.wrap == MASTER and (identity or not is_identity(row.holder))]
+
+        what = AccessLogged(
+            stream=stream,
+            fields=("*",) if identity else ("texts",),
+            keys=tuple(row.id for row in await rows()),
+            purpose=purpose,
+        )
+        await self._note(what, viewer, command_id)
+        return {
+            row.id: unwrap(row, self._proposer.keyring) for row in await rows()
+        }  # what was erased since is not there
+
+    async def keys_of_two(self, stream: str) -> tuple[str, ...]:
+        """Return the ids of a record's keys that two persons hold together: no copy of it carries them."""
+        found = await self._pages.rows("read_keys", recorder.texts([naming.readable(stream)]))
+        return tuple(sorted(row[0] for row in found if KeyRow(*row).wrap != MASTER))
 
     # --- the keys of its files -----------------------------------------------------------------------------------
 

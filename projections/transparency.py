@@ -244,6 +244,17 @@ class Transparency:
         """Return the proof that an event is in the ledger, under the last signed head. Raises NoHeadYet."""
         return await self._proof(position, await self.head())
 
+    async def paths(self, positions: Sequence[int], note: Note) -> list[list[bytes]]:
+        """Return, for each of some events, the hashes that lead from its leaf up to the root of a head. Raises NoHeadYet."""
+        size = note.checkpoint.size
+        if not all(0 < position <= size for position in positions):
+            raise NoHeadYet(f"{max(positions)} > {size}")
+        spans = [tree.inclusion(position - 1, size) for position in positions]
+        wanted = list(dict.fromkeys(span for some in spans for span in some))
+        async with session(self._pool) as connection:
+            known = dict(zip(wanted, await self._roots(connection, wanted), strict=True))
+        return [[known[span] for span in some] for some in spans]
+
     async def _proof(self, position: int, note: Note) -> Proof:
         size = note.checkpoint.size
         if not 0 < position <= size:

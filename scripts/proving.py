@@ -12,13 +12,14 @@ from typing import TypeVar
 import click
 import msgspec
 
+from archive.verify import is_pdf
 from domain import evidence, notes
 from domain.evidence import Held, Unproven
 from domain.ledger import Ledger
 from domain.notes import NotANote, Note, Policy
 from projections.answers import Projections
 from projections.transparency import Transparency
-from scripts import desk, files, printing, wiring
+from scripts import desk, dossiers, files, printing, wiring
 from scripts.desk import city_option, json_option, with_city
 from scripts.lawbook import answer
 from scripts.wiring import SettingError
@@ -138,6 +139,9 @@ def proof_command(record: str, file: Path | None, full: bool, city: str | None) 
 @policy_option
 @click.option("--head", "heads", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="见证人的树头 a head that a witness holds: its file `last` (repeatable).")  # fmt: skip
+@click.option(
+    "--digest", metavar="SHA256", help="摘要 what a dossier's digest has to be, where it is known from elsewhere."
+)
 @click.option("--files", "with_files", is_flag=True, help="附件 open every file too, and hold it against its digest.")
 @city_option
 @json_option
@@ -145,11 +149,12 @@ def verify_command(
     evidences: tuple[Path, ...],
     policy: Path | None,
     heads: tuple[Path, ...],
+    digest: str | None,
     with_files: bool,
     city: str | None,
     as_json: bool,
 ) -> None:
-    """核验: compute the whole ledger again and compare; or check FILEs of `huiyin proof`, without database or network.
+    """核验: compute the whole ledger again and compare; or check FILEs of `huiyin proof` and `huiyin dossier`, offline.
 
     Of the ledger: every leaf, every commit, the tree, and every head that was signed, in the database, outside it, and
     with --head at a witness. Exit code 1 if anything does not hold, with the position where.
@@ -159,7 +164,7 @@ def verify_command(
             raise SettingError(
                 "须以 --policy 指明信任谁的树头 say with --policy whose heads are believed: huiyin head --policy"
             )
-        if not _all_hold(evidences, read_policy(policy), as_json=as_json):
+        if not _all_hold(evidences, read_policy(policy), digest, as_json=as_json):
             sys.exit(1)
         return
     held = [_note(path) for path in heads]
@@ -187,11 +192,17 @@ def verify_command(
         sys.exit(1)
 
 
-def _all_hold(paths: Sequence[Path], policy: Policy, *, as_json: bool) -> bool:
+def _all_hold(paths: Sequence[Path], policy: Policy, digest: str | None, *, as_json: bool) -> bool:
     held: list[dict[str, object]] = []
     for path in paths:
         try:
             content = path.read_bytes()
+            if is_pdf(content):
+                verdict = dossiers.checked(path, policy, digest)
+                held.append({"file": str(path), "holds": verdict.holds, **msgspec.to_builtins(verdict)})
+                if not as_json:
+                    dossiers.say(path, verdict)
+                continue
             if evidence.is_bundle(content):
                 every = evidence.check_bundle(content, policy).records
             else:

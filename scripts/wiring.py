@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from api.gate import Networks, Tallies
 from api.pushing import Endpoint, Manner, unfit_url
 from api.tokens import AUDIENCE, Issuer, public_keys
+from archive.fonds import Fonds
 from domain import institution, recorder
 from domain.attachments import Files
 from domain.calendar import CalendarYear, load_calendar
@@ -452,6 +453,25 @@ async def cities(database: embedded.Database) -> list[str]:
 async def open_city(database: embedded.Database, city: str, keyring: Keyring | None = None) -> Ledger:
     """Open a city's ledger as the application; close it after use."""
     return await Ledger.open(database.app, city, kinds=KINDS, keyring=keyring or read_keyring(city), entropy=os.urandom)
+
+
+# --- archives ----------------------------------------------------------------------------------------------------
+
+
+def fonds_file(city: str) -> Path:
+    """Return where it stands whose archives a city's files belong to: beside its keys."""
+    return keyring_file(city).with_suffix(".fonds.toml")
+
+
+def read_fonds(city: str) -> Fonds:
+    """Return what the archives office told of a city's files: nothing where there is no file. Raises SettingError."""
+    path = fonds_file(city)
+    if not path.exists():
+        return Fonds()
+    try:
+        return msgspec.toml.decode(read_text(path), type=Fonds)
+    except msgspec.MsgspecError as error:
+        raise SettingError(f"全宗文件不合格 not a fonds file: {path}: {error}") from error
 
 
 # --- signed heads ------------------------------------------------------------------------------------------------

@@ -131,3 +131,14 @@ def findings(told: Mapping[str, Any]) -> str:
 def instrument(paper: Paper) -> str:
     """Return an instrument as HTML that shows and prints by itself."""
     return set_in("instrument.html", INSTRUMENT, paper=paper)
+
+
+def instrument_body(paper: Paper) -> str:
+    """Return an instrument as HTML to be set among others, by `instrument_style`."""
+    body = set_in("paper.html", INSTRUMENT, paper=paper)
+    return f'<div class="red">{body}</div>' if paper.red else body
+
+
+def instrument_style() -> str:
+    """Return the rules that instruments are set by, for whoever sets them among others."""
+    return (TEMPLATES / "instrument.css").read_text(encoding="utf-8")

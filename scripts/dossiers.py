@@ -1,0 +1,307 @@
+"""Dossiers at the terminal: one case gathered from the ledger, set as one file, and its making recorded."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+
+import click
+
+from archive import dossier, material, verify
+from archive.contents import Paper
+from archive.fonds import Fonds
+from archive.material import Edition, Material, Told
+from archive.pdf import Done, Printer
+from archive.verify import Verdict
+from domain import evidence
+from domain.journals import is_journal
+from domain.leaves import Witnessed
+from domain.ledger import Ledger
+from domain.notes import Note, Policy, Proof
+from domain.refusals import CaseWithoutKey, Erased, Refusal
+from domain.steps.filing import DossierRendered, RecordDossier
+from domain.stored import tag
+from domain.terms import Actor, Entry, Role
+from projections.answers import Projections
+from projections.transparency import NoHeadYet, Transparency
+from scripts import desk, wiring
+from scripts.desk import city_option, json_option, with_city
+from scripts.lawbook import answer
+from scripts.wiring import SettingError
+from supervision import instruments, sheets
+from supervision.instruments import NotAnInstrument
+
+INSTITUTION = "institution"
+
+READERS = frozenset({Role.ARCHIVIST})
+"""Who may make a file that shows what is sealed: whoever has to keep it."""
+
+
+class NothingToFile(Refusal):
+    """该工单没有可成卷的事件。The order has no event up to this version: ask for a version that it has."""
+
+
+# --- gathering ---------------------------------------------------------------------------------------------------
+
+
+class Gatherer:
+    """Reads cases out of one ledger with all that proves them; the institution is read once for many."""
+
+    def __init__(self, ledger: Ledger, log: Transparency, fonds: Fonds, faces: tuple[str, ...]) -> None:
+        self._ledger = ledger
+        self._log = log
+        self._fonds = fonds
+        self._faces = faces
+        self._laws: list[tuple[Entry, Witnessed]] = []
+
+    async def gather(
+        self,
+        stream: str,
+        edition: Edition = "masked",
+        *,
+        upto: int = 0,
+        keys: Mapping[str, bytes] | None = None,
+        two_persons: Sequence[str] = (),
+        copy: material.UseCopy | None = None,
+    ) -> Material:
+        """Return what a case's file is made of, up to a version; 0: all but that the file itself was printed."""
+        rows = await self._ledger.witnesses_of(stream)
+        while rows and (rows[-1].event.version > upto if upto else rows[-1].event.topic == tag(DossierRendered)):
+            rows.pop()
+        if not rows or is_journal(stream):
+            raise NothingToFile(stream)
+        entries = await self._ledger.history(stream)
+        last = rows[-1].event
+        chosen = await self._law([e for e in entries if e.version <= last.version], last.position)
+        note = await self._head(last.position)
+        path, *paths = await self._log.paths([last.position, *(row.event.position for row in chosen)], note)
+        imprint = self._ledger.imprint
+        told = Told(
+            edition=edition,
+            template=dossier.TEMPLATE,
+            templates=_templates(),
+            renderer=_renderer(),
+            fonts=self._faces,
+            fonds=self._fonds,
+            copy=copy,
+            two_persons=tuple(two_persons),
+        )
+        case = evidence.made(imprint, rows, Proof(last.position - 1, tuple(path), note), full=True)
+        law_events = evidence.picked(imprint, chosen, paths, note)
+        return Material(told=told, case=case, law_events=law_events, keys=keys or {})
+
+    async def _law(self, entries: Sequence[Entry], position: int) -> list[Witnessed]:
+        """Return the institution's events that a case rests on, as recorded by its last event."""
+        version = self._laws[-1][0].version if self._laws else 0
+        if not self._laws or (await self._ledger.law()).version != version:
+            laws = await self._ledger.history(INSTITUTION)
+            rows = await self._ledger.witnesses_of(INSTITUTION)
+            self._laws = list(zip(laws, rows[: len(laws)], strict=True))
+        known = [pair for pair in self._laws if pair[0].position <= position]
+        rests = {entry.version for entry in material.law_of(entries, [entry for entry, _ in known])}
+        return [row for entry, row in known if entry.version in rests]
+
+    async def _head(self, position: int) -> Note:
+        """Return the first signed head that covers an event; signed now where there is none yet."""
+        try:
+            return await self._log.head(position)
+        except NoHeadYet:
+            await self._log.sign()
+            return await self._log.head(position)
+
+
+def _templates() -> str:
+    """Return the digest of all templates that a file is set with: of the dossier, and of the papers in it."""
+    both = dossier.templates_digest() + sheets.templates_digest()
+    return f"sha256:{hashlib.sha256(both.encode()).hexdigest()}"
+
+
+def _renderer() -> str:
+    return f"weasyprint {importlib.metadata.version('weasyprint')}"
+
+
+# --- setting -----------------------------------------------------------------------------------------------------
+
+
+def papers(made: Material) -> dict[int, Paper]:
+    """Return the papers of a case by the versions of their events, set as they were sent."""
+    found: dict[int, Paper] = {}
+    for entry, _ in instruments.instruments(made.entries):
+        leaf = f"{made.case.hash}:{made.leaves[entry.version - 1].hex()}"
+        try:
+            paper, shown = instruments.paper(made.entries, entry.version, made.laws, leaf=leaf)
+        except NotAnInstrument:
+            continue
+        if made.keys and shown:
+            opened: dict[str, str | Erased] = {one.name: made.text(one.sealed) for one in shown}
+            paper, _ = instruments.paper(made.entries, entry.version, made.laws, leaf=leaf, opened=opened)
+        found[entry.version] = Paper(paper.title, paper.number, paper.issuer, sheets.instrument_body(paper))
+    return found
+
+
+def html(made: Material) -> str:
+    """Return the pages of a file."""
+    return dossier.document(made, papers(made), sheets.instrument_style())
+
+
+async def printed(made: Material, printer: Printer) -> Done:
+    """Return a file: its pages, and what they are made of inside it."""
+    return await printer.printed(html(made), made.files)
+
+
+class SetElsewhere(Refusal):
+    """本件是用另一版本的模板、程序或字体成文的，此处不能逐字节重新生成；请在同一版本上核验，或以 --digest 给出登记的摘要。
+    It was set with other templates, another renderer or other fonts: check it where they are the same, or name the
+    recorded digest with --digest.
+    """
+
+
+def remaking(printer: Printer) -> verify.Remake:
+    """Return what makes a file again here, from what lies in it. It raises SetElsewhere where that cannot be the same."""
+
+    async def again(made: Material) -> bytes:
+        told = made.told
+        here = (dossier.TEMPLATE, _templates(), _renderer(), await printer.faces())
+        if (told.template, told.templates, told.renderer, told.fonts) != here:
+            raise SetElsewhere(f"{told.template}, {told.renderer}")
+        return (await printed(made, printer)).pdf
+
+    return again
+
+
+# --- commands ----------------------------------------------------------------------------------------------------
+
+
+@click.command("dossier")
+@click.argument("order")
+@click.option("--to", "file", type=click.Path(dir_okay=False, path_type=Path), help="写入 a file; without: NUMBER.pdf.")
+@click.option("--edition", type=click.Choice(["full", "texts", "masked"]), default="masked", show_default=True,
+    help="版本 full 归档件 with all that is sealed opened, texts without who people are, masked with nothing opened.")  # fmt: skip
+@click.option("--upto", type=click.IntRange(0), default=0, help="截至 the version that is shown last; without: all.")
+@click.option(
+    "--purpose", default="filing", show_default=True, help="用途 why, as a code: recorded before anything is opened."
+)
+@click.option("--as", "actor", metavar="USER/ROLE[@UNIT]", help="操作人 who files: with it the making is recorded.")
+@city_option
+@json_option
+def dossier_command(
+    order: str,
+    file: Path | None,
+    edition: Edition,
+    upto: int,
+    purpose: str,
+    actor: str | None,
+    city: str | None,
+    as_json: bool,
+) -> None:
+    """卷宗: one case as one PDF/A file that proves itself; with --as its digest is recorded in the ledger.
+
+    ORDER: number, old number or id. `huiyin verify FILE.pdf --policy POLICY` checks it without database and network. The
+    same case at the same version gives the same bytes.
+    """
+    by = desk.parse_actor(actor) if actor else None
+    if edition != "masked" and (by is None or by.role not in READERS):
+        raise SettingError(f"--edition {edition}: 须以 --as 指明档案员 say with --as which archivist opens it")
+    database = wiring.database()
+
+    async def work(ledger: Ledger, shown: Projections) -> None:
+        stream = await desk.stream_of(shown, order)
+        keys = await _keys(ledger, stream, by, purpose, identity=edition == "full") if edition != "masked" else {}
+        async with await wiring.open_log(database, ledger) as log, Printer() as printer:
+            gatherer = Gatherer(ledger, log, wiring.read_fonds(ledger.city), await printer.faces())
+            two = await ledger.keys_of_two(stream)
+            made = await gatherer.gather(stream, edition, upto=upto, keys=keys, two_persons=two)
+            done = await printed(made, printer)
+        digest = f"sha256:{hashlib.sha256(done.pdf).hexdigest()}"
+        path = file or Path(f"{made.order.number}.pdf")
+        path.write_bytes(done.pdf)
+        recorded = by is not None and await record(ledger, made, done, by)
+        if as_json:
+            answer({"file": f"{path}", "digest": digest, "pages": done.pages, "bytes": len(done.pdf),
+                "version": made.entries[-1].version, "position": made.entries[-1].position, "recorded": recorded})  # fmt: skip
+            return
+        click.echo(f"✓ {path}: {done.pages} 页 pages, {len(done.pdf):,} 字节 bytes")
+        click.echo(f"  {digest}" + ("，已登记 recorded" if recorded else ""))
+
+    with_city(city, work)
+
+
+async def _keys(ledger: Ledger, stream: str, by: Actor | None, purpose: str, *, identity: bool) -> dict[str, bytes]:
+    assert by is not None
+    command_id = f"cli:dossier:{wiring.fresh()}"
+    return await ledger.hand_out_keys(stream, viewer=by, purpose=purpose, command_id=command_id, identity=identity)
+
+
+async def record(ledger: Ledger, made: Material, done: Done, by: Actor) -> bool:
+    """Record that a file was made, with its digest, template and fonts; not twice what is recorded already."""
+    digest = f"sha256:{hashlib.sha256(done.pdf).hexdigest()}"
+    now = await ledger.fold(made.case.stream)
+    full = made.told.edition == "full"
+    known = now.filing.record_copies if full and now.filing.filed is not None else now.filing.dossiers
+    if digest in known:
+        return True
+    if full:
+        await _kept(ledger, made.case.stream, done.pdf)
+    act = RecordDossier(
+        digest=digest,
+        template_version=made.told.template,
+        fonts=done.fonts,
+        upto=made.entries[-1].version,
+        pages=done.pages,
+        edition="full" if full else "masked",
+    )
+    await ledger.execute(act, stream=made.case.stream, actor=by, command_id=f"cli:dossier:{wiring.fresh()}")
+    return True
+
+
+async def _kept(ledger: Ledger, stream: str, pdf: bytes) -> None:
+    """Keep a record copy among the files of its case, sealed as they are; a case without anything sealed has no key."""
+
+    async def parts() -> AsyncIterator[bytes]:
+        for at in range(0, len(pdf), _PART):
+            yield pdf[at : at + _PART]
+
+    with contextlib.suppress(CaseWithoutKey):
+        await wiring.files_of(ledger).keep(stream, await ledger.file_key(stream), "application/pdf", parts())
+
+
+_PART = 1 << 16
+"""Bytes of a file that are sealed at once."""
+
+
+# --- the check ---------------------------------------------------------------------------------------------------
+
+MARKS = {verify.Answer.HOLDS: "✓", verify.Answer.FAILS: "✗", verify.Answer.OPEN: "?"}
+
+
+def checked(path: Path, policy: Policy, digest: str | None) -> Verdict:
+    """Check a file that is a dossier, without a ledger."""
+
+    async def work() -> Verdict:
+        async with Printer() as printer:
+            return await verify.verify(path.read_bytes(), policy, remaking(printer), digest)
+
+    return desk.run_async(work())
+
+
+def say(path: Path, verdict: Verdict) -> None:
+    """Say in both languages what holds of a dossier, and what it does not prove."""
+    shown = verdict.shown
+    title = f"{shown['order']} {shown['title']} · {EDITION_WORDS[shown['edition']]}" if shown else ""
+    click.echo(f"{'✓' if verdict.holds else '✗'} {path}: {title}".rstrip(": "))
+    for one in verdict.findings:
+        click.echo(f"  {MARKS[one.answer]} {one.zh}")
+        click.echo(f"    {one.en}")
+    click.echo("  不证明其后未再发生他事，亦不证明所记属实；公钥取自信任策略，不取自本文件")
+    click.echo(
+        "    it does not prove that nothing came later, nor that what was recorded is true; the keys are the policy's, "
+        "none is taken from the file"
+    )
+
+
+EDITION_WORDS = {"full": "归档件 full", "texts": "利用件 texts", "masked": "利用件 masked"}
+
+COMMANDS = (dossier_command,)

@@ -1,0 +1,219 @@
+"""卷宗: a case as one file, the same in every process, with all that proves it inside, and found changed wherever it was."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import random
+import re
+from pathlib import Path
+from typing import Any
+
+import pikepdf
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from archive import material, verify
+from archive.contents import PLACED
+from archive.material import Material, NoDossier
+from archive.verify import Answer
+from domain import notes, order
+from domain.evidence import Unproven
+from domain.notes import Policy, policy_from
+from scripts import dossiers, embedded
+from tests.archive import profile
+from tests.test_cases import CASES
+from tests.test_cli import Deployment, deploy
+
+ARCHIVIST = ("--as", "archivist/archivist@HOTLINE")
+TOWN = ("--city", "chengdu")
+
+
+@pytest.fixture(scope="module")
+def town(postgres: embedded.Database, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
+    """A city with the cases that walk one rule text, filed and open."""
+    made = deploy(postgres, tmp_path_factory.mktemp("dossiers"))
+    made.ok("init", "chengdu", "--policy", "S1", "--parent", "SC-2025", "--name", "某市", "--code", "MS")
+    made.ok("import", str(CASES / "s1.jsonl"), *TOWN)
+    return made
+
+
+def orders(town: Deployment) -> dict[str, str]:
+    """Orders by their titles."""
+    rows = town.ok("list", *TOWN, "--json", "--limit", "1000").data["rows"]
+    return {row["title"]: row["number"] for row in rows}
+
+
+def made(town: Deployment, title: str, folder: Path, *words: str) -> tuple[bytes, dict[str, Any]]:
+    file = folder / "dossier.pdf"
+    told = town.ok("dossier", orders(town)[title], "--to", str(file), *words, *TOWN, "--json").data
+    return file.read_bytes(), told
+
+
+def policy(town: Deployment) -> Policy:
+    return policy_from(town.ok("head", "--policy", *TOWN).out)
+
+
+def checked(content: bytes, trust: Policy, again: bytes | None = None, digest: str | None = None) -> verify.Verdict:
+    """Check a file; `again`: what making it anew comes to, where that is known already."""
+
+    async def work() -> verify.Verdict:
+        async def known(_: Material) -> bytes:
+            assert again is not None
+            return again
+
+        async with dossiers.Printer() as printer:
+            return await verify.verify(content, trust, dossiers.remaking(printer) if again is None else known, digest)
+
+    return asyncio.run(work())
+
+
+def test_every_event_of_a_case_has_its_place_in_the_file():
+    assert set(PLACED) == set(order.EVENTS)
+
+
+def test_a_file_is_fit_for_the_archives_and_says_where_each_of_its_parts_begins(town: Deployment, tmp_path: Path):
+    content, told = made(town, "河堤护栏破损无人管护", tmp_path, "--edition", "full", *ARCHIVIST)
+    profile.fit(content)
+    found = profile.pages(content)
+    assert len(found) == told["pages"]
+    cover, _, *rest = found
+    for word in (
+        "全宗号",
+        "保管期限",
+        "卷宗",
+        "［关于“河堤护栏破损无人管护”的热线办理卷］",
+        f"{told['pages']}页",
+        "归档件",
+    ):
+        assert word in cover
+    rows = re.findall(r"(\S+)\s+2025\d{4}\s+(\d+)$", profile.laid_out(content)[1], re.MULTILINE)
+    assert len(rows) == 15
+    for title, page in rows:
+        assert title[:3] in found[int(page) - 1], (title, page)  # papers stand before their sheet, under their own name
+    for number, page in enumerate(found, 1):
+        assert f"第{number}页·共{len(found)}页" in page
+    text = "".join(rest)
+    for word in ("护栏破损半年", "丙某", "000-1000003", "护栏由施工单位在质保期内维修", "签发：", "不证明所记事实属实"):
+        assert word in text
+    assert "�" not in text
+    with pikepdf.open(io.BytesIO(content)) as pdf, pdf.open_outline() as outline:
+        titles = [item.title for item in outline.root]
+    assert "卷内目录" in titles
+    assert "卷内备考表" in titles
+
+
+def test_the_same_case_at_the_same_version_gives_the_same_bytes_and_is_recorded_once(town: Deployment, tmp_path: Path):
+    words = ("--edition", "full", *ARCHIVIST)
+    first, told = made(town, "片区大面积停水", tmp_path, *words)
+    assert told["recorded"]
+    ran = town.spawn(
+        "dossier", orders(town)["片区大面积停水"], "--to", str(tmp_path / "2.pdf"), *words, *TOWN, "--json"
+    )
+    assert ran.code == 0, ran
+    assert (tmp_path / "2.pdf").read_bytes() == first
+    history = town.ok("history", orders(town)["片区大面积停水"], *TOWN, "--json").data
+    own = [e["event"] for e in history if e["event"].get("digest") == told["digest"]]
+    assert [(e["pages"], e["edition"], e["upto"]) for e in own] == [(told["pages"], "full", told["version"])]
+    assert own[0]["fonts"]
+    masked, other = made(town, "片区大面积停水", tmp_path)
+    assert not other["recorded"]
+    assert masked != first
+
+
+def test_only_an_archivist_opens_what_is_sealed_and_a_masked_copy_shows_nothing_of_it(town: Deployment, tmp_path: Path):
+    number = orders(town)["河堤护栏破损无人管护"]
+    for words in ((), ("--as", "a/agent@HOTLINE")):
+        said = town.refused("dossier", number, "--to", str(tmp_path / "x.pdf"), "--edition", "full", *words, *TOWN)
+        assert "档案员" in said
+    content, _ = made(town, "河堤护栏破损无人管护", tmp_path)
+    inside = verify.attachments(content)
+    assert material.KEYS not in inside
+    everything = "".join(profile.pages(content)) + "".join(part.decode() for part in inside.values())
+    for word in ("护栏破损半年", "丙某", "000-1000003"):
+        assert word not in everything
+    texts, _ = made(town, "河堤护栏破损无人管护", tmp_path, "--edition", "texts", *ARCHIVIST)
+    shown = "".join(profile.pages(texts))
+    assert "护栏破损半年" in shown
+    assert "丙某" not in shown
+    assert "000-1000003" not in shown
+    log = town.ok("history", "access:" + _today(town), *TOWN, "--json").data
+    assert {tuple(e["event"]["fields"]) for e in log} >= {("*",), ("texts",)}
+
+
+def _today(town: Deployment) -> str:
+    rows = town.ok("history", "institution", *TOWN, "--json").data
+    return rows[-1]["recorded_at"][:10]
+
+
+@pytest.mark.parametrize("edition", ["full", "texts", "masked"])
+def test_every_edition_holds_offline_for_whoever_trusts_the_key(town: Deployment, tmp_path: Path, edition: str):
+    file = tmp_path / "d.pdf"
+    town.ok("dossier", orders(town)["外墙渗水维修责任不清"], "--to", str(file), "--edition", edition, *ARCHIVIST, *TOWN)
+    trust = tmp_path / "policy"
+    trust.write_text(town.ok("head", "--policy", *TOWN).out, encoding="utf-8")
+    nowhere = {"HUIYIN_DATABASE_URL": "postgresql://127.0.0.1:1/none", "HUIYIN_HOME": str(tmp_path / "none")}
+    said = town.ok("verify", str(file), "--policy", str(trust), **nowhere)
+    assert "与本文件逐字节相同" in said.out
+    assert "不证明其后未再发生他事" in said.out
+    other = tmp_path / "other"
+    other.write_text(_another_key(trust.read_text(encoding="utf-8")), encoding="utf-8")
+    ran = town.run("verify", str(file), "--policy", str(other), "--json", **nowhere)
+    assert ran.code == 1
+    assert [one["answer"] for one in ran.data[0]["findings"]] == ["holds", "fails", "fails"]
+
+
+def _another_key(text: str) -> str:
+    name = notes.policy_from(text).log.name
+    return notes.policy_text(Policy(notes.log_key(name, Ed25519PrivateKey.generate())))
+
+
+def test_any_changed_byte_of_a_file_is_found(town: Deployment, tmp_path: Path):
+    content, told = made(town, "路灯成片不亮", tmp_path, "--edition", "full", *ARCHIVIST)
+    trust, chance = policy(town), random.Random(8)
+    assert checked(content, trust).holds
+    assert checked(content, trust, content, told["digest"]).holds
+    for _ in range(250):
+        at, bit = chance.randrange(len(content)), 1 << chance.randrange(8)
+        changed = content[:at] + bytes((content[at] ^ bit,)) + content[at + 1 :]
+        assert checked(changed, trust, content).fails, (at, bit)
+    for changed in (content[:-1], content + b"\n", content[: len(content) // 2], b"%PDF-1.7\n", content[:40] + content):
+        assert checked(changed, trust, content).fails
+    assert checked(content[:-1] + b" ", trust, content, told["digest"]).findings[0].answer is Answer.FAILS
+
+
+def test_pages_that_say_other_than_the_events_are_found(town: Deployment, tmp_path: Path):
+    content, _ = made(town, "路灯成片不亮", tmp_path)
+    with pikepdf.open(io.BytesIO(content)) as pdf:
+        pdf.pages[2].Contents = pdf.pages[0].Contents
+        out = io.BytesIO()
+        pdf.save(out)
+    verdict = checked(out.getvalue(), policy(town))
+    assert verdict.fails
+    assert "页面被改动" in verdict.findings[-1].zh
+
+
+def test_a_file_set_elsewhere_is_not_called_unchanged(town: Deployment, tmp_path: Path):
+    content, told = made(town, "路灯成片不亮", tmp_path)
+    trust = policy(town)
+
+    async def other() -> verify.Verdict:
+        async def elsewhere(_: Material) -> bytes:
+            raise dossiers.SetElsewhere("dossier/0")
+
+        return await verify.verify(content, trust, elsewhere)
+
+    verdict = asyncio.run(other())
+    assert not verdict.holds
+    assert not verdict.fails
+    assert verdict.findings[-1].answer is Answer.OPEN
+    named = checked(content, trust, b"", told["digest"])
+    assert named.holds, "whoever has the digest from the ledger needs no fonts"
+
+
+def test_what_is_no_dossier_is_refused_by_what_it_lacks():
+    with pytest.raises(NoDossier, match=r"dossier\.json"):
+        material.read({})
+    with pytest.raises((NoDossier, Unproven)):
+        material.read({material.TOLD: json.dumps({"form": "huiyin/dossier/9"}).encode()})
