@@ -771,8 +771,10 @@ class Engine:
 
     async def _drop_leftovers(self, connection: Connection, name: str) -> None:
         """Drop what an interrupted rebuild left and what is no longer read. What a reader still holds waits for the next."""
-        await run(connection, self._sql["retire_others"], name)
         with contextlib.suppress(psycopg.errors.LockNotAvailable):
+            async with connection.transaction():  # which table is read is looked at when nobody can switch any more
+                await rows(connection, self._sql["lock"], name)
+                await run(connection, self._sql["retire_others"], name)
             async with connection.transaction():
                 await run(connection, self._sql["short_wait"])
                 for (version,) in await rows(connection, self._sql["leftovers"], name):
@@ -852,15 +854,26 @@ class Engine:
                 if not await self._advance(connection, [behind], behind.position, upto):
                     await asyncio.sleep(0.02)  # another follower holds it
                 continue
-            async with connection.transaction():
-                standing = [(await rows(connection, self._sql["lock"], name, v))[0][0] for v in (old.version, version)]
-                if standing[1] < standing[0] or (compare and standing[0] != standing[1]):
-                    continue
-                differences = await self._differences(connection, name, version, old.version) if compare else None
-                await run(connection, self._sql["activate"], name, version)
-                if not sound:  # nobody could go back to it
-                    await run(connection, self._sql["retire"], name, old.version)
-            return standing[1], differences
+            differences: int | None = None
+            try:
+                async with connection.transaction():
+                    await rows(connection, self._sql["lock"], name)
+                    versions = {v.version: v for v in await self._versions(connection) if v.name == name}
+                    if version not in versions or versions[version].state != "following":
+                        raise RebuildOvertaken(name)
+                    new, stood = versions[version], versions.get(old.version)
+                    if stood is None or not stood.active or new.position < stood.position:
+                        continue  # somebody else switched or followed meanwhile
+                    if compare and new.position != stood.position:
+                        continue
+                    if compare:
+                        differences = await self._differences(connection, name, version, old.version)
+                    await run(connection, self._sql["activate"], name, version)
+                    if not sound:  # nobody could go back to it
+                        await run(connection, self._sql["retire"], name, old.version)
+            except psycopg.errors.LockNotAvailable:
+                continue  # a follower is at a page that takes long
+            return new.position, differences
 
     async def _differences(self, connection: Connection, name: str, version: int, other: int) -> int:
         await run(connection, self._sql["no_time_limit"])

@@ -86,8 +86,14 @@ FROM free WHERE v.name = free.name AND v.version = free.version
 RETURNING v.name, v.version, v.token
 
 -- name: keep
-UPDATE projections.versions SET held_until = clock_timestamp() + make_interval(secs => $2::double precision)
-WHERE holder = $1::text AND state = 'following' AND held_until > '-infinity'
+-- Whoever compares or switches a table holds its row, for minutes perhaps: the others are not to wait for that one.
+WITH own AS (
+    SELECT name, version FROM projections.versions
+    WHERE holder = $1::text AND state = 'following' AND held_until > '-infinity'
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE projections.versions AS v SET held_until = clock_timestamp() + make_interval(secs => $2::double precision)
+FROM own WHERE v.name = own.name AND v.version = own.version
 
 -- name: release
 UPDATE projections.versions SET held_until = '-infinity' WHERE holder = $1::text AND held_until > '-infinity'
@@ -97,7 +103,9 @@ UPDATE projections.versions SET held_until = '-infinity' WHERE holder = $1::text
 SELECT 1 FROM projections.versions WHERE name = %(name)s AND version = %(version)s AND state = 'building' FOR SHARE
 
 -- name: lock
-SELECT position FROM projections.versions WHERE name = $1::text AND version = $2::bigint FOR UPDATE
+-- All tables of a projection, in one order: who drops and who switches wait for each other. Which one is active is to be
+-- asked afterwards, by a statement that sees what the other one did.
+SELECT version FROM projections.versions WHERE name = $1::text AND state <> 'dropped' ORDER BY version FOR UPDATE
 
 -- name: move
 UPDATE projections.versions AS v

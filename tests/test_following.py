@@ -281,6 +281,20 @@ async def test_a_worker_that_says_nothing_any_more_is_replaced(city: City):
         assert await tables(heir) == await from_scratch(here, heir)
 
 
+async def test_a_worker_waits_for_no_table_that_is_compared(city: City):
+    async with world(city) as here, here.projections() as p, here.projections() as other:
+        await one_case(here, 1)
+        p._holder = "worker"
+        await p.follow_once()
+        async with engine.session(other._work) as connection, connection.transaction():
+            await engine.rows(connection, other._sql["lock"], "orders")
+            await p._keep_leases()
+            await one_case(here, 2)
+            await p.follow_once()
+            behind = [s.name for s in await p.status() if s.lag]
+        assert behind == ["orders"]
+
+
 async def test_a_token_that_was_overtaken_moves_no_checkpoint(city: City):
     async with world(city) as here, here.projections() as p:
         await one_case(here, 1)

@@ -713,6 +713,57 @@ async def test_a_rebuild_that_another_one_overtakes_says_so(city: City, monkeypa
         assert found == [(1, "following", False), (3, "following", True)]
 
 
+async def waits_for_a_lock(here: World) -> None:
+    """Return when a session waits that is at the tables of this city."""
+    asked = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE %s"
+    for _ in range(1000):
+        if await here.sql(asked, f"%{here.city.name}_projections%"):
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail("nobody waits")
+
+
+async def test_who_drops_while_tables_change_places_drops_the_one_that_is_no_longer_read(
+    city: City, monkeypatch: pytest.MonkeyPatch
+):
+    async with world(city) as here, here.projections() as p, here.projections() as other:
+        await one_case(here, 1, dispatched())
+        await p.follow_until()
+        compared, dropping = p._differences, list[asyncio.Task[None]]()
+
+        async def meanwhile(*said: Any) -> int:
+            dropping.append(asyncio.create_task(other.drop("orders")))
+            await waits_for_a_lock(here)
+            return await compared(*said)
+
+        monkeypatch.setattr(p, "_differences", meanwhile)
+        assert [one.differences for one in await p.rebuild("orders", compare=True)] == [0]
+        await dropping[0]
+        assert [(s.version, s.active) for s in await p.status() if s.name == "orders"] == [(2, True)]
+        assert len((await p.list_orders()).rows) == 1
+
+
+async def test_a_table_that_was_dropped_after_it_was_looked_at_is_not_switched_to(
+    city: City, monkeypatch: pytest.MonkeyPatch
+):
+    async with world(city) as here, here.projections() as p, here.projections() as other:
+        await one_case(here, 1, dispatched())
+        await p.follow_until()
+        look = p._versions
+
+        async def then_dropped(connection: engine.Connection) -> list[engine.Version]:
+            found = await look(connection)
+            if any(v.version == 2 and v.state == "following" for v in found):
+                await other.drop("orders")
+            return found
+
+        monkeypatch.setattr(p, "_versions", then_dropped)
+        with pytest.raises(RebuildOvertaken):
+            await p.rebuild("orders")
+        assert [(s.version, s.active) for s in await other.status() if s.name == "orders"] == [(1, True)]
+        assert len((await other.list_orders()).rows) == 1
+
+
 async def test_events_that_come_during_a_rebuild_are_in_the_table_it_switches_to(
     city: City, monkeypatch: pytest.MonkeyPatch
 ):
