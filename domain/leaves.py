@@ -72,11 +72,13 @@ class Witnessed(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """Something that does not add up, and where."""
+    """Something that does not add up, and where; what was expected there and what was found, where there is a value."""
 
     position: int
     stream: str
     what: str
+    expected: str = ""
+    found: str = ""
 
 
 HASHES: Mapping[str, Callable[[bytes], hashlib._Hash]] = {  # pyright: ignore[reportPrivateUsage]
@@ -214,14 +216,20 @@ def check(imprint: Imprint, rows: Iterable[Witnessed]) -> Iterator[Finding]:
     for event, commit, before in rows:
         if commit.first_position != last:  # the events of one commit stand together
             last, record = commit.first_position, salted_record(imprint, commit)
-        if leaf_of(imprint, event, record, before[1] if before else NOTHING) != event.leaf:
-            yield Finding(event.position, event.stream, "the leaf does not follow from the row")
+        leaf = leaf_of(imprint, event, record, before[1] if before else NOTHING)
+        if leaf != event.leaf:
+            what = "the leaf does not follow from the row"
+            yield Finding(event.position, event.stream, what, leaf.hex(), event.leaf.hex())
         if before is None and event.version > 1:
-            yield Finding(event.position, event.stream, "the version before it is missing")
-        if not commit.first_position <= event.position < commit.first_position + commit.n:
-            yield Finding(event.position, event.stream, "its commit does not cover it")
+            what = "the version before it is missing"
+            yield Finding(event.position, event.stream, what, f"{event.version - 1}", "—")
+        end = commit.first_position + commit.n
+        if not commit.first_position <= event.position < end:
+            span = f"{commit.first_position} … {end - 1}"
+            yield Finding(event.position, event.stream, "its commit does not cover it", span, f"{event.position}")
         if commit.recorded_at != event.recorded_at:
-            yield Finding(event.position, event.stream, "it was not recorded when its commit was")
+            said = rfc3339(commit.recorded_at), rfc3339(event.recorded_at)
+            yield Finding(event.position, event.stream, "it was not recorded when its commit was", *said)
         if event.recorded_at.microsecond % 1000 or _too_fine(event.occurred_at) or _too_fine(commit.occurred_at):
             yield Finding(event.position, event.stream, "it says an instant more finely than its leaf can prove")
 
@@ -235,7 +243,9 @@ def check_order(after: int, since: datetime | None, rows: Iterable[Witnessed]) -
     expected = after + 1
     for event, _, _ in rows:
         if event.position != expected:
-            yield Finding(expected, "", f"it is missing: position {event.position} comes in its place")
+            what = f"it is missing: position {event.position} comes in its place"
+            yield Finding(expected, "", what, f"{expected}", f"{event.position}")
         if since is not None and event.recorded_at < since:
-            yield Finding(event.position, event.stream, "recorded before the event it follows")
+            said = f"≥ {rfc3339(since)}", rfc3339(event.recorded_at)
+            yield Finding(event.position, event.stream, "recorded before the event it follows", *said)
         expected, since = event.position + 1, event.recorded_at

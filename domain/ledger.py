@@ -21,7 +21,7 @@ from domain.attachments import FileKey
 from domain.bulk import Bulk, Commanded, Foreseen, Recording
 from domain.context import StreamKind
 from domain.exchange import Parameter, Rows
-from domain.journals import AccessLogged, access_of, is_journal
+from domain.journals import SHREDS, AccessLogged, KeysShredded, access_of, is_journal
 from domain.leaves import Finding, Imprint, Witnessed, milliseconds
 from domain.proposing import INSTITUTION, Proposer, Request, View
 from domain.recorder import Found, Known, Pages, Reader, Want
@@ -55,6 +55,7 @@ from domain.sealing import (
     plain_number,
     query_code,
     sealed_path,
+    subjects_in,
     unwrap,
     wrap_for_master,
 )
@@ -675,7 +676,9 @@ class Ledger:
                     findings.append(Finding(last + 1, "", "positions are missing from here on"))
                 since = rows[-1].event.recorded_at if rows else since
                 if after + page >= end and since != recorded_at:
-                    findings.append(Finding(end, "", "the head does not say when the last event was recorded"))
+                    said = leaves.rfc3339(recorded_at), leaves.rfc3339(since)
+                    what = "the head does not say when the last event was recorded"
+                    findings.append(Finding(end, "", what, said[1], said[0]))
                 yield rows, findings
         behind = await self.rows("beyond_head")  # seen together with the head, so that no writer comes between
         yield [], [Finding(position, stream, "it lies beyond the head") for position, stream in behind]
@@ -692,6 +695,34 @@ class Ledger:
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
+
+    async def keys_missing(self, used: Iterable[str]) -> set[str]:
+        """Return those of the keys that are not there."""
+        ids = list(used)
+        return set(ids) - set(await self._keys(ids)) if ids else set()
+
+    async def keys_lost(self, missing: Mapping[str, tuple[int, str]]) -> list[Finding]:
+        """Return the keys that are gone though nothing in the ledger says that they were destroyed.
+
+        Each missing key comes with the position and stream of an event that was sealed with it.
+        """
+        shreds = [entry for entry in await self.history(SHREDS) if isinstance(entry.event, KeysShredded)]
+        whole = {one.event.stream: one.position for one in shreds if one.event.subject is None}
+        of_subjects: dict[tuple[str, str], int] = {
+            (one.event.stream, str(one.event.subject)): one.position for one in shreds if one.event.subject is not None
+        }
+        lost = {key: place for key, place in missing.items() if whole.get(place[1], 0) < place[0]}
+        findings: list[Finding] = []
+        for stream in dict.fromkeys(stream for _, stream in lost.values()):
+            subjects = {one for row in await self.witnesses_of(stream) for one in subjects_in(row.event.state)}
+            told = max((of_subjects.get((where, one), 0) for one in subjects for where in (stream, "")), default=0)
+            what = "a key was deleted, and no event says that it was destroyed"
+            findings += [
+                Finding(position, stream, what, key, "—")
+                for key, (position, of) in lost.items()
+                if of == stream and told < position
+            ]
+        return findings
 
     async def verify_all(self) -> list[Finding]:
         """Compute every leaf of the ledger again up to its head, and return what does not add up."""

@@ -544,6 +544,20 @@ class _Held:
         return walk_fields(value, path, self)
 
 
+_USED = re.compile(rb'"key":"([^"\\]+)","box":"')
+_NAMED = re.compile(rb'"subject":"([0-9a-f-]{36})"')
+
+
+def keys_in(state: bytes) -> list[str]:
+    """Return the keys that a stored event is sealed with. Within a text no quotation mark stands without a backslash."""
+    return [found.decode() for found in _USED.findall(state)]
+
+
+def subjects_in(state: bytes) -> list[str]:
+    """Return the subjects that a stored event is about."""
+    return [found.decode() for found in _NAMED.findall(state)]
+
+
 def bound_to(stream: str, path: str) -> bytes:
     """Return what a box is bound to, so that it opens as this field of this case and as no other."""
     return f"{stream}\n{path}".encode()

@@ -26,7 +26,8 @@ class Outside:
 
     def last(self) -> Note | None:
         """Return the last head that was signed; None where none was. Raises NotANote, OSError."""
-        return self._note("signed")
+        found = [note for note in (self._note("signed"), self._note("checkpoint")) if note is not None]
+        return max(found, key=lambda note: note.checkpoint.size, default=None)
 
     def published(self) -> int:
         """Return how many leaves the head has that monitors read now; 0 where there is none. Raises NotANote, OSError."""
@@ -51,6 +52,13 @@ class Outside:
             file.write(msgspec.json.encode({"note": str(note)}) + b"\n")
             file.flush()
             os.fsync(file.fileno())
+
+    def tile(self, place: Place, width: int) -> bytes | None:
+        """Return a tile as monitors read it; None where there is none. Raises OSError."""
+        try:
+            return (self.folder / path_of(place, width)).read_bytes()
+        except FileNotFoundError:
+            return None
 
     def put(self, tiles: Mapping[Place, bytes]) -> None:
         """Write tiles, each as wide as it is. Raises OSError."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, Self
@@ -19,10 +19,11 @@ from psycopg import AsyncConnection
 
 from domain import evidence, notes, recorder, tree
 from domain.evidence import Evidence
-from domain.leaves import Finding, Imprint
+from domain.leaves import Finding, Imprint, Witnessed
 from domain.ledger import Ledger
 from domain.notes import Checkpoint, Key, NotANote, Note, Proof
 from domain.refusals import NotInitialised, Refusal, UnknownStream
+from domain.sealing import keys_in
 from domain.tree import Place, Roots, Span
 from projections.engine import MADE_MEANWHILE, pool, rows, run, session
 from projections.outside import Outside
@@ -341,7 +342,7 @@ class Transparency:
             findings += self._unsigned(note)
             kept.append(note)
         findings += await check(ledger, kept, told)
-        return findings + await self._tiles_differing()
+        return [*findings, *await self._unpublished(), *await self._tiles_differing()]
 
     async def _kept(self, findings: list[Finding]) -> list[Note]:
         found: list[Note] = []
@@ -350,7 +351,8 @@ class Transparency:
                 try:
                     note = notes.note_from(text)
                     if note.checkpoint[1:] != (size, root):
-                        findings.append(Finding(size, "", "a signed head is kept as another than it says"))
+                        said = f"{note.checkpoint.size} {note.checkpoint.root.hex()}", f"{size} {root.hex()}"
+                        findings.append(Finding(size, "", "a signed head is kept as another than it says", *said))
                 except NotANote as error:
                     findings.append(Finding(size, "", f"a signed head cannot be read: {error}"))
                     continue
@@ -381,6 +383,24 @@ class Transparency:
         except NotANote as error:
             return [Finding(size, "", f"a cosignature is not as it was made: {error}")]
         return [Finding(size, "", f"a cosignature is not by {name}")]
+
+    async def _unpublished(self) -> list[Finding]:
+        """Return from which position on the ledger is another than was published outside the database."""
+        size = await asyncio.to_thread(self.outside.published)
+        async with session(self._pool) as connection:
+            for place, width in tree.tiles(size):
+                if place.level:
+                    break
+                said = await asyncio.to_thread(self.outside.tile, place, width)
+                first = place.number * tree.WIDTH
+                leaves = b"".join(leaf for _, leaf in await rows(connection, self._sql["leaves"], first, width))
+                if said is None or said == leaves:
+                    continue
+                at = next(_differing(said, leaves), 0)
+                here, there = (one[at * tree.SIZE : (at + 1) * tree.SIZE].hex() or "—" for one in (said, leaves))
+                what = "from here on the ledger is another than was published outside it: lost or changed"
+                return [Finding(first + at + 1, "", what, here, there)]
+        return []
 
     async def _tiles_differing(self) -> list[Finding]:
         """Compute each tile again from what is below it, and return those that differ."""
@@ -416,16 +436,17 @@ class Transparency:
 
 def _tile_differs(place: Place, held: bytes, below: bytes) -> Finding:
     """Return a finding that names the first position whose leaf is another than the tile says."""
-    same = next(
-        (
-            n
-            for n in range(tree.WIDTH)
-            if held[n * tree.SIZE : (n + 1) * tree.SIZE] != below[n * tree.SIZE : (n + 1) * tree.SIZE]
-        ),
-        0,
-    )
+    same = next(_differing(held, below), 0)
     first = ((place.number * tree.WIDTH + same) << (tree.HEIGHT * place.level)) + 1
-    return Finding(first, "", f"the tile {place.level}/{place.number} does not follow from what is below it")
+    said = (one[same * tree.SIZE : (same + 1) * tree.SIZE].hex() or "—" for one in (below, held))
+    return Finding(first, "", f"the tile {place.level}/{place.number} does not follow from what is below it", *said)
+
+
+def _differing(one: bytes, other: bytes) -> Iterator[int]:
+    """Yield at which of their hashes two tiles differ."""
+    for n in range(tree.WIDTH):
+        if one[n * tree.SIZE : (n + 1) * tree.SIZE] != other[n * tree.SIZE : (n + 1) * tree.SIZE]:
+            yield n
 
 
 async def check(ledger: Ledger, heads: Iterable[Note], told: Callable[[int], None] | None = None) -> list[Finding]:
@@ -444,8 +465,10 @@ async def check(ledger: Ledger, heads: Iterable[Note], told: Callable[[int], Non
     roots = {head.size: head.root for head in waiting}
     twice = {head.size for head in waiting if roots[head.size] != head.root}
     findings += [Finding(size, "", f"two different heads were signed of {size} events") for size in sorted(twice)]
+    keys = _Keys(ledger)
     async for page, wrong in ledger.checked():
         findings += wrong
+        await keys.look(page)
         if told is not None:
             told(grown.size + len(page))
         grown_to = grown.size + len(page)
@@ -458,9 +481,33 @@ async def check(ledger: Ledger, heads: Iterable[Note], told: Callable[[int], Non
                 holds = head.size
             else:
                 changed = f"a head that was signed of {head.size} events does not hold: changed after position {holds}"
-                findings.append(Finding(holds + 1, "", changed))
+                findings.append(Finding(holds + 1, "", changed, head.root.hex(), grown.root.hex()))
         grown.take(rest)
     for head in reversed(waiting):
         lost = f"a head was signed of {head.size} events, and there are {grown.size}: lost from here on"
-        findings.append(Finding(grown.size + 1, "", lost))
-    return findings
+        findings.append(Finding(grown.size + 1, "", lost, f"{head.size}", f"{grown.size}"))
+    return findings + await ledger.keys_lost(keys.missing)
+
+
+_REMEMBERED = 200_000
+
+
+class _Keys:
+    """Looks whether the keys are there that events are sealed with."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.missing: dict[str, tuple[int, str]] = {}  # where each was met first
+        self._ledger = ledger
+        self._there: set[str] = set()
+
+    async def look(self, page: Sequence[Witnessed]) -> None:
+        """Look after the keys of a page."""
+        used = {
+            key: (one.event.position, one.event.stream) for one in reversed(page) for key in keys_in(one.event.state)
+        }
+        fresh = used.keys() - self._there - self.missing.keys()
+        gone = await self._ledger.keys_missing(fresh)
+        self.missing |= {key: used[key] for key in gone}
+        if len(self._there) > _REMEMBERED:
+            self._there.clear()
+        self._there |= fresh - gone

@@ -15,6 +15,7 @@ import msgspec
 from archive.verify import is_pdf
 from domain import evidence, notes
 from domain.evidence import Held, Unproven
+from domain.leaves import Finding
 from domain.ledger import Ledger
 from domain.notes import NotANote, Note, Policy
 from projections.answers import Projections
@@ -178,7 +179,7 @@ def verify_command(
         if as_json:
             answer({"position": position, "findings": [finding._asdict() for finding in findings], "files": kept})
         for finding in findings if not as_json else ():
-            click.echo(f"✗ 位置 position {finding.position}: {finding.stream} {finding.what}")
+            _say_finding(finding)
         if not findings and not as_json:
             signed = len(await log.heads(limit=1_000_000)) + len(held)
             click.echo(
@@ -190,6 +191,13 @@ def verify_command(
 
     if with_log(city, work):
         sys.exit(1)
+
+
+def _say_finding(finding: Finding) -> None:
+    where = f"{finding.stream} " if finding.stream else ""
+    click.echo(f"✗ 位置 position {finding.position}: {where}{finding.what}")
+    if finding.expected or finding.found:
+        click.echo(f"    应为 expected {finding.expected}; 实为 found {finding.found}")
 
 
 def _all_hold(paths: Sequence[Path], policy: Policy, digest: str | None, *, as_json: bool) -> bool:

@@ -29,7 +29,7 @@ from projections.transparency import (
 )
 from scripts.bench import tamper
 from tests.conftest import City, as_superuser
-from tests.test_ledger import door, opened
+from tests.test_ledger import BurnSlip, do, door, opened
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 NPC = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
@@ -157,16 +157,30 @@ async def test_an_older_copy_that_is_restored_signs_nothing_more(city: City, tmp
             await log.sign()
         lost = [(one.position, one.what) for one in await log.check(ledger)]
         assert lost == [
-            (last + 1, f"a head was signed of {late.checkpoint.size} events, and there are {last}: lost from here on")
+            (last + 1, f"a head was signed of {late.checkpoint.size} events, and there are {last}: lost from here on"),
+            (last + 1, "from here on the ledger is another than was published outside it: lost or changed"),
         ]
     async with door(city) as ledger, log_of(city, ledger, tmp_path) as log:
         await more(ledger, 9)  # it goes on, past where it had been
         with pytest.raises(LedgerRewritten):
             await log.sign()
-        assert [one.position for one in await log.check(ledger)] == [last + 1]
+        assert [one.position for one in await log.check(ledger)] == [last + 1] * 2
     async with door(city) as ledger, log_of(city, ledger, tmp_path / "empty") as log:
         await log.sign()  # nobody here remembers: what a witness holds does
         assert [one.position for one in await log.check(ledger, [late])] == [last + 1]
+
+
+async def test_a_key_that_was_deleted_is_found_and_one_that_was_destroyed_is_not(city: City, tmp_path: Path):
+    async with door(city) as ledger, log_of(city, ledger, tmp_path) as log:
+        orders = [(await opened(ledger, title=f"第{n}件", words="窗外施工")).stream for n in range(3)]
+        await log.sign()
+        (key,) = [key for (key,) in as_superuser(city, f"SELECT id FROM {{}}.keys WHERE stream = '{orders[0]}'")]
+        await do(ledger, orders[1], BurnSlip())
+        assert await log.check(ledger) == []
+        as_superuser(city, f"DELETE FROM {{}}.keys WHERE stream = '{orders[0]}'")
+        ((first,),) = as_superuser(city, f"SELECT min(position) FROM {{}}.events WHERE originator_id = '{orders[0]}'")
+        (finding,) = await log.check(ledger)
+        assert (finding.position, finding.stream, finding.expected, finding.found) == (first, orders[0], key, "—")
 
 
 async def test_a_cosignature_is_taken_from_known_witnesses_only(city: City, tmp_path: Path):
