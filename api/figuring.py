@@ -107,7 +107,7 @@ async def _too_small(ask: Ask, who: Viewer, found: list[Figure]) -> list[Figure]
         return []
     law = await ask.city.law()
     least = law.rules(law.policy_at(ask.house.now())).options.small_cell
-    return [figure for figure in found if figure.below and figure.below < least]
+    return [figure for figure in found if figure.counted and figure.counted < least]
 
 
 def _named(hidden: list[Figure]) -> set[tuple[str, str]]:

@@ -512,6 +512,8 @@ def _option_faults(options: Options, pack: Pack) -> Iterator[tuple[str, str]]:
     for code, weight in options.assessment_weights.items():
         if not weight:
             yield "assessment_weights", f"{code}: a weight of nothing"
+    if options.partly_resolved_percent is not None and options.partly_resolved_percent > 100:
+        yield "partly_resolved_percent", f"{options.partly_resolved_percent}: more than resolved"
     kinds = set(NoticeKind)
     for name in ("ladder", "notice_limit_mandatory", "notice_reply"):
         for word in getattr(options, name):

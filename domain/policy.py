@@ -224,6 +224,7 @@ class Options(Struct, frozen=True):
     revisit_questions: tuple[str, ...] = ()  # S1-31
     headline: Literal["ledger", "revisit"] = "ledger"  # 8.9
     noted_exempt: bool = False  # 8.9
+    partly_resolved_percent: int | None = None  # what counts of an order that its applicant calls partly resolved
     redo_revisit: bool = True  # S1-36
     # emergencies
     emergency_recipients: tuple[str, ...] = ()  # 8.14: who must have been told before closure

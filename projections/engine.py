@@ -690,10 +690,8 @@ class Engine:
                 found.update((next(iter(row[1:]), ORDERS), row[0]) for row in moved)
             if reached.outages and "reached_by_outages" in sql:
                 since, until = zip(*reached.outages, strict=True)
-                found.update(
-                    (ORDERS, row[0])
-                    for row in await rows(connection, sql["reached_by_outages"], list(since), list(until))
-                )
+                moved = await rows(connection, sql["reached_by_outages"], list(since), list(until))
+                found.update((next(iter(row[1:]), ORDERS), row[0]) for row in moved)
         return {f"{kind}:{record}" for kind, record in found}
 
     async def _all_of(self, connection: Connection, kind: str, upto: int) -> AsyncIterator[list[str]]:

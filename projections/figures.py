@@ -35,6 +35,7 @@ class Shape(Word):
     NUMBER = "number", "件数"
     MEAN = "mean", "平均时长"
     MEDIAN = "median", "中位时长"
+    WEIGHED = "weighed", "折算比率"
 
 
 class Of(NamedTuple):
@@ -155,6 +156,19 @@ INDICATORS: Final[Sequence[Indicator]] = (
         counts_exempt=False,
         formula="回访中诉求人称已解决的 ÷ 回访中答了此问的(部分解决计 0)",
         meaning="completed visits whose applicant says resolved, of those who answered; partly counts 0 (A-12)",
+        attribution="回访完成时刻 the visit",
+        source="S4-45, A-12",
+    ),
+    Indicator(
+        code="I8w",
+        title="解决率(回访, 部分解决折算)",
+        english="resolved, by return visits, partly ones in part",
+        shape=Shape.WEIGHED,
+        above=(Of("partly", hit=True),),
+        below=(Of("partly"),),
+        counts_exempt=False,
+        formula="Σ(已解决计 100, 部分解决计政策所定百分数) ÷ (100 × 回访中答了此问的)",
+        meaning="resolved counts 100, partly what the pack says, of 100 for each who answered; nothing where no pack says it",
         attribution="回访完成时刻 the visit",
         source="S4-45, A-12",
     ),
@@ -560,6 +574,12 @@ class Figure(msgspec.Struct, frozen=True):
     below: int | None
 
     @property
+    def counted(self) -> int | None:
+        """How many facts stand below the line; of a weighed one each of them is a hundred there."""
+        weighed = self.code in BY_CODE and BY_CODE[self.code].shape is Shape.WEIGHED
+        return self.below // 100 if weighed and self.below is not None else self.below
+
+    @property
     def value(self) -> float | None:
         """The quotient; None where nothing stands below it."""
         return None if not self.below else self.above / self.below
@@ -588,6 +608,8 @@ def _counted(indicator: Indicator, tally: Tally) -> tuple[int, int | None]:
         case Shape.MEDIAN:
             count, lower, upper = tally.medians.get(indicator.above[0].kind, (0, 0, 0))
             return (lower, min(count, 1)) if lower == upper else (lower + upper, 2)
+        case Shape.WEIGHED:
+            return above.seconds, 100 * tally.of(indicator, indicator.below).facts
         case _:
             return above.facts, tally.of(indicator, indicator.below).facts
 

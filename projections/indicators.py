@@ -59,6 +59,7 @@ FACTS: Final[Mapping[str, str]] = {
     "visit": "回访 at the end of a return visit; hit: completed (I18); also: refused",
     "replied": "答复 at a round's last reply; hit: sampled for a return visit (I18)",
     "resolved": "解决情况 at a completed visit that answered it; hit: resolved (I8)",
+    "partly": "解决情况, where a pack says what partly resolved counts; `seconds`: hundredths that count (I8, A-12)",
     "contacted": "联系情况 at a completed visit that answered it; hit: was contacted (I7s)",
     "evaluated": "有效评价 at the evaluation that counts; hit: satisfied (I9); also: it is a deemed one",
     "rated_at_visit": "回访有效评价 at the evaluation that counts, given at a return visit; hit: satisfied (I9r)",
@@ -214,7 +215,7 @@ def derive(case: Case) -> tuple[FactRow, ...]:
     leaves = _left_out(case, options)
     last = dict(_BEFORE)
     rows: list[FactRow] = []
-    for part in (_desk(order), _episodes(case), _timed(case, options), _answers(order), _ends(case)):
+    for part in (_desk(order), _episodes(case), _timed(case, options), _answers(order, options), _ends(case)):
         for fact in part:
             last[fact.kind] += 1
             row = FactRow(
@@ -378,7 +379,7 @@ def _before(mark: Mark | None, until: datetime) -> bool:
 # --- after the reply ---------------------------------------------------------------------------------------------
 
 
-def _answers(order: WorkOrder) -> Iterator[Fact]:
+def _answers(order: WorkOrder, options: Options) -> Iterator[Fact]:
     rounds: dict[int, list[Reply]] = {}
     for reply in order.replies:
         rounds.setdefault(reply.round, []).append(reply)
@@ -395,7 +396,7 @@ def _answers(order: WorkOrder) -> Iterator[Fact]:
     if order.demand.anonymous:
         return  # outside I7–I9 (8.10)
     for number, visit in visits.items():
-        yield from _visited(visit, _unit_of_round(order, number))
+        yield from _visited(visit, _unit_of_round(order, number), options.partly_resolved_percent)
     for number in sorted({e.round for e in order.quality.evaluations}):
         yield from _evaluated(order, number)
 
@@ -407,13 +408,17 @@ def _unit_of_round(order: WorkOrder, number: int) -> str:
     return (replied or led or [""])[-1]
 
 
-def _visited(visit: Revisit, unit: str) -> Iterator[Fact]:
+def _visited(visit: Revisit, unit: str, partly: int | None) -> Iterator[Fact]:
     if visit.over is None:
         return
     completed, refused = visit.completed, visit.completed is None and visit.refused is not None
     yield Fact("visit", visit.over.at, unit, hit=completed is not None, also=refused)
     if completed is not None and visit.resolution is not None:
-        yield Fact("resolved", completed.at, unit, hit=visit.resolution is Resolution.RESOLVED)
+        resolved = visit.resolution is Resolution.RESOLVED
+        yield Fact("resolved", completed.at, unit, hit=resolved)
+        if partly is not None:
+            counts = 100 if resolved else partly if visit.resolution is Resolution.PARTIAL else 0
+            yield Fact("partly", completed.at, unit, hit=counts > 0, seconds=counts)
     if completed is not None and visit.contacted is not None:
         yield Fact("contacted", completed.at, unit, hit=visit.contacted)
 
@@ -521,7 +526,7 @@ def of_matters(record: Beside) -> tuple[FactRow, ...]:
             excluded="",
             provisional=turn.due.provisional,
             settles=None,
-            in_outage=False,
+            in_outage=record.law.outage_over(turn.due.at, matter.units[0]) is not None,
             assumed=False,
             demand_type="",
             category="",

@@ -54,6 +54,13 @@ SELECT order_id, CASE kind WHEN 'unit_notice' THEN 'matter' ELSE 'order' END FRO
 WHERE kind IN ('dispatch', 'sign', 'transfer', 'co_reply', 'handle', 'overdue', 'notice', 'follow_up', 'unit_notice')
     AND at >= $1::timestamptz - interval '1 millisecond'
 
+-- name: reached_by_outages
+-- An outage marks what falls due inside it, its last instant included; a due instant of 24:00 stands a millisecond before it.
+SELECT f.order_id, CASE f.kind WHEN 'unit_notice' THEN 'matter' ELSE 'order' END
+FROM unnest($1::timestamptz[], $2::timestamptz[]) AS o(from_at, until)
+JOIN projections.indicators_N AS f ON f.at >= o.from_at - interval '1 millisecond' AND f.at <= o.until
+    AND f.kind IN ('dispatch', 'sign', 'transfer', 'co_reply', 'handle', 'response', 'overdue', 'notice', 'follow_up', 'unit_notice')
+
 -- name: differences
 SELECT count(*) FROM (
     (SELECT * FROM projections.indicators_N EXCEPT ALL SELECT * FROM projections.indicators_M)

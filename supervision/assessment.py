@@ -14,6 +14,9 @@ from projections.figures import BY_CODE, Figure, Shape
 
 FULL = 100
 
+SCORED = frozenset({Shape.RATE, Shape.WEIGHED})
+"""What is a share of a whole; numbers and lengths of time give no points."""
+
 
 class Weighed(NamedTuple):
     """One indicator of a unit with its weight; no `share` where there is nothing to count, or no such rate."""
@@ -32,8 +35,11 @@ class Score(NamedTuple):
 
 
 def title_of(code: str) -> str:
-    """Return what an indicator is called, and that a pack names one which is none."""
-    return BY_CODE[code].title if code in BY_CODE else f"{code}（无此指标，不计分）"
+    """Return what an indicator is called, and that a pack names one which gives no points."""
+    if code not in BY_CODE:
+        return f"{code}（无此按单位统计的指标，不计分）"
+    title = BY_CODE[code].title
+    return title if BY_CODE[code].shape in SCORED else f"{title}（不是比率，不计分）"
 
 
 def scores(weights: Mapping[str, int], by_unit: Sequence[Figure]) -> tuple[Score, ...]:
@@ -59,7 +65,7 @@ def _scored(unit: str, weights: Mapping[str, int], of: Mapping[tuple[str, str], 
 
 
 def _share(figure: Figure | None) -> Fraction | None:
-    if figure is None or not figure.below or BY_CODE[figure.code].shape is not Shape.RATE:
+    if figure is None or not figure.below or BY_CODE[figure.code].shape not in SCORED:
         return None
     return Fraction(figure.above, figure.below)
 

@@ -30,7 +30,7 @@ from domain.matters.inquiries import (
 )
 from domain.matters.publications import ON_EVENT, PrivacyClass, ReportKind
 from domain.order import fold
-from domain.policy import Options
+from domain.policy import Options, Rules
 from domain.refusals import NoPolicyInForce, Refusal, UnknownOrder
 from domain.state import WorkOrder
 from domain.stored import tag
@@ -55,7 +55,7 @@ from domain.terms import (
     Word,
 )
 from domain.units import day_start
-from domain.wording import day_words, instant_words
+from domain.wording import citation_words, day_words, instant_words
 from projections.answers import Projections
 from projections.figures import BY_CODE, Contested, Figure, Shape, percent
 from projections.volumes import Appealed, Emergency, Volumes
@@ -352,12 +352,18 @@ def written(counted: Counted, cut_off: int) -> Report:
     )
 
 
+def _rules(law: Law, until: datetime) -> Rules | None:
+    """Return the pack in force on the last day of a period, where there is one."""
+    try:
+        return law.rules(law.policy_at(until - timedelta(milliseconds=1)))
+    except NoPolicyInForce:
+        return None
+
+
 def _options(law: Law, until: datetime) -> Options:
     """Return what the pack in force on the last day chooses; where none is, what every pack begins with."""
-    try:
-        return law.rules(law.policy_at(until - timedelta(milliseconds=1))).options
-    except NoPolicyInForce:
-        return Options()
+    rules = _rules(law, until)
+    return Options() if rules is None else rules.options
 
 
 def _small_cell(counted: Counted) -> int:
@@ -711,8 +717,20 @@ def _calls(counted: Counted) -> Part:
     words = tuple(
         f"接通率最低的连续24小时自{instant_words(w.since)}起：接通{w.above}，进入人工{w.below}。" for w in worst
     )
-    table = Table(caption="话务指标", columns=("指标", "分子", "分母", "值"), rows=rows, open=True)
-    return Part(heading="话务情况", words=words, tables=(table,))
+    tables = [Table(caption="话务指标", columns=("指标", "分子", "分母", "值"), rows=rows, open=True)]
+    if len({f.part for f in counted.calls.figures if f.part}) > 1:
+        tables.append(_sub_centres(counted))
+    return Part(heading="话务情况", words=words, tables=tuple(tables))
+
+
+_OF_CENTRES = (("I1", "最低24小时接通"), ("I1p", "全期接通"), ("I2", "15秒接听"), ("I20", "有效投诉"), ("I21", "好评"))
+
+
+def _sub_centres(counted: Counted) -> Table:
+    of = {(f.part, f.code): f for f in counted.calls.figures if f.part}
+    centres = sorted({part for part, _ in of})
+    rows = tuple((one, *(_share(of.get((one, code))) for code, _ in _OF_CENTRES)) for one in centres)
+    return Table(caption="各分中心", columns=("分中心", *(title for _, title in _OF_CENTRES)), rows=rows, open=True)
 
 
 def _adjustments(counted: Counted) -> Part | None:
@@ -749,8 +767,9 @@ def _three_rates(counted: Counted) -> Part:
 
 def _scored(counted: Counted) -> Part:
     """综合得分: by the weights of the pack, which stand beside it (5.2)."""
-    weights = _options(counted.law, counted.volumes.until).assessment_weights
-    if not weights:
+    rules = _rules(counted.law, counted.volumes.until)
+    weights = rules.options.assessment_weights if rules is not None else {}
+    if rules is None or not weights:
         return Part(heading="综合得分", words=("适用政策未设定考评权重（assessment_weights），不计综合得分。",))
     weighed = tuple((indicator_title(code), code, weight) for code, weight in weights.items())
     found = scores(weights, counted.by_unit)
@@ -762,7 +781,8 @@ def _scored(counted: Counted) -> Part:
         heading="综合得分",
         words=(
             "得分为各指标比率乘以权重之和，按有数据的正权重折算为百分制；负权重为扣分，扣至零分为止。",
-            "单位没有数据的指标不计其权重。",
+            "单位没有数据的指标不计其权重；各单位得分须与权重一并使用。",
+            f"权重由期末适用的政策{packs([rules.ref])}设定，依据：{citation_words(rules.bases['assessment_weights'])}。",
         ),
         tables=(
             Table(caption="权重", columns=("指标", "代码", "权重"), rows=weighed, open=True),

@@ -10,6 +10,7 @@ import csv
 import hashlib
 import io
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
@@ -307,19 +308,22 @@ async def telephony(
     """Return the telephone figures of a period, as the ledger is or was at a position. Raises CutOffAhead."""
     told = await shown.beside("publication", [_tag(TelephonyStatsImported)], cut_off)
     held, position = Intervals(told.rows), told.position
-    calls = await shown.beside("call", [_tag(ServiceRated), _tag(ServiceComplaintVerified)], position)
-    rated = _ratings(calls.rows, since, until)
-    valid = await _valid_complaints(shown, calls.rows, position, since, until)
+    rated, valid = await _services(shown, position, since, until)
     figures: list[Figure] = []
     windows: list[Window] = []
     thresholds: list[Threshold] = []
-    for part in ("", *held.sources):
+    for part in ("", *sorted({*held.sources, *(c for c, _ in rated), *valid} - {""})):
         own, made = _of_part(held, part, since, until)
         windows += made
-        if not part:
-            services = sum(one.answered for one in held.of("", since, until))
-            own += [_figure("I20", part, valid, services), _figure("I21", part, *rated)]
-            thresholds += _valid_share(valid, services, options)
+        services = sum(one.answered for one in held.of(part, since, until))
+        complaints = sum(n for centre, n in valid.items() if part in ("", centre))
+        good, every = (sum(n for (c, s), n in rated.items() if part in ("", c) and s >= least) for least in (4, 1))
+        if (
+            not part or "" not in valid
+        ):  # a complaint of no known sub-centre may be any one's: none is said to have none
+            own.append(_figure("I20", part, complaints, services))
+        own.append(_figure("I21", part, good, every))
+        thresholds += _valid_share(complaints, services, options) if not part else ()
         thresholds += _connected(part, own[0], options)
         figures += own
     return Telephony(position, tuple(figures), tuple(windows), tuple(thresholds))
@@ -363,35 +367,40 @@ def _valid_share(valid: int, services: int, options: Options) -> Iterator[Thresh
         yield Threshold("I20", "", f"≤ {most}/10000", valid * 10_000 <= most * services if services else None)
 
 
-def _ratings(entries: Iterable[Entry], since: datetime, until: datetime) -> tuple[int, int]:
-    """Return how many calls were rated 4 or 5, and how many were rated: each call once, by its first rating (S4-38)."""
+async def _services(
+    shown: Projections, position: int, since: datetime, until: datetime
+) -> tuple[Counter[tuple[str, int]], Counter[str]]:
+    """Return the ratings of a period by sub-centre and score, and the complaints found valid by sub-centre.
+
+    A call is rated once, by its first rating (S4-38). A complaint is of the call's date, else of its own. Which sub-centre
+    answered, the duty book says; a call of which it does not counts for the hotline alone.
+    """
+    told = await shown.beside("call", [_tag(ServiceRated), _tag(ServiceComplaintVerified)], position)
     first: dict[str, tuple[datetime, int]] = {}
-    for entry in entries:
+    found: set[tuple[str, int]] = set()
+    for entry in told.rows:
         if isinstance(entry.event, ServiceRated):
             first.setdefault(entry.stream, (entry.at, entry.event.score))
-    scores = [score for at, score in first.values() if since <= at < until]
-    return sum(score >= 4 for score in scores), len(scores)
-
-
-async def _valid_complaints(
-    shown: Projections, entries: Iterable[Entry], position: int, since: datetime, until: datetime
-) -> int:
-    """Return how many complaints about service were found valid, by the date of the call, else of the complaint."""
-    valid = {
-        (entry.stream, entry.event.complaint)
-        for entry in entries
-        if isinstance(entry.event, ServiceComplaintVerified) and entry.event.valid
-    }
-    called: dict[str, datetime] = {}
+        elif entry.event.valid:
+            found.add((entry.stream, entry.event.complaint))
+    scores = {stream: score for stream, (at, score) in first.items() if since <= at < until}
+    called: dict[str, CallLogged] = {}
     filed: dict[str, list[datetime]] = {}
-    for entry in await shown.streams(sorted({stream for stream, _ in valid}), position):
+    for entry in await shown.streams(sorted({*scores, *(stream for stream, _ in found)}), position):
         if isinstance(entry.event, CallLogged):
-            called[entry.stream] = entry.event.started_at
+            called[entry.stream] = entry.event
         elif isinstance(entry.event, ServiceComplaintFiled):
             filed.setdefault(entry.stream, []).append(entry.at)
-    count = 0
-    for stream, number in valid:
+
+    def centre(stream: str) -> str:
+        return called[stream].sub_centre if stream in called else ""
+
+    def when(stream: str, number: int) -> datetime | None:
         made = filed.get(stream, [])
-        at = called.get(stream) or (made[number - 1] if 0 < number <= len(made) else None)
-        count += at is not None and since <= at < until
-    return count
+        return called[stream].started_at if stream in called else made[number - 1] if 0 < number <= len(made) else None
+
+    dated = ((stream, when(stream, number)) for stream, number in found)
+    return (
+        Counter((centre(stream), score) for stream, score in scores.items()),
+        Counter(centre(stream) for stream, at in dated if at is not None and since <= at < until),
+    )

@@ -481,6 +481,38 @@ async def test_an_outage_declared_afterwards_moves_the_evaluation_window_that_en
         assert await tables(p) == await from_scratch(here, p)
 
 
+async def test_an_outage_declared_afterwards_marks_what_a_unit_was_asked_to_reply_inside_it(city: City):
+    async with world(city) as here, here.projections() as p:
+        asked = UnitNoticeIssued(
+            kind=NoticeKind.SPECIAL,
+            ground=NoticeGround.CONCENTRATED,
+            unit="B",
+            facts=WORDS,
+            demand=WORDS,
+            limit=Limit(amount=2, unit=LimitUnit.WORKING_DAYS),
+            served_by_system=True,
+        )
+        name = f"matter:{UUID(int=9)}"
+        await here.record(name, "2025-06-16 09:00", asked)
+        await p.follow_until()
+        june = (at("2025-06-01 00:00"), at("2025-07-01 00:00"))
+        assert (await p.left_out(*june)).rows == ()
+        outage = institution.OutageDeclared(
+            proposal=0,
+            from_at=at("2025-06-18 08:00"),
+            until=at("2025-06-19 00:00"),  # 24:00 of the day on which the reply was due
+            scope=institution.OutageScope.UNITS,
+            units=("D",),
+            basis=BASIS,
+        )
+        await here.record("institution", "2025-06-20 09:00", outage)
+        await p.follow_until()
+        (marked,) = (await p.left_out(*june)).rows
+        assert (marked.kind, marked.unit, marked.hit, marked.in_outage) == ("unit_notice", "B", False, True)
+        assert next((f.above, f.below) for f in (await p.indicators(*june)).rows if f.code == "I23") == (0, 1)
+        assert await tables(p) == await from_scratch(here, p)
+
+
 async def test_an_overlay_published_later_binds_the_cases_it_names_also_closed_ones(city: City):
     async with world(city) as here, here.projections() as p:
         told = [registered(tags=("consumer_complaint",)), dispatched(tags=("consumer_complaint",)), SIGNED, REPLIED]

@@ -98,6 +98,7 @@ class CallLogged(Fact, frozen=True, tag="call.call_logged"):
     disposal: Private | None = None
     order: UUID | None = None
     recording: Attachment | None = None
+    sub_centre: Code = ""  # which one answered, by the name under which it reports its counts
 
 
 class ServiceRated(Fact, frozen=True, tag="call.service_rated"):
@@ -187,6 +188,7 @@ class LogCall(Act, frozen=True, tag="log_call"):
     disposal: Private | None = None
     order: UUID | None = None
     recording: Attachment | None = None
+    sub_centre: Code = ""
 
     def reads(self) -> tuple[str, ...]:
         """Return the order that the call became."""

@@ -29,7 +29,7 @@ from projections import figures
 from projections.answers import Projections
 from projections.figures import BY_CODE, INDICATORS, Figure, Side, percent
 from projections.indicators import FACTS, counted_at
-from supervision import indicators
+from supervision import indicators, reports
 from supervision.indicators import NoOrdersBehind, Question
 from tests.conftest import City
 from tests.given import at
@@ -102,6 +102,10 @@ async def test_the_orders_behind_each_figure_are_as_many_as_it_says(city: City):
                     past = (await p.behind(indicator.code, side, *WHOLE, unit=unit, cut_off=position, limit=999)).rows
                     assert rows == [*past], (indicator.code, side)
                     match figures.is_long(indicator), indicator.shape.value, side:
+                        case False, "weighed", Side.ABOVE:
+                            assert sum(row.seconds or 0 for row in rows) == figure.above
+                        case False, "weighed", Side.BELOW:
+                            assert 100 * len(rows) == figure.below
                         case True, "mean", Side.ABOVE:
                             assert sum(row.seconds or 0 for row in rows) == figure.above
                         case True, "mean", Side.BELOW:
@@ -193,6 +197,14 @@ async def test_a_published_month_keeps_its_figures_and_shows_what_came_later_as_
         assert adjusted.closing.cut_off == cut_off
         assert {one.code for one in adjusted.changes} == set(changed)
         assert await indicators.adjusted(p, date(2025, 9, 30)) == ()
+        october = (date(2025, 10, 1), date(2025, 10, 31))
+        for kind in (ReportKind.BRIEFING, ReportKind.PERIODIC_CIRCULAR, ReportKind.ASSESSMENT):
+            printed = await reports.made(p, kind, *october, cut_off=position)
+            (part,) = [part for part in printed.parts if part.heading == "已公布数据的调整"]
+            rows = {str(row[0]): row[1:] for row in part.tables[0].rows}
+            assert rows["2025-09-01至2025-09-30 按时办结率"] == ("1/2", "0/1"), "what was published, and what it is now"
+        earlier = await reports.made(p, ReportKind.BRIEFING, *october, cut_off=cut_off)
+        assert not [part for part in earlier.parts if part.heading == "已公布数据的调整"], "not known at that position"
 
 
 async def test_only_the_citys_own_report_of_exactly_the_period_closes_it_and_the_first_one_stands(city: City):

@@ -162,6 +162,51 @@ async def test_an_upheld_appeal_is_printed_with_its_ground_and_the_figures_befor
     assert any("剔除前后" in said for said in made.method)
 
 
+def test_a_city_scores_its_units_by_weights_of_its_own_pack_and_never_without_printing_them(
+    postgres: embedded.Database, tmp_path: Path
+):
+    pack = (CHECKOUT / "domain" / "policies" / "s0-chuanyu.toml").read_text(encoding="utf-8")
+    weighed = tmp_path / "weighed.toml"
+    weighed.write_text(f"{pack}\n{WEIGHTS}", encoding="utf-8")
+    office = deploy(postgres, tmp_path)
+    office.ok("init", "town", "--policy", str(weighed), "--name", "某市", "--code", "MS")
+    lines = [
+        line
+        for name, unit in (("a", "DQ-CG"), ("b", "DQ-CG"), ("c", "DQ"))
+        for line in (
+            registered(name, "2025-03-03T09:00:00+08:00"),
+            dispatched(name, "2025-03-03T11:00:00+08:00", lead=unit),
+        )
+    ]
+    office.ok("import", str(write_script(tmp_path / "t.jsonl", *town_lines(), *lines)), "--city", "town")
+    words = ("report", "assessment", "--from", "2025-03-01", "--to", "2025-03-31", "--city", "town")
+    for suffix in ("html", "csv"):
+        office.ok(*words, "--out", str(tmp_path / f"a.{suffix}"))
+    said = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert "考评办法第五条" in said, "what the weights rest on"
+    assert "I99（无此按单位统计的指标，不计分）" in said
+    rows = [line.split(",") for line in (tmp_path / "a.csv").read_text(encoding="utf-8-sig").splitlines()]
+    told = {(row[-4], row[-3], row[-2]): row[-1] for row in rows if row[-5] == "综合得分"}
+    assert told["权重", "派单准确率", "权重"] == "60"
+    assert told["权重", "按时办结率", "权重"] == "40"
+    points = {unit: value for (table, unit, column), value in told.items() if (table, column) == ("各单位得分", "得分")}
+    assert sorted(points.values()) == ["60.00", "60.00"], "every dispatch was right and none was answered"
+    for row in rows:
+        if row[-5] == "综合得分" and row[-4] == "各单位得分":
+            assert row[-2] in ("得分", "I5", "I10", "I99"), "each rate stands beside its weight"
+
+
+WEIGHTS = """
+[[option]]
+name = "assessment_weights"
+basis = { article = "考评办法第五条" }
+[option.value]
+I5 = 60
+I10 = 40
+I99 = 5
+"""
+
+
 def _rate(part: str, code: str, above: int, below: int) -> Figure:
     return Figure(code, code, part, above, below)
 
@@ -175,7 +220,8 @@ def test_a_score_is_the_weighted_rates_of_what_there_is_and_the_weights_are_show
         ("A", "85.00"),  # 36 of 40, less 2 for a quarter of returns
         ("C", "—"),
     ]
-    assert "无此指标" in assessment.title_of("I99")
+    assert "不计分" in assessment.title_of("I99")
+    assert "不是比率" in assessment.title_of("I25")
 
 
 async def test_what_overseers_asked_before_is_followed_up_in_what_is_submitted(

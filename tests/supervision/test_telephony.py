@@ -183,9 +183,15 @@ def of(found: tuple[Figure, ...], code: str, part: str = "") -> tuple[int, int |
     return next((f.above, f.below) for f in found if (f.code, f.part) == (code, part))
 
 
-async def a_call(here: World, number: int, when: str, *facts: msgspec.Struct) -> None:
+async def a_call(here: World, number: int, when: str, *facts: msgspec.Struct, sub_centre: str = "") -> None:
     name = call_stream(f"C{number}")
-    logged = CallLogged(call_id=f"C{number}", disposition=CallDisposition.INQUIRY, started_at=at(when), agent="wang")
+    logged = CallLogged(
+        call_id=f"C{number}",
+        disposition=CallDisposition.INQUIRY,
+        started_at=at(when),
+        agent="wang",
+        sub_centre=sub_centre,
+    )
     for fact in (logged, *facts):
         await here.record(name, when, fact)  # type: ignore[arg-type]
 
@@ -231,6 +237,31 @@ async def test_each_call_is_rated_once_by_its_first_rating(city: City):
         found = await telephony(p, at("2025-09-01 00:00"), at("2025-10-01 00:00"), options=Options())
         assert of(found.figures, "I21") == (2, 4)
         assert of(found.figures, "I20") == (0, 0)
+
+
+async def test_complaints_and_ratings_are_told_apart_by_the_sub_centre_that_answered(city: City):
+    month = (at("2025-09-01 00:00"), at("2025-10-01 00:00"))
+    async with world(city) as here, here.projections() as p:
+        for centre, answered in (("市中心", 800), ("社保", 200)):
+            counts = msgspec.structs.replace(an_hour("2025-09-01 08:00", 1000, answered), source=centre)
+            await here.record(telephony_stream(centre, date(2025, 9, 1)), "2025-09-02 00:00", counts)
+        five, two = (ServiceRated(call_id="x", score=score, via="ivr") for score in (5, 2))
+        await a_call(here, 1, "2025-09-10 10:00", five, complaint(1), VALID, sub_centre="社保")
+        await a_call(here, 2, "2025-09-10 10:00", two, sub_centre="市中心")
+        await a_call(here, 3, "2025-09-10 10:00", five, sub_centre="税务")
+        await a_call(here, 4, "2025-09-10 10:00", two)
+        found = (await telephony(p, *month, options=Options())).figures
+        assert [of(found, "I20", part) for part in ("", "市中心", "社保", "税务")] == [
+            (1, 1000),
+            (0, 800),
+            (1, 200),
+            (0, 0),
+        ]
+        assert [of(found, "I21", part) for part in ("", "市中心", "社保", "税务")] == [(2, 4), (0, 1), (1, 1), (1, 1)]
+        await a_call(here, 5, "2025-09-11 10:00", complaint(5), VALID)
+        found = (await telephony(p, *month, options=Options())).figures
+        assert of(found, "I20") == (2, 1000)
+        assert not [f for f in found if f.code == "I20" and f.part], "one may be any sub-centre's"
 
 
 def test_the_newest_counts_of_an_interval_hold():
