@@ -79,6 +79,7 @@ def kind(
             rule = decides[type(act)]
         guards.datable(context.now)
         guards.countable(act)
+        guards.still_there(context)
         return rule(state, act, context)
 
     return StreamKind(

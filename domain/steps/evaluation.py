@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from domain import guards, refusals
+from domain.clocks import Clock
 from domain.context import Context
 from domain.state import (
     Evaluation,
@@ -403,13 +404,24 @@ def _source(order: WorkOrder, context: Context, reply: Reply | None) -> Evaluati
 
 
 def _is_late(order: WorkOrder, context: Context, source: EvaluationSource, reply: Reply | None) -> bool:
-    """Tell whether an evaluation given now comes too late to count; a return visit before sealing never does (8.9)."""
+    """Tell whether an evaluation given now comes too late to count; a return visit before sealing never does (8.9).
+
+    Silence that was deemed before an outage was declared, which its window runs beyond, takes nobody's time (8.11).
+    """
     if source is EvaluationSource.REVISIT:
         return False
-    if order.state in guards.ENDED:
-        return True
     window = guards.clock(order, context, ClockName.EVAL_WINDOW, f"r{reply.no}") if reply is not None else None
+    if order.state in guards.ENDED and not _deemed_before(order, window):
+        return True
     return window is not None and context.passed(window.due)
+
+
+def _deemed_before(order: WorkOrder, window: Clock | None) -> bool:
+    """Tell whether what ended an order was a deeming, at an instant before the window's end as it is known now."""
+    counts = effective(order)
+    if window is None or window.due is None or counts is None or counts.source is not EvaluationSource.DEEMED:
+        return False
+    return counts.at.at < window.due
 
 
 def evaluate(order: WorkOrder, command: Evaluate, context: Context) -> list[Step]:

@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from domain import refusals
+from domain import institution, refusals
 from domain.state import Dispute, Links, Merge, effective
 from domain.steps.answering import (
     ApplicantInformed,
@@ -49,6 +49,7 @@ from domain.terms import (
     ClosureKind,
     Confidentiality,
     Dimension,
+    Entry,
     EvaluationSource,
     ExemptCategory,
     InformAbout,
@@ -304,6 +305,35 @@ class TestEvaluating:
         found = effective(case.order)
         assert found is not None
         assert found.source is EvaluationSource.DEEMED
+
+    def test_where_an_outage_declared_after_the_deeming_lengthens_the_window_a_rating_in_it_counts(self):
+        """The window ended on 10-14 at 24:00, inside the outage; so it runs on to the end of Thursday 10-16."""
+        case = deemed()
+        down = institution.OutageDeclared(
+            proposal=0,
+            from_at=at("2025-10-14 20:00"),
+            until=at("2025-10-15 06:00"),
+            scope=institution.OutageScope.ALL,
+            basis=BASIS,
+        )
+        declared = Entry(
+            event=down,
+            stream="institution",
+            version=900,
+            position=900,
+            recorded_at=at("2025-10-15 08:00"),
+            actor=SYSTEM,
+        )
+        law = institution.evolve(case.law, declared)
+        in_time, late = case.at("2025-10-16 23:59"), case.at("2025-10-17 00:00:00.001")
+        in_time.law = late.law = law
+        rated = in_time.when(COMPLAIN, by=CITIZEN).then(EvaluationRecorded)
+        found = effective(rated.order)
+        assert found is not None
+        assert (found.source, found.result) == (EvaluationSource.CITIZEN_SELF, Rating.DISSATISFIED)
+        unhappy = msgspec.structs.replace(REDO, ground=RedoGround.REASONABLE_DISSATISFACTION)
+        rated.when(unhappy, by=MANAGER).then(RedoOrdered)
+        late.when(COMPLAIN, by=CITIZEN).then(LateEvaluationRecorded)
 
     def test_where_nothing_is_deemed_a_closed_orders_rating_is_late(self):
         case = answered("S0-CHUANYU").after(OrderClosed(kind=ClosureKind.COMPLETED))

@@ -14,13 +14,17 @@ import pytest
 
 from domain.calendar import show_due
 from domain.clocks import Status, clocks
+from domain.institution import NumbersVoided
 from domain.matters.affairs import CircularPublished, CircularRejected, UnitReferred
 from domain.state import Notice, WorkOrder
 from domain.steps.answering import ApplicantInformed
 from domain.steps.oversight import JOURNALS
 from domain.steps.recourse import AccountabilityReferred
-from domain.terms import SHANGHAI, ClockName, ClosureKind, Role
+from domain.terms import SHANGHAI, ClockName, ClosureKind, EvaluationSource, Reasonableness, Role
+from projections.figures import Contested, Figure
 from scripts import embedded, wiring
+from supervision.audit import units_of
+from supervision.findings import findings
 from supervision.proposals import proposed
 from supervision.sweep import Line, Outcome, left
 from tests.supervision.walked import Walk, Walked, play, walk, walked
@@ -149,8 +153,11 @@ def test_the_timer_does_by_itself_just_what_the_script_writes_down_of_it(month: 
 def test_with_the_timer_every_notice_order_and_clock_ends_as_the_script_has_it(
     month: Month, postgres: embedded.Database, tmp_path: Path
 ):
-    done = month.walked
-    town = as_written(postgres, SUPERVISED, "s0", tmp_path)
+    ends_as_written(month.walked, as_written(postgres, SUPERVISED, "s0", tmp_path), SUPERVISED)
+
+
+def ends_as_written(done: Walked, town: Town, name: str) -> None:
+    """Assert that a script that was played, and one that was imported whole, came to the same."""
     assert done.orders.keys() == town.orders.keys()
     for label, order in done.orders.items():
         written: WorkOrder = town.orders[label]
@@ -163,7 +170,7 @@ def test_with_the_timer_every_notice_order_and_clock_ends_as_the_script_has_it(
         assert ours == theirs, label
     numbers = [(JOURNALS.get(n.kind), n.number) for o in done.orders.values() for n in o.oversight.notices]
     assert len(set(numbers)) == len(numbers)
-    script = lines(SUPERVISED)
+    script = lines(name)
     assert done.refused == {no: line.refused for no, line in script.items() if line.refused is not None}
     assert town.summary.expected_refusals == len(done.refused) > 0
 
@@ -253,3 +260,157 @@ def test_criticism_that_is_ignored_ends_before_the_supervisory_organ(month: Mont
     assert published.at < matter.at
     refused = [e.stream for e in entries if isinstance(e.event, CircularRejected)]
     assert refused == [labels["circular-1"]]
+
+
+# --- the four institutions of 8.11 -------------------------------------------------------------------------------
+
+
+INSTITUTIONS = "institutions"
+DOWN = (instant("07-10 20:00"), instant("07-11 10:00"))
+
+
+class Year(NamedTuple):
+    """What the script came to, and what its tables say."""
+
+    walked: Walked
+    waiting: dict[
+        str, set[tuple[str, str]]
+    ]  # what the successor has to do, by the hour: command and unit it was given to
+    by_day: dict[tuple[str, str], Figure]  # figures of June by code and unit of the day
+    successor: dict[str, Figure]  # of the successor and those before it
+    july: dict[str, Figure]
+    contested: tuple[Contested, ...]
+
+
+@pytest.fixture(scope="module")
+def year(postgres: embedded.Database) -> Year:
+    """The script played with a timer that looks every hour but while everything is out."""
+    waiting: dict[str, set[tuple[str, str]]] = {}
+
+    async def has_to_do(hour: str, here: Walk) -> None:
+        found = await here.shown.duties("XC", limit=100)
+        waiting[hour] = {(row.command, row.unit) for row in found.rows}
+
+    meanwhile = {instant(hour): partial(has_to_do, hour) for hour in ("06-20 09:00", "07-01 09:00")}
+
+    async def made() -> Year:
+        city = await founded(postgres, "s1")
+        async with walk(city, INSTITUTIONS) as here:
+            await play(
+                here,
+                INSTITUTIONS,
+                since=SINCE,
+                until=UNTIL,
+                down=lambda hour: DOWN[0] <= hour < DOWN[1],
+                meanwhile=meanwhile,
+            )
+            june, july, august = (instant(f"{month}-01 00:00") for month in ("06", "07", "08"))
+            each = await here.shown.indicators(june, july, by="unit")
+            heirs = await here.shown.indicators(june, july, unit="XC")
+            later = await here.shown.indicators(july, august, unit="DQ-CG")
+            appeals = await here.shown.list_appeals()
+            return Year(
+                await walked(here, city),
+                waiting,
+                {(f.code, f.part): f for f in each.rows},
+                {f.code: f for f in heirs.rows},
+                {f.code: f for f in later.rows},
+                await here.shown.contested(appeals.rows),
+            )
+
+    return asyncio.run(made())
+
+
+def test_the_timer_does_its_part_in_the_four_institutions_and_all_ends_as_written(
+    year: Year, postgres: embedded.Database, tmp_path: Path
+):
+    assert by_timer(year.walked) == of_timer(INSTITUTIONS)
+    ends_as_written(year.walked, as_written(postgres, INSTITUTIONS, "s1", tmp_path), INSTITUTIONS)
+
+
+def of(year: Year, label: str, name: ClockName, key: str) -> tuple[str, str, Status, bool]:
+    """Return whose a clock is, when it falls due, how it stands, and whether that is in an outage."""
+    found = next(c for c in clocks(year.walked.orders[label], year.walked.law) if (c.name, c.key) == (name, key))
+    assert found.due is not None
+    return found.unit, show_due(found.due), found.status(UNTIL), found.during_outage
+
+
+def test_an_outage_moves_no_duty_but_the_time_to_evaluate_and_silence_is_deemed_after_that(year: Year):
+    """The five working days from 07-03 end on 07-10 at 24:00; out until Friday 10:00, so on to the end of Monday."""
+    silent, rated = (year.walked.orders[label] for label in ("O", "O1"))
+    assert of(year, "O", ClockName.EVAL_WINDOW, "r1")[1] == "2025-07-14 24:00 (Mon)"
+    assert [(e.source, e.at.at) for e in silent.quality.evaluations] == [
+        (EvaluationSource.DEEMED, instant("07-15 00:00"))
+    ]
+    first = rated.quality.evaluations[0]
+    assert (first.source, first.late, first.at.at) == (EvaluationSource.CITIZEN_SELF, False, instant("07-14 10:30"))
+    assert rated.round == 2
+    assert of(year, "O2", ClockName.SIGN, "e1.a1") == ("DQ-CG", "2025-07-10 24:00 (Thu)", Status.LATE, True)
+    assert of(year, "O2", ClockName.HANDLE, "e1")[1:] == ("2025-07-16 24:00 (Wed)", Status.ON_TIME, False)
+
+
+def test_what_fell_due_in_an_outage_leaves_the_rate_by_the_supervisors_decision_alone(year: Year):
+    """Signing of O, O1, O3, W and both rounds of O1 was in time in July; that of O2 was late, and is taken out."""
+    assert (year.july["I6"].above, year.july["I6"].below) == (5, 5)
+    both = {c.code: (c.above, c.below, c.above_without, c.below_without) for c in year.contested}
+    assert both["I6"] == (5, 6, 5, 5)
+
+
+def test_a_paper_slip_is_entered_under_its_number_and_the_rest_of_the_block_is_void(year: Year):
+    slip = year.walked.orders["O3"]
+    assert (slip.number, slip.registered.at) == ("HY20250709-000002", instant("07-10 21:10"))
+    assert of(year, "O3", ClockName.SIGN, "e1.a1")[2] is Status.ON_TIME
+    (void,) = [e.event for e in year.walked.entries if isinstance(e.event, NumbersVoided)]
+    assert void.numbers == (3, 4)
+
+
+def test_nothing_is_served_by_a_system_that_is_down(year: Year):
+    (notice, _) = year.walked.orders["W"].oversight.notices
+    assert notice.served is not None
+    assert (notice.issued.at, notice.served.at) == (instant("07-22 19:30"), instant("07-22 20:30"))
+    assert of(year, "W", ClockName.SUPV_REPLY, "n1.1")[1:3] == ("2025-07-24 24:00 (Thu)", Status.ON_TIME)
+
+
+def test_an_upheld_appeal_takes_the_order_out_of_the_figure_and_shows_it_before_and_after(year: Year):
+    """In June the unit had P and P2 late and U in time; P was excused by the storm, P2's appeal was not upheld."""
+    both = {c.code: (c.above, c.below, c.above_without, c.below_without) for c in year.contested}
+    assert both["I10"] == (1, 3, 1, 2)
+    assert len(year.contested) == 2
+    (upheld,), (late,) = (year.walked.orders[label].oversight.appeals for label in ("P", "P2"))
+    assert (upheld.upheld, upheld.late) == (True, False)
+    assert (late.upheld, late.late) == (False, True)
+    assert of(year, "P", ClockName.APPEAL_DECISION, "a1")[1:3] == ("2025-07-10 24:00 (Thu)", Status.ON_TIME)
+
+
+def test_what_was_judged_unreasonable_is_closed_with_a_note_and_its_repetition_gets_the_standing_answer(year: Year):
+    demand, again = (year.walked.orders[label] for label in ("U", "U2"))
+    assert (demand.quality.reasonable, demand.filing.kind) == (Reasonableness.UNREASONABLE, ClosureKind.NOTED)
+    assert demand.round == 1  # no redo
+    assert (again.links.duplicate_of, again.filing.kind) == (demand.id, ClosureKind.MERGED)
+    assert not again.episodes
+
+
+def test_a_successor_has_what_was_left_to_do_and_history_stays_with_the_predecessor(year: Year):
+    left_over = {"reply", "reply_notice", "sign", "complete_follow_up", "reply_unit_notice", "report_rectification"}
+    assert {command for command, unit in year.waiting["06-20 09:00"] if unit == "SW"} >= left_over
+    assert not [command for command, unit in year.waiting["07-01 09:00"] if unit == "SW"]
+    orders = [year.walked.orders[label] for label in ("S", "T", "V")]
+    assert {episode.lead for order in orders for episode in order.episodes} == {"SW"}
+    told = [n for order in orders for n in order.oversight.notices if n.issued.at >= instant("06-20 00:00")]
+    assert len(told) > 6
+    assert {n.unit for n in told} == {"XC"}
+    assert of(year, "S", ClockName.SUPV_REPLY, "n1.1") == ("SW", "2025-06-23 24:00 (Mon)", Status.ON_TIME, False)
+    assert of(year, "T", ClockName.SIGN, "e1.a1") == ("SW", "2025-06-20 24:00 (Fri)", Status.LATE, False)
+    assert of(year, "V", ClockName.FOLLOW_UP, "f1") == ("SW", "2025-06-27 24:00 (Fri)", Status.LATE, False)
+
+
+def test_figures_are_the_units_of_the_day_or_its_successors_and_so_are_findings(year: Year):
+    """In June S and V were signed in time and T was not; the successor signed T, and answers for all three."""
+    signed = year.by_day["I6", "SW"]
+    assert (signed.above, signed.below) == (2, 3)
+    assert ("I6", "XC") not in year.by_day
+    assert (year.successor["I6"].above, year.successor["I6"].below) == (2, 3)
+    history = [e for e in year.walked.entries if e.stream == year.walked.labels["T"]]
+    (late,) = [f for f in findings(history, year.walked.law, UNTIL) if f.id == "late-sign:e1.a1"]
+    assert late.unit == "SW"
+    assert late.unit in units_of(year.walked.law, "XC", UNTIL)

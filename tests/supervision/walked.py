@@ -72,6 +72,8 @@ class Walk:
             if line.refused is None:
                 raise
             self.refused[number] = refusal.code()
+        else:
+            assert line.refused is None, f"line {number} was to be refused: {line.refused}"
 
 
 @contextlib.asynccontextmanager
