@@ -130,15 +130,7 @@ def check(found: Evidence, policy: Policy | None) -> Held:
     Without a policy nothing is known of who signed: what is left is that the events, their leaves and the head that is
     named agree with each other. Whoever has the digest of the file from elsewhere needs no more.
     """
-    leaf = NOTHING
-    before = 0
-    for number, event in enumerate(found.events, 1):
-        if event.version != number:
-            raise Unproven(event.position, f"version {number} of {found.stream}", f"version {event.version}")
-        if event.position <= before:
-            raise Unproven(event.position, f"a position after {before}", str(event.position))
-        _commit_covers(event)
-        leaf, before = _leaf(Imprint(found.ledger, found.hash), found.stream, event, leaf), event.position
+    leaf = leaves_of(found)[-1]
     last = found.events[-1]
     try:
         proof = notes.proof_from(found.proof)
@@ -169,11 +161,18 @@ def check(found: Evidence, policy: Policy | None) -> Held:
 
 
 def leaves_of(found: Evidence) -> list[bytes]:
-    """Return the leaf of each event, computed from what evidence holds. Raises Unproven."""
-    held: list[bytes] = []
-    for event in found.events:
-        held.append(_leaf(Imprint(found.ledger, found.hash), found.stream, event, held[-1] if held else NOTHING))
-    return held
+    """Return the leaf of each event, computed one on the other. Raises Unproven where they are not one history."""
+    made: list[bytes] = []
+    leaf, before = NOTHING, 0
+    for number, event in enumerate(found.events, 1):
+        if event.version != number:
+            raise Unproven(event.position, f"version {number} of {found.stream}", f"version {event.version}")
+        if event.position <= before:
+            raise Unproven(event.position, f"a position after {before}", str(event.position))
+        _commit_covers(event)
+        leaf, before = _leaf(Imprint(found.ledger, found.hash), found.stream, event, leaf), event.position
+        made.append(leaf)
+    return made
 
 
 def _leaf(imprint: Imprint, stream: str, event: Event, before: bytes) -> bytes:

@@ -264,19 +264,21 @@ class Transparency:
             path = await self._roots(connection, tree.inclusion(position - 1, size))
         return Proof(position - 1, tuple(path), note)
 
-    async def evidence(self, ledger: Ledger, stream: str, *, full: bool = False) -> Evidence:
-        """Return the evidence of a record as far as the last signed head goes; not `full`: digests of what happened.
+    async def evidence(self, ledger: Ledger, stream: str, *, full: bool = False, under: Note | None = None) -> Evidence:
+        """Return the evidence of a record as far as a head goes, the last signed one or that of `under`.
 
-        Raises UnknownStream, and NoHeadYet where no head covers even its first event.
+        Not `full`: digests of what happened. Raises UnknownStream, and NoHeadYet where the head does not cover even its
+        first event.
         """
         rows = await ledger.witnesses_of(stream)
         if not rows:
             raise UnknownStream(stream)
-        size = (await self.head()).checkpoint.size
+        note = under or await self.head()
+        size = note.checkpoint.size
         known = [row for row in rows if row.event.position <= size]
         if not known:
             raise NoHeadYet(f"{rows[0].event.position} > {size}")
-        return evidence.made(ledger.imprint, known, await self.proof(known[-1].event.position), full=full)
+        return evidence.made(ledger.imprint, known, await self._proof(known[-1].event.position, note), full=full)
 
     async def bundle(self, ledger: Ledger, streams: Sequence[str], size: int) -> bytes:
         """Return the evidence of several records in full, as one file, under the head of `size` leaves.

@@ -35,6 +35,7 @@ from domain.refusals import Refusal
 from domain.terms import Act, Actor, Fact
 from projections.answers import DueChange, Projections
 from scripts import (
+    archiving,
     auditing,
     calling,
     carrying,
@@ -444,6 +445,7 @@ for command in (
     *telling.COMMANDS,
     *auditing.COMMANDS,
     *proving.COMMANDS,
+    *archiving.COMMANDS,
 ):
     huiyin.add_command(command)
 

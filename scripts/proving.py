@@ -12,6 +12,7 @@ from typing import TypeVar
 import click
 import msgspec
 
+from archive.inspection import inspect
 from archive.verify import is_pdf
 from domain import evidence, notes
 from domain.evidence import Held, Unproven
@@ -136,7 +137,7 @@ def proof_command(record: str, file: Path | None, full: bool, city: str | None) 
 
 
 @click.command("verify")
-@click.argument("evidences", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="[FILE]…")
+@click.argument("evidences", nargs=-1, type=click.Path(exists=True, path_type=Path), metavar="[FILE]…")
 @policy_option
 @click.option("--head", "heads", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="见证人的树头 a head that a witness holds: its file `last` (repeatable).")  # fmt: skip
@@ -155,7 +156,7 @@ def verify_command(
     city: str | None,
     as_json: bool,
 ) -> None:
-    """核验: compute the whole ledger again and compare; or check FILEs of `huiyin proof` and `huiyin dossier`, offline.
+    """核验: compute the whole ledger again and compare; or check offline what `proof`, `dossier`, `archive packet` made.
 
     Of the ledger: every leaf, every commit, the tree, and every head that was signed, in the database, outside it, and
     with --head at a witness. Exit code 1 if anything does not hold, with the position where.
@@ -203,6 +204,9 @@ def _say_finding(finding: Finding) -> None:
 def _all_hold(paths: Sequence[Path], policy: Policy, digest: str | None, *, as_json: bool) -> bool:
     held: list[dict[str, object]] = []
     for path in paths:
+        if path.is_dir():
+            held.append(_packet(path, policy, as_json=as_json))
+            continue
         try:
             content = path.read_bytes()
             if is_pdf(content):
@@ -232,6 +236,28 @@ def _all_hold(paths: Sequence[Path], policy: Policy, digest: str | None, *, as_j
     return all(one["holds"] for one in held)
 
 
+def _packet(path: Path, policy: Policy, *, as_json: bool) -> dict[str, object]:
+    """Check a packet of filed cases, and say what does not hold."""
+    found = inspect(path, policy)
+    if not as_json:
+        for one in found.findings:
+            click.echo(f"✗ {path / one.path}: {one.said}")
+        click.echo(
+            f"{'✓' if found.holds else '✗'} {path}: {found.items} 件 cases, {found.files} 个文件 files, {found.bytes:,} 字节 bytes"
+        )
+        for size, root in sorted(found.heads.items()):
+            click.echo(f"  树头 under a head of {size:,} 个事件 events, {root}")
+        for name, at in found.witnesses.items():
+            click.echo(f"  见证 witnessed by {name}, {at}")
+        for one in found.remarks:
+            click.echo(f"  注 {one}")
+        click.echo(f"  {_LIMITS}" if found.holds else f"  不符 {len(found.findings)} 处, 不可采信 do not rely on it")
+    return {"file": str(path), "holds": found.holds, **msgspec.to_builtins(found, str_keys=True)}
+
+
+_LIMITS = "不证明其后未再发生他事, 亦不证明所记属实 it does not prove that nothing came later, nor that what was recorded is true"
+
+
 def _say_held(path: Path, found: Held) -> None:
     click.echo(f"✓ {path}: {found.stream}")
     click.echo(f"  {found.events} 个事件, 次序无缺, 未经改动 events in their order, none missing, none changed: "
@@ -241,9 +267,7 @@ def _say_held(path: Path, found: Held) -> None:
         click.echo(f"  见证 witnessed by {name}, {at}")
     if found.open < found.events:
         click.echo(f"  {found.events - found.open} 个事件只有摘要 of these only digests are shown")
-    click.echo(
-        "  不证明其后未再发生他事, 亦不证明所记属实 it does not prove that nothing came later, nor that what was recorded is true"
-    )
+    click.echo(f"  {_LIMITS}")
 
 
 def _say_files(kept: files.Checked) -> None:

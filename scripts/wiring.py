@@ -474,6 +474,21 @@ def read_fonds(city: str) -> Fonds:
         raise SettingError(f"全宗文件不合格 not a fonds file: {path}: {error}") from error
 
 
+def write_fonds(city: str, fonds: Fonds) -> None:
+    """Keep what the archives told of a city. Raises SettingError."""
+    if wrong := fonds.unfit():
+        raise SettingError(f"全宗设置不合格 not a fonds: {wrong}")
+    said = msgspec.to_builtins(fonds)
+    lines = "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in said.items())
+    _write_secret(fonds_file(city), lines, replace=True)
+
+
+def packets_root(city: str) -> Path:
+    """Return where packets of filed cases are made: HUIYIN_PACKETS, else below the data root."""
+    said = os.environ.get("HUIYIN_PACKETS")
+    return (Path(said) if said else embedded.home(os.environ) / "packets") / city
+
+
 # --- signed heads ------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,60 @@
+"""表单. The forms that go with a packet, set from templates: every text escaped, nothing drawn from outside."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from archive.items import PERIODS
+from archive.packet import SOFTWARE, Plan, Total
+from domain.terms import SHANGHAI
+
+TEMPLATES: Final = Path(__file__).with_name("templates")
+
+HANDOVER: Final = "handover/1"
+"""The version of the template of the hand-over form."""
+
+
+@cache
+def _templates() -> Environment:
+    loader = FileSystemLoader(TEMPLATES, encoding="utf-8")
+    return Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+
+
+def handover(plan: Plan, total: Total) -> str:
+    """Return the form of a hand-over (电子档案移交与接收登记表) as HTML."""
+    at = plan.made_at.astimezone(SHANGHAI)
+    return (
+        _templates()
+        .get_template("handover.html")
+        .render(
+            plan=plan,
+            total=total,
+            period=PERIODS[plan.period],
+            size=size(total.bytes),
+            at=at.isoformat(timespec="seconds"),
+            made=f"{at:%Y-%m-%d %H:%M:%S}",
+            software=SOFTWARE,
+            template=HANDOVER,
+        )
+    )
+
+
+def size(count: int) -> str:
+    """Return so many bytes as people read it: `12.3 MB（12,345,678 字节）`."""
+    shown, unit = float(count), "B"
+    for larger in ("KB", "MB", "GB", "TB"):
+        if shown < 1024:
+            break
+        shown, unit = shown / 1024, larger
+    return f"{count} 字节" if unit == "B" else f"{shown:.1f} {unit}（{count:,} 字节）"

@@ -1,0 +1,266 @@
+"""集卷. From the ledger to a packet: the cases of a series of numbers, one after the other, each with what proves it.
+
+Cases are read in small lots and written one at a time; how many there are costs time, not memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from archive import eep, packet
+from archive.fonds import Fonds
+from archive.items import Item, Named, NotFiled, happened, item_of, named_files
+from archive.packet import Done, Draft, Given, Plan, Written
+from domain import evidence
+from domain.attachments import CHUNK, Files, Opened
+from domain.evidence import Evidence
+from domain.journals import NUMBERS, NumberGiven
+from domain.law import Law
+from domain.ledger import Ledger
+from domain.notes import Note, note_from
+from domain.order import fold
+from domain.refusals import FileChanged, Refusal, UnknownFile
+from domain.state import WorkOrder
+from domain.terms import Actor, Confidentiality, Entry
+from projections.transparency import Transparency
+
+LOT: Final = 32
+"""Cases that are read in one round trip."""
+
+PURPOSE: Final = "archive_packet"
+"""What the access journal gives as the reason for which a packet opened a case's files."""
+
+INSTITUTION: Final = "institution"
+
+STANDALONE: Final = Path(__file__).with_name(packet.VERIFIER)
+
+
+class Absent(Refusal):
+    """该号无可入包的卷宗。There is no such file to be put into a packet."""
+
+
+class Range(NamedTuple):
+    """Numbers of one series: year, period, from the first to the last."""
+
+    year: str
+    period: str
+    first: int
+    last: int
+
+    @property
+    def journal(self) -> str:
+        """The journal that gives them."""
+        return f"{NUMBERS}file/{self.period}-{self.year}"
+
+
+class House(NamedTuple):
+    """What a packet is made from."""
+
+    ledger: Ledger
+    log: Transparency
+    files: Files
+    fonds: Fonds
+
+
+Told = Callable[[Done], None]
+
+
+async def given(ledger: Ledger, wanted: Range, behind: int, limit: int) -> list[tuple[int, str]]:
+    """Return the next numbers of a series with the record each was given to."""
+    rows = await ledger.rows("stored_of_stream", wanted.journal, behind, wanted.last, limit)
+    return [(int(row[1]), msgspec.json.decode(row[3], type=NumberGiven).to) for row in rows]
+
+
+async def planned(house: House, wanted: Range, note: Note, *, by: str, now: datetime) -> Plan:
+    """Return what the packet of a range of numbers is; its last number is one that was given. Raises Absent."""
+    rows = await house.ledger.rows("stored_of_stream_backwards", wanted.journal, wanted.first - 1, wanted.last, 1)
+    if not rows:
+        raise Absent(f"{wanted.year}-{wanted.period}-{wanted.first:04d}")
+    last, head = int(rows[0][1]), note.checkpoint
+    return Plan(
+        name=packet.name_of(house.fonds, wanted.year, wanted.period, wanted.first, last),
+        fonds=house.fonds,
+        ledger=house.ledger.imprint.ledger_id,
+        hash=house.ledger.imprint.hash,
+        head=head.size,
+        root=head.root.hex(),
+        note=str(note),
+        year=wanted.year,
+        period=wanted.period,
+        first=wanted.first,
+        last=last,
+        made_at=now,
+        made_by=by,
+    )
+
+
+async def gather(house: House, draft: Draft, by: Actor, told: Told | None = None) -> None:
+    """Write every case of a draft that is not in it yet."""
+    plan = draft.plan
+    wanted = Range(plan.year, plan.period, plan.first, plan.last)
+    note = note_from(plan.note)
+    while lot := await given(house.ledger, wanted, draft.behind, LOT):
+        *histories, laws = await house.ledger.histories([*(stream for _, stream in lot), INSTITUTION])
+        law = house.ledger.fold_entries(INSTITUTION, laws)
+        for (no, stream), entries in zip(lot, histories, strict=True):
+            try:
+                ready = await _ready(house, no, stream, entries, law, note, by, plan)
+                done = await asyncio.to_thread(ready.written, draft)
+            except (NotFiled, Absent, packet.CopyChanged, UnknownFile, FileChanged) as refusal:
+                number = house.fonds.reference(f"{plan.year}-{plan.period}-{no:04d}")
+                done = draft.leave_out(no, number, f"{refusal}")
+            if told is not None:
+                told(done)
+
+
+class _Ready(NamedTuple):
+    """A case that can be written."""
+
+    no: int
+    item: Item
+    given: list[Given]
+    absent: list[tuple[Named, str]]
+    events: Sequence[Entry]
+    found: Evidence
+    house: House
+    note: Note
+    plan: Plan
+    names: dict[str, str]
+
+    def written(self, draft: Draft) -> Done:
+        return draft.add(self.no, self.item, self.given, self.wrapped)
+
+    def wrapped(self, files: Sequence[Written]) -> bytes:
+        """Return the wrapper of what was written."""
+        documents = [
+            eep.Document(
+                name=one.name,
+                title=one.title,
+                format=one.format,
+                digest=f"sha256:{file.digest}",
+                size=file.size,
+            )
+            for one, file in zip(self.given, files, strict=True)
+        ]
+        documents += [
+            eep.Document(name="", title=one.title, format=one.media_type, digest=one.digest, size=one.size, absent=why)
+            for one, why in self.absent
+        ]
+        leaves, topics = evidence.leaves_of(self.found), [one.topic for one in self.found.events]
+        acts = list(happened(self.events, leaves, topics, self.found.hash))
+        return eep.wrapper(
+            self.item,
+            self.house.fonds,
+            documents,
+            acts,
+            self.note,
+            made_at=self.plan.made_at,
+            software=packet.SOFTWARE,
+            names=self.names,
+        )
+
+
+async def _ready(
+    house: House, no: int, stream: str, entries: list[Entry], law: Law, note: Note, by: Actor, plan: Plan
+) -> _Ready:
+    """Return a case ready to be written. Raises NotFiled, Absent, UnknownFile, FileChanged."""
+    known = [entry for entry in entries if entry.position <= plan.head]
+    order = fold(known)
+    if order is None:
+        raise Absent(stream)
+    item = item_of(order, known, law, house.fonds)
+    if not item.file_number.endswith(f"-{no:04d}") or not item.file_number.startswith(f"{plan.year}-{plan.period}-"):
+        raise Absent(f"改归 now filed as {item.file_number}")
+    found = await house.log.evidence(house.ledger, stream, full=True, under=note)
+    copies = [(item.dossier, f"{item.number}.pdf", "卷宗（归档件）")]
+    copies += [(digest, f"{item.number}-补{n}.pdf", f"补卷{n}") for n, (digest, _) in enumerate(item.supplements, 1)]
+    attached = named_files(known)
+    opened = await _opened(house, stream, [digest for digest, _, _ in copies] + [one.digest for one in attached], by)
+    given: list[Given] = []
+    for digest, name, title in copies:
+        if (one := opened.get(digest)) is None:
+            raise UnknownFile(digest)
+        given.append(Given(name, title, "application/pdf", chunks(one), digest))
+    absent: list[tuple[Named, str]] = []
+    for one in attached:
+        held = opened.get(one.digest)
+        if order.confidentiality is Confidentiality.INFORMANT or held is None:
+            absent.append((one, _why(house, order, one)))
+            if held is not None:
+                held.close()
+        else:
+            given.append(Given(one.name, one.title, one.media_type, chunks(held), one.digest))
+    said = msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n"
+    given.append(Given(f"{item.number}.evidence.json", "事件原始记录与证明", "application/json", [said]))
+    given.append(Given(packet.PROOF, "存在证明", "text/plain", [found.proof.encode()]))
+    units = dict.fromkeys(entry.actor.unit for entry in known if entry.actor.unit)
+    names = {unit: law.unit_name(unit, order.registered.at) for unit in units}
+    return _Ready(no, item, given, absent, known, found, house, note, plan, names)
+
+
+def _why(house: House, order: WorkOrder, one: Named) -> str:
+    if order.confidentiality is Confidentiality.INFORMANT:
+        return "举报人保密，另行密封移交"
+    if house.files.there(order.stream, one.digest):
+        return "密钥已依法销毁"
+    return "不在本系统保存，账本只载其摘要"
+
+
+async def _opened(house: House, stream: str, digests: Sequence[str], by: Actor) -> dict[str, Opened]:
+    """Open the files of a case that are here, after the access journal says so."""
+    there = [digest for digest in dict.fromkeys(digests) if house.files.there(stream, digest)]
+    if not there:
+        return {}
+    keys = {digest: house.files.key_of(stream, digest) for digest in there}
+    await house.ledger.note_access(
+        ("dossier", "attachments"),
+        stream=stream,
+        viewer=by,
+        purpose=PURPOSE,
+        command_id=f"packet:{house.ledger.fresh_id()}",
+        keys=sorted(set(keys.values())),
+    )
+    left = await house.ledger.keys_left(sorted(set(keys.values())))
+    found = {digest: house.files.open(stream, digest, left.get) for digest in there}
+    return {digest: one for digest, one in found.items() if one is not None}
+
+
+def chunks(opened: Opened) -> Iterator[bytes]:
+    """Yield what a file holds, and hold it against its digest. Raises FileChanged."""
+    digest = hashlib.sha256()
+    try:
+        for number in range(-(-opened.size // CHUNK)):
+            part = opened.chunk(number)
+            digest.update(part)
+            yield part
+    finally:
+        opened.close()
+    if f"sha256:{digest.hexdigest()}" != opened.digest:
+        raise FileChanged(opened.digest)
+
+
+Form = Callable[[Plan, packet.Total], Awaitable[bytes]]
+"""Makes the form of the hand-over of what a packet came to."""
+
+
+async def made(
+    house: House, target: Path, plan: Plan, by: Actor, form: Form, told: Told | None = None
+) -> tuple[Path, packet.Total]:
+    """Make a packet, or go on with one that was begun; return where it lies and what it holds. Raises PacketExists."""
+    draft = Draft(target, plan)
+    try:
+        await gather(house, draft, by, told)
+        total = await asyncio.to_thread(draft.total)
+        handover = await form(draft.plan, total)
+        more = [(packet.HANDOVER, handover), (packet.VERIFIER, STANDALONE.read_bytes())]
+        place = await asyncio.to_thread(draft.finish, more, packet.readme(draft.plan, total))
+    finally:
+        draft.close()
+    return place, total

@@ -1,0 +1,215 @@
+"""The archive at the terminal: under what the archives keep the files, and packets of filed cases for them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import msgspec
+from rich.markup import escape
+from rich.table import Table
+
+from archive import filing, forms, gathering
+from archive.filing import Case
+from archive.fonds import Fonds
+from archive.gathering import House, Range
+from archive.packet import Done, Plan, Total
+from archive.pdf import Printer
+from domain.ledger import Ledger
+from domain.notes import Note
+from domain.terms import Role
+from projections.answers import Projections
+from projections.transparency import Transparency
+from scripts import desk, lawbook, printing, wiring
+from scripts.desk import as_option, city_option, json_option, with_city
+from scripts.lawbook import answer
+from scripts.wiring import SettingError
+
+
+@click.group("archive", cls=lawbook.Commands)
+def archive_group() -> None:
+    """归档: what waits to be filed, and packets for the archives."""
+
+
+# --- 全宗 --------------------------------------------------------------------------------------------------------
+
+
+@archive_group.command("fonds")
+@click.option("--code", help="全宗号 as the archives gave it: X043.")
+@click.option("--name", help="全宗名称 who makes the files.")
+@click.option("--category", help="门类代码 the code of the kind of archive (without: WS).")
+@click.option("--section", help="机构或问题代码 the code of the section (without: RX).")
+@click.option("--archives", help="档案馆名称 who receives the files.")
+@click.option("--archives-code", help="档案馆代码 their code.")
+@click.option("--separator", type=click.Choice(["·", "."]), help="档号间隔号 where their system refuses `·` in names.")
+@city_option
+@json_option
+def fonds_command(city: str | None, as_json: bool, **said: str | None) -> None:
+    """全宗: show or set under what the archives keep the city's files; they give the code, nobody makes one up."""
+    schema = desk.run_async(desk.the_city(wiring.database(), city))
+    fonds = wiring.read_fonds(schema)
+    if given := {name: value for name, value in said.items() if value is not None}:
+        fonds = msgspec.structs.replace(fonds, **given)
+        wiring.write_fonds(schema, fonds)
+    if as_json:
+        answer(fonds)
+        return
+    click.echo(f"{'✓ ' if given else ''}全宗号 {fonds.code or '—'} · {fonds.name or '—'}")
+    click.echo(f"  档号 number: {fonds.reference('2026-D30-0001') if fonds.code else '—'}")
+    click.echo(f"  档案馆 archives: {fonds.archives or '—'} {fonds.archives_code}")
+    click.echo(f"  {wiring.fonds_file(schema)}")
+
+
+def fonds_of(city: str) -> Fonds:
+    """Return under what the city's files are kept. Raises SettingError where nobody has told yet."""
+    fonds = wiring.read_fonds(city)
+    if fonds.unfit():
+        raise SettingError(
+            "未设全宗号 the archives' code of the fonds is not set: huiyin archive fonds --code X043 --name 单位名称"
+        )
+    return fonds
+
+
+# --- 待归档 ------------------------------------------------------------------------------------------------------
+
+
+@archive_group.command("ready")
+@click.option("--incomplete", is_flag=True, help="只列不齐全的 only those that lack something.")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=200, show_default=True, help="件数 how many at most.")
+@city_option
+@json_option
+def ready_command(incomplete: bool, limit: int, city: str | None, as_json: bool) -> None:
+    """待归档: closed cases whose file still waits for something, and what it lacks (齐全完整检查)."""
+
+    async def work(ledger: Ledger, shown: Projections) -> list[Case]:
+        found: list[Case] = []
+        async for lot in filing.at_hand(ledger, shown):
+            found += [one for one in lot if not incomplete or one.standing.missing]
+            if len(found) >= limit:
+                break
+        return found[:limit]
+
+    found = with_city(city, work)
+    if as_json:
+        answer([_standing(one) for one in found])
+        return
+    if not found:
+        click.echo("没有待办 nothing waits" if not incomplete else "均齐全 nothing is incomplete")
+        return
+    table = Table(title="待归档 waiting files", title_justify="left", box=None, pad_edge=False)
+    for column in ("工单 order", "环节 waits for", "档号 number", "所缺 lacks"):
+        table.add_column(column, no_wrap=column != "所缺 lacks")
+    for one in found:
+        stage = one.standing.stage
+        cells = (one.order.number, f"{stage.zh} {stage}", one.order.filing.file_number or "—")
+        table.add_row(*(escape(cell) for cell in cells), escape("、".join(map(lacking, one.standing.missing)) or "—"))
+    printing.console().print(table)
+
+
+def _standing(one: Case) -> dict[str, object]:
+    return {
+        "order": one.order.number,
+        "stream": one.order.stream,
+        "stage": one.standing.stage,
+        "missing": one.standing.missing,
+        "file_number": one.order.filing.file_number,
+    }
+
+
+_LACKING = {
+    "follow_up": "承诺未兑现",
+    "notice": "督办文书未办结",
+    "instruction": "批示未报告办理结果",
+    "appeal": "考核申诉未裁定",
+    "correction": "更正未批准",
+    "citizen_reply": "并单诉求人未告知",
+    "refusal_reason": "不予受理理由",
+    "reply": "答复",
+    "informed": "告知诉求人的记录",
+    "emergency": "紧急事项未告知",
+}
+
+
+def lacking(what: str) -> str:
+    """Return what a file lacks in the words of officials: `督办文书未办结 notice 2`."""
+    return f"{_LACKING[what.partition(' ')[0]]} {what}"
+
+
+# --- 归档信息包 --------------------------------------------------------------------------------------------------
+
+_SERIES = re.compile(r"(\d{4})-(Y|D30|D10)(?:-(\d{1,9}))?(?:\.\.(\d{1,9}))?")
+
+
+def range_of(said: str) -> Range:
+    """Return the numbers that `2026-D30`, `2026-D30-1` or `2026-D30-1..200` means. Raises SettingError."""
+    found = _SERIES.fullmatch(said)
+    if found is None:
+        raise SettingError(f"写作 write it as 2026-D30, 2026-D30-7, 2026-D30-1..200: {said!r}")
+    first = int(found[3] or 1)
+    last = int(found[4]) if found[4] else (first if found[3] else 10**9)
+    if not 0 < first <= last:
+        raise SettingError(f"首号不大于末号 the first number not above the last: {said}")
+    return Range(found[1], found[2], first, last)
+
+
+@archive_group.command("packet")
+@click.argument("series", metavar="NUMBERS")
+@click.option("--to", "folder", type=click.Path(file_okay=False, path_type=Path), help="位置 the folder it is made in.")
+@as_option
+@city_option
+@json_option
+def packet_command(series: str, folder: Path | None, actor: str, city: str | None, as_json: bool) -> None:
+    """归档信息包: make a packet of filed cases for the archives (BagIt, DA/T 48), with what proves each of them.
+
+    NUMBERS: 2026-D30 (year and period), 2026-D30-1..200. Ended in the middle, the same command goes on. Check it with
+    `huiyin verify FOLDER --policy POLICY`, or with the verify_standalone.py inside it.
+    """
+    by, wanted = desk.parse_actor(actor), range_of(series)
+    if by.role is not Role.ARCHIVIST:
+        raise SettingError(f"--as: 限 only for {Role.ARCHIVIST}")
+    database = wiring.database()
+
+    async def work(ledger: Ledger, _: Projections) -> tuple[Path, Total, Plan]:
+        fonds = fonds_of(ledger.city)
+        async with await wiring.open_log(database, ledger) as log, Printer() as printer:
+            house = House(ledger, log, wiring.files_of(ledger), fonds)
+            head = await witnessed(log)
+            plan = await gathering.planned(house, wanted, head, by=by.user, now=await ledger.now())
+            target = (folder or wiring.packets_root(ledger.city)) / plan.name
+
+            async def form(plan: Plan, total: Total) -> bytes:
+                return await printer.pdf(forms.handover(plan, total))
+
+            with printing.bar("归档信息包 packet") as bar:
+                task = bar.add_task("", total=plan.last - plan.first + 1)
+                place, total = await gathering.made(house, target, plan, by, form, _advancing(bar.advance, task))
+            return place, total, plan
+
+    place, total, plan = with_city(city, work, follow=False)
+    if as_json:
+        answer({"folder": str(place), "name": plan.name, "head": plan.head, **msgspec.to_builtins(total)})
+        return
+    click.echo(f"✓ {place}: {total.items} 件 cases, {total.pages} 页 pages, {forms.size(total.bytes)}")
+    for one in total.left_out:
+        click.echo(f"  未入包 left out: {one}")
+
+
+def _advancing(advance: Callable[..., None], task: object) -> Callable[[Done], None]:
+    return lambda _: advance(task)
+
+
+async def witnessed(log: Transparency) -> Note:
+    """Return the head that a packet is made under: the newest one that every witness has signed, else the newest."""
+    newest = await log.sign()
+    asked = {one.name for one in log.witnesses}
+    heads = await log.heads(limit=1_000_000)
+    for head in reversed(heads[-1000:]):
+        note = await log.head(head.checkpoint.size)
+        if asked <= {one.name for one in note.signatures}:
+            return note
+    return await log.head(newest.checkpoint.size)
+
+
+COMMANDS = (archive_group,)
