@@ -12,7 +12,7 @@ import msgspec
 from api import views
 from api.access import Data, Grade, Viewer, need, units_asked
 from api.asking import Answer, Ask, listing, next_page
-from api.figuring import CSV, Format
+from api.figuring import CSV, wants_table
 from api.problems import QueryUnfit
 from api.reading import known, lister
 from api.writing import sighted, stream_named
@@ -68,7 +68,7 @@ async def city_findings(ask: Ask) -> Answer:
     part: Part = await at_length(partial(page_of, task, law, question, after, size))
     found = await known(ask, part.findings, _order_of)
     cursor = next_page(part.last) if part.last else ""
-    if ask.word("format", Format) is Format.CSV:
+    if wants_table(ask):
         return _as_csv(found, law, position, cursor, graded)
     answer = listing(ask, "findings", [_shown(finding, graded) for finding in found], position, cursor)
     told = {"seen_at": question.now.isoformat(), "cases": part.cases}

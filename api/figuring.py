@@ -41,6 +41,12 @@ class Format(StrEnum):
     CSV = "csv"
 
 
+def wants_table(ask: Ask) -> bool:
+    """Tell whether a table is asked for: by `format`, else by what is accepted."""
+    said = ask.word("format", Format)
+    return said is Format.CSV or (said is None and "text/csv" in ask.header("accept"))
+
+
 def _question(ask: Ask, who: Viewer) -> Question:
     since, until = ask.instant("from"), ask.instant("to")
     if since is None or until is None:
@@ -88,7 +94,7 @@ async def figures(ask: Ask) -> Answer:
     hidden = await _too_small(ask, who, wanted)
     wanted = [figure for figure in wanted if figure not in hidden]
     changed = [one for one in found.adjustments if not hidden or (one.code, one.part) not in _named(hidden)]
-    if ask.word("format", Format) is Format.CSV:
+    if wants_table(ask):
         headers = {
             "Ledger-Position": str(found.position),
             "Content-Disposition": 'attachment; filename="indicators.csv"',
@@ -138,7 +144,7 @@ async def behind(ask: Ask) -> Answer:
     }
     rows = [row for row in found.rows if row.kind == BESIDE or row.order_id in theirs]
     cursor = next_page(found.rows[-1].at, found.rows[-1].order_id, found.rows[-1].no) if found.more else ""
-    if ask.word("format", Format) is Format.CSV:
+    if wants_table(ask):
         return _as_csv(found, rows, code, side, cursor)
     return listing(ask, "orders", rows, found.position, cursor)
 

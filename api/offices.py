@@ -13,7 +13,7 @@ import msgspec
 from api import sheets
 from api.access import OVERSEERS, READERS, Data, Viewer, need, units_asked
 from api.asking import Answer, Ask, listing, next_page
-from api.figuring import Format
+from api.figuring import wants_table
 from api.problems import NotForThisRole, QueryUnfit
 from api.reading import Ordinal, known, lister
 from domain.clocks import Status
@@ -43,7 +43,7 @@ class AppealState(StrEnum):
 
 def limit(ask: Ask) -> int:
     """Return how many rows are wanted: of a table, where nobody says, as many as an office looks at."""
-    wants_all = ask.word("format", Format) is Format.CSV and ask.query("limit") is None
+    wants_all = wants_table(ask) and ask.query("limit") is None
     if not wants_all:
         return ask.limit()
     return LINES_OF_UNIT if ask.who.of_unit else MOST_LINES
@@ -54,7 +54,7 @@ def answered(
 ) -> Answer:
     """Return a list as it was asked for: JSON, or a table whose next page is in `Link`."""
     answer = listing(ask, name, rows, found.position, cursor)
-    if ask.word("format", Format) is not Format.CSV:
+    if not wants_table(ask):
         return answer
     said = {**answer.headers, "Content-Disposition": f'attachment; filename="{ask.city.name}-{name}.csv"'}
     return Answer(sheets.table(kind, rows), headers=said, media_type=f"{sheets.MEDIA}; charset=utf-8")

@@ -112,7 +112,12 @@ RECORDED = Query(
 UNIT = Query("unit", "单位代码 a unit's code; a unit's own people: theirs, or one below", example="D")
 PAGED = (LIMIT, CURSOR)
 OPEN = Query("open", "只列未结 only those still open", kind="boolean", example=True)
-FORMAT = Query("format", "格式: csv 为表格 csv: as a table, for spreadsheets", ("json", "csv"), example="json")
+FORMAT = Query(
+    "format",
+    "格式: csv 为表格, 不写则依 Accept csv: as a table, for spreadsheets; without: as Accept says",
+    ("json", "csv"),
+    example="json",
+)
 _PROVING = (Tag.OVERSIGHT, Tag.MACHINES)
 _EVERYBODY = (Tag.DESK, Tag.ORGANIZERS, Tag.SUPERVISION)
 
@@ -378,7 +383,12 @@ QUESTIONS: tuple[Operation, ...] = (
             example=100,
             form={"minimum": 1, "maximum": auditing.MOST_CASES},
         ),
-        Query("format", "csv: 带 BOM, 供表格软件 for spreadsheets", ("json", "csv"), example="json"),
+        Query(
+            "format",
+            "csv: 带 BOM, 供表格软件, 不写则依 Accept for spreadsheets; without: as Accept says",
+            ("json", "csv"),
+            example="json",
+        ),
         CURSOR,
     ),
     _ask(

@@ -16,7 +16,7 @@ import msgspec
 
 from api.access import OVERSEERS, Data, Grade, Viewer, need
 from api.asking import Answer, Ask, listing, next_page
-from api.figuring import CSV, Format
+from api.figuring import CSV, wants_table
 from api.problems import NotForThisRole, QueryUnfit
 from domain.law import Law
 from domain.matters.folding import derived
@@ -231,7 +231,7 @@ async def figures(ask: Ask) -> Answer:
         ask, "figures", cut_off=told.cut_off, rows=lines + len(shown), hidden=sum(sheet.hidden for sheet in shown)
     )
     headers = {"Ledger-Position": str(told.cut_off)}
-    if ask.word("format", Format) is Format.CSV:
+    if wants_table(ask):
         headers["Content-Disposition"] = f'attachment; filename="oversight-{told.period}.csv"'
         return Answer(as_csv(told.period, told.cut_off, shown, law, ask).encode(), headers=headers, media_type=CSV)
     body = {

@@ -11,7 +11,7 @@ import msgspec
 from api import sheets
 from api.access import Data, Grade, need
 from api.asking import Answer, Ask
-from api.figuring import Format
+from api.figuring import wants_table
 from api.problems import NotForThisRole
 from domain.steps.revisiting import SampleRevisit
 from domain.terms import Role
@@ -75,7 +75,7 @@ async def checked(ask: Ask) -> Answer:
     async with _TURN:
         found: Checked = await check(ask.city.ledger, ask.city.shown, ask.path("seed"))
     headers = {"Ledger-Position": str((await ask.city.ledger.head())[0])}
-    if ask.word("format", Format) is not Format.CSV:
+    if not wants_table(ask):
         return Answer({**msgspec.to_builtins(found), "holds": found.holds}, headers=headers)
     missing = set(found.missing)
     rows = [Row(one.stream, one.round, one.unit, one.number, one.stream not in missing) for one in found.drawn]

@@ -21,7 +21,8 @@ from rich.text import Text
 from domain.law import Law
 from domain.ledger import Ledger
 from domain.terms import SHANGHAI, UnitId
-from domain.wording import instant_words
+from domain.units import day_of
+from domain.wording import day_words, instant_words
 from projections.answers import Projections
 from scripts import papers, printing, wiring
 from scripts.desk import city_option, json_option, with_city
@@ -245,7 +246,7 @@ def _sheet(tally: Tally, law: Law, position: int, now: datetime, assumed: str) -
         for unit, of in ordered[:_MOST_UNITS]
     ]
     listed = [_line(finding, law) for finding in tally.gravest]
-    columns = ("工单", "问题", "轻重", "单位", "到期或发生", "超期", "依据")
+    columns = ("工单", "问题", "轻重", "单位", "到期或发生", "超期", "依据", "证据位置", "单位说明")
     tables = (
         reports.Table(caption="问题种类", columns=("问题", "大类", "轻重", "项", "件"), rows=tuple(kinds)),
         reports.Table(caption="责任单位", columns=("单位", *(s.zh for s in _GRAVITY), "合计"), rows=tuple(units)),
@@ -267,11 +268,15 @@ def _sheet(tally: Tally, law: Law, position: int, now: datetime, assumed: str) -
 
 
 def _line(finding: Finding, law: Law) -> tuple[str, ...]:
+    """Return what the paper says of a finding; what its unit stated stands in the case, sealed, and is named here."""
     late = "" if finding.late_seconds is None else printing.show_span(timedelta(seconds=finding.late_seconds))
     unit = law.unit_name(finding.unit or law.hotline_unit, finding.at)
     when = instant_words(finding.due or finding.at)
     number = finding.number or str(finding.order)[:13]
-    return (number, finding.title, finding.severity.zh, unit, when, late, finding.rule.article or finding.rule.text)
+    rule = finding.rule.article or finding.rule.text
+    seen = "、".join(f"{one.position}" for one in finding.evidence)
+    stated = "；".join(f"{day_words(day_of(one.stated.at))}已说明（第{one.version}项）" for one in finding.statements)
+    return (number, finding.title, finding.severity.zh, unit, when, late, rule, seen, stated or "—")
 
 
 # --- as an official reads it ------------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ ENQUIRY = "enquiry/1"
 """The version of the template of what an applicant is told."""
 
 
-FINDINGS = "findings/1"
+FINDINGS = "findings/2"
 """The version of the template of what an audit found."""
 
 

@@ -103,6 +103,27 @@ def test_a_spreadsheet_opens_it(served: Served, late: dict[str, Any]):
     assert any(row["工单标识"] == late["id"] and row["责任单位"] == "D" for row in rows)
 
 
+def test_a_table_is_had_by_what_is_accepted_and_cites_rule_clock_positions_unit_and_how_late(
+    served: Served, late: dict[str, Any]
+):
+    path = "/findings?cases=1000&kind=late-handle"
+    by_query = served.as_(Role.SUPERVISOR).raw("GET", f"{path}&format=csv")
+    by_header = served.as_(Role.SUPERVISOR).raw("GET", path, Accept="text/csv")
+    assert by_header.headers["content-type"].startswith("text/csv")
+    assert by_header.content.startswith(b"\xef\xbb\xbf")
+    rows = [csv.DictReader(io.StringIO(one.content.decode("utf-8-sig"))) for one in (by_query, by_header)]
+    asked, accepted = ([row for row in some if row["工单标识"] == late["id"]] for some in rows)
+    assert [row["问题编号"] for row in asked] == [row["问题编号"] for row in accepted] == ["late-handle:e1"]
+    assert all(accepted[0][name] for name in ("依据", "时限", "证据(版本@位置)", "责任单位", "超期秒数"))
+    stays = served.as_(Role.SUPERVISOR).raw("GET", f"{path}&format=json", Accept="text/csv")
+    assert stays.headers["content-type"].startswith("application/json")
+    year = "from=2026-01-01&to=2026-12-31"
+    for table in (f"/indicators?{year}", "/clocks", "/appeals", "/notices", "/matters"):
+        answer = served.as_(Role.SUPERVISOR).raw("GET", table, Accept="text/csv")
+        assert answer.headers["content-type"].startswith("text/csv"), table
+        assert answer.content.startswith(b"\xef\xbb\xbf"), table
+
+
 def test_the_unit_states_what_it_has_to_say_about_what_was_found_and_it_stands_beside_it(
     served: Served, late: dict[str, Any]
 ):

@@ -121,6 +121,24 @@ def test_csv_opens_in_a_spreadsheet_and_holds_every_finding(office: Deployment, 
     assert "S0-27" in late["依据"]
 
 
+def test_a_printed_list_cites_everything_and_what_the_unit_stated_before_it(office: Deployment, tmp_path: Path):
+    def printed() -> str:
+        office.ok("audit", "--city", "town", *AT, "--kind", "late-handle", "--out", str(tmp_path / "f.html"))
+        return (tmp_path / "f.html").read_text(encoding="utf-8")
+
+    before = printed()
+    found = office.ok("audit", "--city", "town", *AT, "--kind", "late-handle", "--json").data["findings"]
+    (late,) = found
+    for said in ("S0-27", f"{late['evidence'][0]['position']}", "证据位置", "单位说明"):
+        assert said in before
+    assert "已说明" not in before
+    words = ("finding=late-handle:e1", "words=等待设备")
+    office.ok("do", late["order"], "state_finding", *words, "--as", f"u/org_approver@{late['unit']}", "--city", "town")
+    after = printed()
+    assert "已说明（第" in after
+    assert "等待设备" not in after, "the words stay sealed in the case"
+
+
 def test_up_to_a_position_an_audit_comes_out_the_same_whatever_follows(office: Deployment, tmp_path: Path):
     before = office.ok("audit", "--city", "town", "--json").data
     upto = ("audit", "--city", "town", "--as-of", str(before["position"]), "--json")
