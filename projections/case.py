@@ -18,8 +18,8 @@ from domain.calendar import CalendarYear
 from domain.clocks import WINDOWS, Clock, clocks
 from domain.law import Law
 from domain.state import WorkOrder
-from domain.terms import ClockName
-from domain.units import day_start
+from domain.terms import ClockName, UnitId
+from domain.units import BEGINNING, Succession, day_start
 
 ORDERS = "order"
 """The kind of stream that a case is."""
@@ -107,33 +107,72 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
 
     due_from: datetime | None = None  # those with a due instant from here on: a calendar changed no day before
     outages: tuple[tuple[datetime, datetime], ...] = ()  # those with a due instant inside (from, until]
+    beside_from: datetime | None = None  # records that are no orders, by due instant: they ask for the pack of the day
+    units: bool = False  # those in which something is asked of whoever stands above a unit, or took over from it
     everything: bool = False
 
     def __bool__(self) -> bool:
         """Tell whether any case is reached."""
-        return self.everything or self.due_from is not None or bool(self.outages)
+        return self != _NOWHERE
+
+
+_NOWHERE = Reach()
 
 
 def reach(before: Law, after: Law) -> Reach:
     """Return how far the difference between two laws reaches.
 
-    Packs reach nothing: a case is bound to one by its digest. Overlays bind beside it, closed cases included; they
-    change once in years, so that all is derived again. Peaks, units and roles stand in the events themselves.
+    Packs reach no case: each is bound to one by its digest; a notice to a unit is counted by the pack in force when it
+    was served. Overlays bind beside it, closed cases included; they change once in years, so that all is derived again.
+    A peak meets waits that last into it. Roles stand in the events themselves.
     """
     if before is after:
-        return Reach()
+        return _NOWHERE
     held = before.calendars.versions
     changed = [
         _first_difference(new.calendar, [v.calendar for v in held if v.calendar.year == new.calendar.year])
         for new in after.calendars.versions
         if new not in held
     ]
-    since = min((day for day in changed if day is not None), default=None)
+    since = [day_start(day) for day in changed if day is not None]
+    if before.peaks != after.peaks and _counts_any_overlap(after):
+        since += [peak.from_at for number, peak in after.peaks.items() if before.peaks.get(number) != peak]
+    outages = [o for o in after.outages if o not in before.outages]
+    moved = _places(before) != _places(after)
+    if moved:  # an outage of a unit is one of those below it when it lasts, whenever that is said
+        outages = [o for o in after.outages if o.units or o in outages]
     return Reach(
-        due_from=None if since is None else day_start(since),
-        outages=tuple((o.from_at, o.until) for o in after.outages if o not in before.outages),
+        due_from=min(since, default=None),
+        outages=tuple((o.from_at, o.until) for o in outages),
+        beside_from=_first_other_pack(before, after),
+        units=moved,
         everything=_overlays(before) != _overlays(after),
     )
+
+
+def _counts_any_overlap(law: Law) -> bool:
+    """Tell whether some pack lengthens the wait of whoever is waiting when a peak begins (R-01)."""
+    return any(law.rules(p.ref).options.peak_basis == "any_overlap" for p in law.policies.publications)
+
+
+def _places(law: Law) -> dict[UnitId, tuple[list[tuple[datetime | None, UnitId]], Succession | None]]:
+    """Return where each unit stands and stood, and who took over from it."""
+    found = law.units.by_id.values()
+    return {unit.id: ([(v.since, v.parent) for v in unit.versions], unit.succession) for unit in found}
+
+
+def _first_other_pack(before: Law, after: Law) -> datetime | None:
+    """Return the first instant at which another pack is in force than was; None where there is none."""
+    if before.policies is after.policies:
+        return None
+    bases = before.policies.base, after.policies.base
+    at = BEGINNING
+    while bases[0].at(at) == bases[1].at(at):
+        ahead = [change for base in bases if (change := base.next_change(at)) is not None]
+        if not ahead:
+            return None
+        at = min(ahead)
+    return at
 
 
 def _overlays(law: Law) -> list[tuple[str, date | None, date | None, bool]]:

@@ -63,6 +63,10 @@ SELECT c.order_id
 FROM unnest($1::timestamptz[], $2::timestamptz[]) AS o(from_at, until)
 JOIN projections.clocks_N AS c ON greatest(c.due, c.grace) > o.from_at AND c.due > o.from_at AND c.due <= o.until
 
+-- name: reached_by_units
+-- Who decides about an extension stands above whoever asked for it.
+SELECT order_id FROM projections.clocks_N WHERE name = 'extension_decision'
+
 -- name: differences
 SELECT count(*) FROM (
     (SELECT * FROM projections.clocks_N EXCEPT ALL SELECT * FROM projections.clocks_M)

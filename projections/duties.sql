@@ -50,6 +50,10 @@ COPY projections.duties_N FROM STDIN (FORMAT BINARY)
 -- Another calendar day moves no due instant before it.
 SELECT order_id, kind FROM projections.duties_N WHERE due IS NOT NULL AND greatest(due, late_after) >= $1::timestamptz
 
+-- name: reached_by_units
+-- Who decides about an extension stands above whoever asked for it.
+SELECT order_id FROM projections.duties_N WHERE clock = 'extension_decision'
+
 -- name: differences
 SELECT count(*) FROM (
     (SELECT * FROM projections.duties_N EXCEPT ALL SELECT * FROM projections.duties_M)

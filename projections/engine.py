@@ -685,9 +685,14 @@ class Engine:
         found: set[tuple[str, UUID]] = set()  # what a table says no kind of is a case
         for version in held:
             sql = self.sql_of(version.name, version.version)
-            if reached.due_from is not None:
-                moved = await rows(connection, sql["reached"], reached.due_from)
-                found.update((next(iter(row[1:]), ORDERS), row[0]) for row in moved)
+            for since, kept in ((reached.due_from, kinds), (reached.beside_from, kinds - {ORDERS})):
+                if since is not None and kept:
+                    moved = (
+                        (next(iter(row[1:]), ORDERS), row[0]) for row in await rows(connection, sql["reached"], since)
+                    )
+                    found.update(one for one in moved if one[0] in kept)
+            if reached.units and "reached_by_units" in sql:
+                found.update((ORDERS, row[0]) for row in await rows(connection, sql["reached_by_units"]))
             if reached.outages and "reached_by_outages" in sql:
                 since, until = zip(*reached.outages, strict=True)
                 moved = await rows(connection, sql["reached_by_outages"], list(since), list(until))

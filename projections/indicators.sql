@@ -61,6 +61,11 @@ FROM unnest($1::timestamptz[], $2::timestamptz[]) AS o(from_at, until)
 JOIN projections.indicators_N AS f ON f.at >= o.from_at - interval '1 millisecond' AND f.at <= o.until
     AND f.kind IN ('dispatch', 'sign', 'transfer', 'co_reply', 'handle', 'response', 'overdue', 'notice', 'follow_up', 'unit_notice')
 
+-- name: reached_by_units
+-- An upheld appeal of an heir takes out what its predecessor did: which cases have one, no row of theirs says before.
+SELECT split_part(originator_id, ':', 2)::uuid FROM city.events
+WHERE originator_id > 'order:' AND originator_id < 'order;' AND topic = 'order.appeal_decided'
+
 -- name: differences
 SELECT count(*) FROM (
     (SELECT * FROM projections.indicators_N EXCEPT ALL SELECT * FROM projections.indicators_M)

@@ -77,6 +77,10 @@ SELECT id FROM projections.orders_N WHERE due >= $1::timestamptz
 UNION SELECT id FROM projections.orders_N WHERE handle_due >= $1::timestamptz
 UNION SELECT id FROM projections.orders_N WHERE overdue_from >= $1::timestamptz
 
+-- name: reached_by_units
+-- Who decides about an extension stands above whoever asked for it.
+SELECT id FROM projections.orders_N WHERE due_clock = 'extension_decision'
+
 -- name: differences
 SELECT count(*) FROM (
     (SELECT * FROM projections.orders_N EXCEPT ALL SELECT * FROM projections.orders_M)
