@@ -687,16 +687,14 @@ class Engine:
             sql = self.sql_of(version.name, version.version)
             for since, kept in ((reached.due_from, kinds), (reached.beside_from, kinds - {ORDERS})):
                 if since is not None and kept:
-                    moved = (
-                        (next(iter(row[1:]), ORDERS), row[0]) for row in await rows(connection, sql["reached"], since)
-                    )
-                    found.update(one for one in moved if one[0] in kept)
+                    due = await rows(connection, sql["reached"], since)
+                    found.update(one for row in due if (one := (next(iter(row[1:]), ORDERS), row[0]))[0] in kept)
             if reached.units and "reached_by_units" in sql:
                 found.update((ORDERS, row[0]) for row in await rows(connection, sql["reached_by_units"]))
             if reached.outages and "reached_by_outages" in sql:
-                since, until = zip(*reached.outages, strict=True)
-                moved = await rows(connection, sql["reached_by_outages"], list(since), list(until))
-                found.update((next(iter(row[1:]), ORDERS), row[0]) for row in moved)
+                began, ended = zip(*reached.outages, strict=True)
+                met = await rows(connection, sql["reached_by_outages"], list(began), list(ended))
+                found.update((next(iter(row[1:]), ORDERS), row[0]) for row in met)
         return {f"{kind}:{record}" for kind, record in found}
 
     async def _all_of(self, connection: Connection, kind: str, upto: int) -> AsyncIterator[list[str]]:

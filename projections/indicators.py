@@ -542,5 +542,5 @@ def rows_of(record: Case | Beside) -> tuple[FactRow, ...]:
 
 
 PROJECTION = Projection(
-    "indicators", 5, FactRow, derive, Path(__file__).with_suffix(".sql"), beside={"matter": of_matters}
+    "indicators", 6, FactRow, derive, Path(__file__).with_suffix(".sql"), beside={"matter": of_matters}
 )
