@@ -54,6 +54,16 @@ TO_OUTSIDE = frozenset({"feed", *_EXCHANGE, *_LAW})
 and the law."""
 
 
+_OVERSIGHT = """
+oversight oversight_figures oversight_orders oversight_order oversight_text oversight_text_asked oversight_queries
+reports report indicator_definitions institution_history inquiry inquiry_history publication publication_history
+log_checkpoint log_tile log_consistency log_cosign command register batch
+"""
+TO_OVERSEERS = _LAW | frozenset(_OVERSIGHT.split())
+"""Operations for overseers. What else there is would tell single cases or small numbers, which `/oversight` does not; who
+may give a command is a guard of the domain."""
+
+
 class Viewer(msgspec.Struct, frozen=True):
     """Who asks: as whom they act, what they were given, and the units that count as theirs."""
 
@@ -128,6 +138,12 @@ def for_outside(who: Viewer, operation: str) -> None:
     """Refuse to another department's system what is not for it. Raises NotForThisRole."""
     if who.outside and operation not in TO_OUTSIDE:
         raise NotForThisRole("feed, exchange")
+
+
+def for_overseers(who: Viewer, operation: str) -> None:
+    """Refuse to overseers what would tell more than is told for ever of closed periods. Raises NotForThisRole."""
+    if who.role in OVERSEERS and operation not in TO_OVERSEERS:
+        raise NotForThisRole("/oversight")
 
 
 # --- what there is to see ----------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from litestar.response import Stream
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from api import openapi, operating, problems
-from api.access import for_outside
+from api.access import for_outside, for_overseers
 from api.asking import Answer, House, drained
 from api.operating import Gauges
 from api.operations import OPERATIONS, Operation, Run
@@ -97,6 +97,7 @@ class _Served:
             ask = self.house().visit(request) if by_code else await self.house().ask(request, collection)
             role, turn = str(ask.who.role), ask.city.turn
             for_outside(ask.who, name)
+            for_overseers(ask.who, name)
             ask.only(QUERIES[name])
             answer = await run(ask)
         except Exception as error:  # noqa: BLE001  whatever it is, the caller reads a problem, never a trace

@@ -10,14 +10,14 @@ from uuid import UUID
 
 import msgspec
 
-from api.access import OVERSEERS, Data, Viewer, need, units_asked
+from api.access import Data, Viewer, need, units_asked
 from api.asking import Answer, Ask, listing, next_page
-from api.problems import NotForThisRole, QueryUnfit, UnknownEntry
+from api.problems import QueryUnfit, UnknownEntry
 from api.reading import known, lister
 from domain.calendar import LAST_YEAR
 from domain.terms import SHANGHAI, DemandType
 from projections.answers import Listing
-from projections.figures import BY_CODE, Figure, Side
+from projections.figures import BY_CODE, Side
 from projections.indicators import BESIDE, FactRow
 from supervision import indicators
 from supervision.indicators import BOM, Question
@@ -91,9 +91,6 @@ async def figures(ask: Ask) -> Answer:
     await ask.caught_up()
     found = await indicators.answer(ask.city.shown, question, ask.house.now())
     wanted = [figure for figure in found.figures if not only or figure.code in only]
-    hidden = await _too_small(ask, who, wanted)
-    wanted = [figure for figure in wanted if figure not in hidden]
-    changed = [one for one in found.adjustments if not hidden or (one.code, one.part) not in _named(hidden)]
     if wants_table(ask):
         headers = {
             "Ledger-Position": str(found.position),
@@ -103,21 +100,8 @@ async def figures(ask: Ask) -> Answer:
     answer = listing(ask, "figures", wanted, found.position)
     told = msgspec.structs.asdict(found)
     names = ("until", "counted_to", "closed", "closing", "policies", "headline", "windows", "thresholds")
-    body = {"from": found.since, **{name: told[name] for name in names}, "adjustments": changed}
-    return answer._replace(body={**answer.body, **body, "suppressed": len(hidden)})
-
-
-async def _too_small(ask: Ask, who: Viewer, found: list[Figure]) -> list[Figure]:
-    """Return the figures that would tell an overseer of single persons: with less below the line than the city's least."""
-    if who.role not in OVERSEERS:
-        return []
-    law = await ask.city.law()
-    least = law.rules(law.policy_at(ask.house.now())).options.small_cell
-    return [figure for figure in found if figure.counted and figure.counted < least]
-
-
-def _named(hidden: list[Figure]) -> set[tuple[str, str]]:
-    return {(figure.code, figure.part) for figure in hidden}
+    body = {"from": found.since, **{name: told[name] for name in names}, "adjustments": found.adjustments}
+    return answer._replace(body={**answer.body, **body})
 
 
 async def definitions(ask: Ask) -> Answer:
@@ -129,8 +113,6 @@ async def definitions(ask: Ask) -> Answer:
 async def behind(ask: Ask) -> Answer:
     """Return the orders behind a figure; of a unit its own."""
     who = _asks(ask)
-    if who.role in OVERSEERS:
-        raise NotForThisRole  # they see figures, and orders without names each by itself
     code = ask.path("code")
     if code not in BY_CODE and code not in TELEPHONY:
         raise UnknownEntry(f"code: {code}", field="code")

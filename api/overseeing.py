@@ -10,22 +10,23 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from api.access import OVERSEERS, Data, Grade, Viewer, need
 from api.asking import Answer, Ask, listing, next_page
 from api.figuring import CSV, wants_table
-from api.problems import NotForThisRole, QueryUnfit
+from api.problems import NotForThisRole, QueryUnfit, SummaryNotReleased, UnknownEntry
 from domain.law import Law
 from domain.matters.folding import derived
-from domain.matters.inquiries import Body, OversightQueryExecuted, RecordQuery
+from domain.matters.inquiries import Body, FileInquiry, InquiryKind, OversightQueryExecuted, RecordQuery
 from domain.stored import tag
 from domain.terms import SHANGHAI, DemandType, Entry, Role, UnitId, UserId, Word
-from supervision.disclosure import DIMENSIONS, MEASURES, Quarter, Sheet
+from supervision.disclosure import BY_CODE, DIMENSIONS, MEASURES, Quarter, Sheet
 from supervision.indicators import BOM
-from supervision.oversight import Annual, Course, PeriodNotClosed, Release
+from supervision.oversight import Annual, Course, Listed, PeriodNotClosed, Release
+from supervision.timeline import released_text, timeline
 
 SEEING = frozenset({*OVERSEERS, Role.HOTLINE_MANAGER, Role.SUPERVISOR, Role.LEADER, Role.AUDITOR})
 """Who reads what overseers are shown: they themselves, and who answers for it."""
@@ -311,3 +312,166 @@ def as_csv(period: str, cut_off: int, sheets: Sequence[Sheet], law: Law, ask: As
 
 def _plain(text: str) -> str:
     return f"'{text}" if text[:1] in tuple("=+-@\t\r") else text
+
+
+# --- orders one by one -------------------------------------------------------------------------------------------
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """可查工单. What is said of a listed order: as much of it as enough others share."""
+
+    handle: str
+    unit: str
+    unit_name: str
+    demand_type: str
+    district: str
+    category: str
+    place: str
+
+
+def _shown(listed: Listed, release: Release, law: Law, ask: Ask) -> Shown:
+    label = listed.label
+    return Shown(
+        handle=f"{release.period}-{listed.no}",
+        unit=label.unit,
+        unit_name=law.unit_name(label.unit or law.hotline_unit, ask.house.now()),
+        demand_type=label.demand_type,
+        district=label.district,
+        category=label.category,
+        place=label.place,
+    )
+
+
+async def orders(ask: Ask) -> Answer:
+    """Return the orders closed in a quarter that may be followed one by one, by what is counted of them and how it ended."""
+    seeing(ask)
+    course, law = await ask.city.overseen.course(), await ask.city.law()
+    release = period_of(course, ask.query("period"))
+    if not isinstance(release, Release):
+        raise QueryUnfit("period: 2026Q3", field="period")
+    asked = {by: ask.query(name) for by, name in _LABELS.items()}
+    counted = _counted_in(ask)
+    limit, after = ask.limit(), (ask.cursor(tuple[int]) or (0,))[0]
+    rows = [
+        one
+        for one in release.orders
+        if (not counted or counted in one.counted)
+        and all(said in (None, getattr(one.label, by)) for by, said in asked.items())
+    ]
+    page = [one for one in rows if one.no > after]
+    cursor = next_page(page[limit - 1].no) if len(page) > limit else ""
+    await recorded(ask, "orders", cut_off=release.cut_off, rows=len(page[:limit]))
+    shown = [_shown(one, release, law, ask) for one in page[:limit]]
+    answer = listing(ask, "orders", shown, release.cut_off, cursor)
+    return answer._replace(body={**answer.body, "listed": len(rows), "note": LISTED})
+
+
+LISTED = "所列为可逐件查看的部分，不是全部，不能据此计数。 These are those that may be followed one by one, never all: they count nothing."
+_LABELS = {"unit": "unit", "demand_type": "type", "district": "area", "category": "category"}
+
+
+def _counted_in(ask: Ask) -> str:
+    """Return what the orders asked for are counted in. Raises QueryUnfit for what no steps show."""
+    code, ending = ask.word("measure", Counts), ask.query("ending")
+    if code is None:
+        if ending is not None:
+            raise QueryUnfit("ending: 与 measure 同用 goes with measure", field="ending")
+        return ""
+    measure = BY_CODE[code]
+    if not measure.shown:
+        raise QueryUnfit(f"measure: {', '.join(one.code for one in MEASURES if one.shown)}", field="measure")
+    endings = [one.code for one in measure.endings]
+    if ending is not None and ending not in endings:
+        raise QueryUnfit(f"ending: {', '.join(endings)}", field="ending")
+    return f"{code}:{ending}" if ending is not None else str(code)
+
+
+async def _listed(ask: Ask) -> tuple[Release, Listed]:
+    """Return the listed order that a path names. Raises UnknownEntry."""
+    name = ask.path("handle")
+    period, _, no = name.partition("-")
+    release = (await ask.city.overseen.course()).releases.get(period)
+    if release is not None and no.isascii() and no.isdecimal() and 0 < int(no[:9]) <= len(release.orders):
+        return release, release.orders[int(no) - 1]
+    raise UnknownEntry(ascii(name[:40]), field="handle")
+
+
+async def order(ask: Ask) -> Answer:
+    """Return how a listed order went: steps, units, codes and days, up to where its period was closed."""
+    who = seeing(ask)
+    release, listed = await _listed(ask)
+    law = await ask.city.law()
+    entries = await ask.city.overseen.history(listed, release)
+    told = timeline(entries, law, release.closing.published_at)
+    await recorded(ask, "order", cut_off=release.cut_off, rows=len(told.steps))
+    if who.role in OVERSEERS:
+        await ask.city.ledger.note_access(
+            ["timeline"],
+            stream=f"order:{listed.order}",
+            viewer=who.actor,
+            purpose=f"oversight.{ask.query('purpose')}",
+            command_id=f"oversight:{ask.city.ledger.fresh_id()}",
+        )
+    now = await ask.city.ledger.history(f"order:{listed.order}")
+    body = {
+        "order": _shown(listed, release, law, ask),
+        "timeline": told,
+        "text_released": bool(released_text(now)),
+        "office": _office(law, listed.label.unit or law.hotline_unit, ask),
+        "position": release.cut_off,
+    }
+    return Answer(body, headers={"Ledger-Position": str(release.cut_off)})
+
+
+class Asking(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an overseer wants of an order's text: why, in words that are sealed."""
+
+    words: Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
+
+
+async def ask_text(ask: Ask) -> Answer:
+    """Ask the hotline's office to release a summary of a listed order's text: a letter of inquiry, with the time for one."""
+    if ask.who.role not in OVERSEERS:
+        raise NotForThisRole
+    release, listed = await _listed(ask)
+    asked = await ask.said(Asking)
+    handle = f"{release.period}-{listed.no}"
+    receipt = await ask.city.ledger.execute(
+        FileInquiry(
+            matter_kind=InquiryKind.LETTER,
+            body=BODY_OF[ask.who.role],
+            title="请求公开办件摘要",
+            text=asked.words,
+            reference=handle,
+            orders=(listed.order,),
+        ),
+        actor=ask.who.actor,
+        command_id=ask.header("idempotency-key") or f"oversight:{ask.city.ledger.fresh_id()}",
+        trace_id=ask.trace(),
+    )
+    _, _, name = receipt.stream.partition(":")
+    body = {"inquiry": name, "number": receipt.events[0].numbered("inquiry"), "position": receipt.first_position}
+    return Answer(body, 201)
+
+
+class OpeningText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a released summary is read for."""
+
+    purpose: QueryPurpose
+
+
+async def text(ask: Ask) -> Answer:
+    """Return the summaries of a listed order that the hotline's office released, after it is recorded who reads them."""
+    if ask.who.role not in OVERSEERS:
+        raise NotForThisRole
+    ask.paced()
+    _, listed = await _listed(ask)
+    asked = await ask.said(OpeningText)
+    stream = f"order:{listed.order}"
+    found = released_text(await ask.city.ledger.history(stream))
+    if not found:
+        raise SummaryNotReleased
+    fields = {str(entry.version): entry.event.summary for entry in found}
+    opened = await ask.opened(fields, stream=stream, purpose=f"oversight.{asked.purpose}")
+    told = [{"released_at": entry.at, "text": opened[str(entry.version)]} for entry in found]
+    return Answer({"texts": told})

@@ -54,6 +54,12 @@ class NotForThisRole(Refusal):
     basis = "DOMAIN 4.2, 4.3"
 
 
+class SummaryNotReleased(Refusal):
+    """该件的文字尚未公开：请先请求公开摘要，由热线管理机构审核后提供。No text of it was released: ask the office for a summary first."""
+
+    basis = "DOMAIN 8.10"
+
+
 class ApprovalNeeded(Refusal):
     """此项须逐案批准，不在此开启。This is opened only with an approval of the single case, and not here."""
 

@@ -193,7 +193,6 @@ _SHAPES: dict[str, dict[str, Any]] = {
             "adjustments": _rows("Adjustment"),
             "windows": THINGS,
             "thresholds": THINGS,
-            "suppressed": WHOLE,
             **_AT_POSITION,
         }
     ),
@@ -230,6 +229,10 @@ _SHAPES: dict[str, dict[str, Any]] = {
             **_AT_POSITION,
         }
     ),
+    "oversight_orders": _has({"orders": THINGS, "listed": WHOLE, "note": TEXT, **_AT_POSITION}, next=TEXT),
+    "oversight_order": _has({"order": THING, "timeline": THING, "text_released": YES, "office": THING, **_AT_POSITION}),
+    "oversight_text_asked": _has({"inquiry": TEXT, "number": TEXT, **_AT_POSITION}),
+    "oversight_text": _has({"texts": THINGS}),
     "oversight_queries": _has({"queries": THINGS, **_AT_POSITION}, next=TEXT),
     "reset": _has({"city": TEXT, "ledger": TEXT, "code": TEXT, **_AT_POSITION}),
     "instruments": _has({"instruments": _rows("Registered"), **_AT_POSITION}, next=TEXT),
@@ -334,6 +337,11 @@ PLACES: dict[str, tuple[str, dict[str, Any], str]] = {
         "抽样种子 a drawing's seed",
         {"minLength": 1},
         "20261101-20261107.p1200.r20.0123456789abcdef",
+    ),
+    "handle": (
+        "可查工单 what /oversight/orders calls an order",
+        {"pattern": "^[0-9]{4}Q[1-4]-[0-9]{1,9}$"},
+        "2026Q3-1",
     ),
     "kind": ("报告种类 the kind of report", {"pattern": "^[a-z_]+$"}, "briefing"),
     "version": ("事件序号 the event's # in its record's history", {"pattern": "^[1-9][0-9]{0,8}$"}, "2"),

@@ -25,7 +25,19 @@ from domain.state import WorkOrder
 from domain.terms import Confidentiality, Entry
 from projections.answers import Projections
 from projections.indicators import FactRow
-from supervision.disclosure import LEAST, MEASURES, Block, Quarter, Rest, Sheet, counted, quarter_of, worked, year_of
+from supervision.disclosure import (
+    LEAST,
+    MEASURES,
+    Block,
+    Counted,
+    Quarter,
+    Rest,
+    Sheet,
+    counted,
+    quarter_of,
+    worked,
+    year_of,
+)
 from supervision.indicators import Closing, closings
 
 AT_ONCE = 500
@@ -62,6 +74,7 @@ class Listed(msgspec.Struct, frozen=True):
     no: int
     order: UUID
     label: Label
+    counted: frozenset[str] = frozenset()  # measures, and measure:ending, that it is counted in
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,7 +127,7 @@ class Course:
             cut_off=closing.cut_off,
             closing=closing,
             sheets=tuple(one.sheet for one in made),
-            orders=self._list(candidates, str(quarter), least),
+            orders=self._list(candidates, str(quarter), _counted_in(found), least),
         )
         self.releases[release.period] = release
         self._close_year(quarter.year, least)
@@ -141,7 +154,9 @@ class Course:
 
     # --- orders one by one ---------------------------------------------------------------------------------------
 
-    def _list(self, candidates: Iterable[Candidate], period: str, least: int) -> tuple[Listed, ...]:
+    def _list(
+        self, candidates: Iterable[Candidate], period: str, counted_in: Mapping[UUID, set[str]], least: int
+    ) -> tuple[Listed, ...]:
         """Return the orders that may be followed one by one: of each number told, enough stays with orders that may not."""
         taken: dict[UUID, Label] = {}
         for one in sorted(candidates, key=lambda one: _shuffled(one.order, period)):
@@ -156,7 +171,20 @@ class Course:
             self._kept.update(self._blocks[order])
         self._listed |= labels.keys()
         ordered = sorted(labels, key=lambda order: _shuffled(order, period))
-        return tuple(Listed(no, order, labels[order]) for no, order in enumerate(ordered, 1))
+        return tuple(
+            Listed(no, order, labels[order], frozenset(counted_in[order])) for no, order in enumerate(ordered, 1)
+        )
+
+
+def _counted_in(found: Mapping[str, Sequence[Counted]]) -> Mapping[UUID, set[str]]:
+    """Return what each order is counted in, of the measures whose facts its steps show."""
+    told: dict[UUID, set[str]] = defaultdict(set)
+    for measure in MEASURES:
+        for one in found[measure.code] if measure.shown else ():
+            told[one.order].add(measure.code)
+            if measure.endings:
+                told[one.order].add(f"{measure.code}:{measure.endings[one.ending].code}")
+    return told
 
 
 def _shuffled(order: UUID, period: str) -> bytes:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from typing import Any
 
 import pytest
 
-from api.access import IMPORTING
+from api.access import IMPORTING, TO_OVERSEERS
+from api.operations import OPERATIONS
 from domain.matters.publications import ReportKind, report_stream
-from domain.terms import Role
+from domain.terms import SHANGHAI, Role
+from scripts import wiring
 from supervision import reports
 from tests.api.conftest import DEMAND, Served
 
@@ -31,15 +34,23 @@ def _case(served: Served, unit: str, day: str, **more: Any) -> str:
     return order
 
 
+def _answered(served: Served, day: str) -> None:
+    order = _import(served, Role.AGENT, "/orders", DEMAND, f"{day}T09:00:00")["id"]
+    said = {"answer": "河滨路三号的路灯昨晚修好了。", "medium": "phone", "acknowledged": True, "knowledge_ref": "K-1"}
+    _import(served, Role.AGENT, f"/orders/{order}/answer_directly", said, f"{day}T09:10:00")
+
+
 @pytest.fixture(scope="module")
 def closed(served: Served) -> Served:
-    """A city whose second quarter of 2025 was reported on: 9 orders to one unit, 7 to another, 2 to a third."""
+    """A city whose second quarter of 2025 was reported on: 9 orders to one unit, 7 to another, 2 to a third, 16 answered."""
     for n in range(9):
         _case(served, "D", f"04-{n + 10}")
     for n in range(7):
         _case(served, "E", f"05-{n + 10}", district="西区", place="山前街")
     for n in range(2):
         _case(served, "D-B", f"06-1{n}", district="西区")
+    for n in range(16):
+        _answered(served, f"04-{n + 11}")
     _publish(served)
     return served
 
@@ -104,7 +115,7 @@ def test_a_closed_quarter_says_the_same_after_more_has_happened(closed: Served):
     _case(closed, "D", "04-20")
     _publish(closed, "assessment")  # a second report of the same days closes nothing
     assert member.get("/oversight/figures", **query).body == before
-    assert _sheet(before, "registered")["count"] == 18
+    assert _sheet(before, "registered")["count"] == 34
 
 
 def test_what_is_not_closed_is_not_told_and_the_overview_says_who_is_to_close_it(closed: Served):
@@ -168,3 +179,104 @@ def test_a_deputy_of_one_city_knows_of_no_other(closed: Served):
     asked = f"/v1/{closed.names[CITY]}/oversight/figures?period=2025Q2&purpose=session"
     answer = closed.client.get(asked, headers={"Authorization": f"Bearer {deputy.token}"})
     assert (answer.status_code, answer.json()["code"]) == (404, "unknown-city")
+
+
+# --- orders one by one -------------------------------------------------------------------------------------------
+
+
+def _listed(served: Served, role: Role = Role.OVERSEER_NPC, **query: str) -> Any:
+    told = served.as_(role, city=CITY).get("/oversight/orders", period="2025Q2", **{**WHY, **query})
+    assert told.status == 200, told
+    return told.body
+
+
+def test_some_orders_are_followed_one_by_one_and_never_so_many_that_the_others_are_known(closed: Served):
+    told = _listed(closed, limit="200")
+    assert 5 <= told["listed"] <= 16 - 5
+    assert len(told["orders"]) == told["listed"]
+    first = told["orders"][0]
+    assert (first["unit"], first["demand_type"], first["district"], first["place"]) == ("", "help", "东区", "河滨路")
+    assert "不能据此计数" in told["note"]
+    pages = [_listed(closed, limit="3")]
+    while "next" in pages[-1]:
+        pages.append(_listed(closed, limit="3", cursor=pages[-1]["next"]))
+    assert [row for page in pages for row in page["orders"]] == told["orders"]
+    assert _listed(closed, measure="closed", ending="once")["listed"] in (0, told["listed"])
+    assert _listed(closed, measure="due")["listed"] == 0
+    assert _listed(closed, area="西区")["orders"] == []
+    deputy = closed.as_(Role.OVERSEER_NPC, city=CITY)
+    for unfit in ({"measure": "rated"}, {"ending": "late"}, {"measure": "due", "ending": "x"}, {"period": "2025"}):
+        assert deputy.get("/oversight/orders", **{"period": "2025Q2", **WHY, **unfit}).status in (400, 409), unfit
+
+
+def test_a_timeline_tells_steps_units_and_days_and_nobody(closed: Served):
+    deputy = closed.as_(Role.OVERSEER_NPC, city=CITY)
+    handle = _listed(closed)["orders"][0]["handle"]
+    told = deputy.get(f"/oversight/orders/{handle}", **WHY)
+    assert told.status == 200, told
+    steps = told.body["timeline"]["steps"]
+    assert [(step["day"], step["step"]) for step in steps] == [
+        (1, "order_registered"),
+        (1, "direct_answered"),
+        (1, "order_closed"),
+    ]
+    assert told.body["timeline"]["title"] == DEMAND["title"]
+    said = json.dumps(told.body, ensure_ascii=False)
+    for word in ("张三丰", "13800001111", "agent-", "2025-04", "order:", "HY2025", "河滨路三号", "很危险"):
+        assert word not in said, word
+    for nothing in ("2025Q2-999", "2025Q2-0", "2025Q1-1", "x", "2025Q2-"):
+        assert deputy.get(f"/oversight/orders/{nothing}", **WHY).status == 404, nothing
+
+
+def test_who_followed_an_order_stands_in_the_access_journal(closed: Served):
+    deputy = closed.as_(Role.OVERSEER_NPC, city=CITY)
+    handle = _listed(closed)["orders"][0]["handle"]
+    deputy.get(f"/oversight/orders/{handle}", purpose="follow_up")
+    today = f"{wiring.process_now().astimezone(SHANGHAI):%Y-%m-%d}"
+    entries = closed.as_(Role.AUDITOR, city=CITY).get(f"/access/{today}", limit=200).body["entries"]
+    mine = [one for one in entries if one["actor"]["role"] == "overseer_npc"]
+    assert mine[-1]["event"]["purpose"] == "oversight.follow_up"
+    assert mine[-1]["event"]["fields"] == ["timeline"]
+    assert mine[-1]["event"]["stream"].startswith("order:")
+
+
+def test_a_text_is_asked_for_released_by_another_than_its_author_and_read_on_record(closed: Served):
+    deputy = closed.as_(Role.OVERSEER_NPC, city=CITY)
+    handle = _listed(closed)["orders"][0]["handle"]
+    path = f"/oversight/orders/{handle}"
+    assert deputy.post(f"{path}/text", {"purpose": "research"}).body["code"] == "summary-not-released"
+    asked = deputy.post(f"{path}/ask", {"words": "请公开该件的办理摘要。"})
+    assert asked.status == 201, asked
+    manager = closed.as_(Role.HOTLINE_MANAGER, city=CITY)
+    filed = manager.get(f"/inquiries/{asked.body['inquiry']}/history").body["entries"][0]["event"]
+    assert (filed["matter_kind"], filed["reference"]) == ("letter", handle)
+    order = filed["orders"][0]
+    body = {"summary": "一处路灯损坏，当日修复。", "version": 2}
+    told = manager.post(f"/orders/{order}/release_text_for_oversight", body, Huiyin_Reason="oversight")
+    assert told.status == 201, told
+    read = deputy.post(f"{path}/text", {"purpose": "research"})
+    assert [one["text"] for one in read.body["texts"]] == ["一处路灯损坏，当日修复。"]
+    assert deputy.get(path, **WHY).body["text_released"] is True
+    assert closed.as_(Role.SUPERVISOR, city=CITY).post(f"{path}/text", {"purpose": "research"}).status == 403
+    assert closed.as_(Role.SUPERVISOR, city=CITY).post(f"{path}/ask", {"words": "x"}).status == 403
+
+
+def test_whatever_else_tells_of_cases_and_numbers_is_closed_to_overseers(closed: Served):
+    order = _case(closed, "D", "07-03")
+    year = {"from": "2025-01-01", "to": "2025-12-31"}
+    for role in (Role.OVERSEER_NPC, Role.OVERSEER_CPPCC):
+        caller = closed.as_(role, city=CITY)
+        for path in ("", "/history", "/clocks", "/duties", "/findings", "/evidence"):
+            assert caller.get(f"/orders/{order}{path}").status == 403, path
+        for path in ("/orders", "/notices", "/clocks", "/units", "/findings", "/search?q=路灯"):
+            assert caller.get(path).status == 403, path
+        assert caller.get("/indicators", **year).status == 403
+        assert caller.get("/indicators/I3/orders", **year).status == 403
+        assert {caller.get(path).status for path in ("", "/policies", "/reports", "/indicators/definitions")} == {200}
+
+
+def test_every_operation_is_for_overseers_or_is_not():
+    names = {operation.name for operation in OPERATIONS if operation.command is None}
+    assert names & TO_OVERSEERS >= TO_OVERSEERS - {"command", "register"}
+    ours = {operation.name for operation in OPERATIONS if operation.path.startswith("/oversight")}
+    assert ours <= TO_OVERSEERS
