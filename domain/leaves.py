@@ -246,6 +246,11 @@ def check_order(after: int, since: datetime | None, rows: Iterable[Witnessed]) -
             what = f"it is missing: position {event.position} comes in its place"
             yield Finding(expected, "", what, f"{expected}", f"{event.position}")
         if since is not None and event.recorded_at < since:
-            said = f"≥ {rfc3339(since)}", rfc3339(event.recorded_at)
-            yield Finding(event.position, event.stream, "recorded before the event it follows", *said)
+            yield from backwards(event.position, event.stream, event.recorded_at, since)
         expected, since = event.position + 1, event.recorded_at
+
+
+def backwards(position: int, stream: str, recorded_at: datetime, since: datetime) -> Iterator[Finding]:
+    """Yield what is to be said of an event that was recorded before the one it follows."""
+    said = f"≥ {rfc3339(since)}", rfc3339(recorded_at)
+    yield Finding(position, stream, "recorded before the event it follows", *said)

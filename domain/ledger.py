@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, Self
@@ -19,6 +21,7 @@ from uuid import UUID
 from domain import leaves, naming, recorder
 from domain.attachments import FileKey
 from domain.bulk import Bulk, Commanded, Foreseen, Recording
+from domain.checking import Looked, Looker, looked_at
 from domain.context import StreamKind
 from domain.exchange import Parameter, Rows
 from domain.journals import SHREDS, AccessLogged, KeysShredded, access_of, is_journal
@@ -664,37 +667,48 @@ class Ledger:
         """Return the rows of positions (after, upto] with their commits, as `leaves.check` takes them."""
         return await self._pages.witnesses(after, upto)
 
-    async def checked(self, page: int = 2000) -> AsyncIterator[tuple[list[Witnessed], list[Finding]]]:
-        """Yield the ledger's rows up to its head, page by page, each with what does not add up in it."""
+    async def checked(self, look: Looker | None = None, *, page: int = 2000, ahead: int = 2) -> AsyncIterator[Looked]:
+        """Yield the ledger up to its head page by page, each computed again, with what does not add up.
+
+        `look` computes pages elsewhere; `ahead` are under way at once, so that one is read while one is looked at.
+        """
         end, recorded_at = await self.head()
         since = None
-        async with contextlib.aclosing(self._read_ahead(end, page)) as pages:
-            async for after, rows in pages:
-                findings = [*leaves.check(self.imprint, rows), *leaves.check_order(after, since, rows)]
-                last = rows[-1].event.position if rows else after
-                if last < min(after + page, end):
-                    findings.append(Finding(last + 1, "", "positions are missing from here on"))
-                since = rows[-1].event.recorded_at if rows else since
-                if after + page >= end and since != recorded_at:
+        async with contextlib.aclosing(self._looking(look or self._look, end, page, ahead)) as pages:
+            async for looked in pages:
+                findings: list[Finding] = []
+                if looked.first is not None and since is not None and looked.first[2] < since:
+                    findings += leaves.backwards(*looked.first, since)
+                since = looked.last_at or since
+                if looked.upto == end and since != recorded_at:
                     said = leaves.rfc3339(recorded_at), leaves.rfc3339(since)
                     what = "the head does not say when the last event was recorded"
                     findings.append(Finding(end, "", what, said[1], said[0]))
-                yield rows, findings
+                yield looked._replace(findings=looked.findings + findings)
         behind = await self.rows("beyond_head")  # seen together with the head, so that no writer comes between
-        yield [], [Finding(position, stream, "it lies beyond the head") for position, stream in behind]
+        found = [Finding(position, stream, "it lies beyond the head") for position, stream in behind]
+        yield Looked(end, [], None, None, {}, found)
 
-    async def _read_ahead(self, end: int, page: int) -> AsyncGenerator[tuple[int, list[Witnessed]], None]:
-        """Yield pages of rows, each with the position before it; the next one is under way while one is looked at."""
-        reading = asyncio.ensure_future(self.witnesses(0, min(page, end)))
+    async def _look(self, after: int, upto: int) -> Looked:
+        return looked_at(self.imprint, after, upto, await self.witnesses(after, upto))
+
+    async def _looking(self, look: Looker, end: int, page: int, ahead: int) -> AsyncGenerator[Looked, None]:
+        """Yield pages in their order while the next ones are under way."""
+        under_way: deque[asyncio.Future[Looked]] = deque()
+        begins = iter(range(0, end, page))
         try:
-            for after in range(0, end, page):
-                rows = await reading
-                reading = asyncio.ensure_future(self.witnesses(after + page, min(after + 2 * page, end)))
-                await asyncio.sleep(0)  # lets it be asked for
-                yield after, rows
+            while True:
+                for after in islice(begins, ahead - len(under_way)):
+                    under_way.append(asyncio.ensure_future(look(after, min(after + page, end))))
+                if not under_way:
+                    return
+                await asyncio.sleep(0)  # lets them be asked for
+                yield await under_way[0]
+                under_way.popleft()
         finally:
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
+            for one in under_way:
+                one.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
 
     async def keys_missing(self, used: Iterable[str]) -> set[str]:
         """Return those of the keys that are not there."""
@@ -726,7 +740,7 @@ class Ledger:
 
     async def verify_all(self) -> list[Finding]:
         """Compute every leaf of the ledger again up to its head, and return what does not add up."""
-        return [finding async for _, findings in self.checked() for finding in findings]
+        return [finding async for looked in self.checked() for finding in looked.findings]
 
 
 def _purposeful(stream: str, purpose: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, Self
@@ -19,12 +19,12 @@ from psycopg import AsyncConnection
 
 from domain import evidence, notes, recorder, tree
 from domain.evidence import Evidence
-from domain.leaves import Finding, Imprint, Witnessed
+from domain.leaves import Finding, Imprint
 from domain.ledger import Ledger
 from domain.notes import Checkpoint, Key, NotANote, Note, Proof
 from domain.refusals import NotInitialised, Refusal, UnknownStream
-from domain.sealing import keys_in
 from domain.tree import Place, Roots, Span
+from projections.checkers import Checkers
 from projections.engine import MADE_MEANWHILE, pool, rows, run, session
 from projections.outside import Outside
 
@@ -331,11 +331,15 @@ class Transparency:
     # --- checking ----------------------------------------------------------------------------------------------------
 
     async def check(
-        self, ledger: Ledger, more: Iterable[Note] = (), told: Callable[[int], None] | None = None
+        self,
+        ledger: Ledger,
+        more: Iterable[Note] = (),
+        told: Callable[[int], None] | None = None,
+        checkers: Checkers | None = None,
     ) -> list[Finding]:
         """Compute the ledger again, leaf by leaf, with the tree over it, and return what does not add up.
 
-        `told` is how many events were computed so far. It is held against every head that was signed: those of the database, those outside it, and `more`, a witness's;
+        In several processes with `checkers`. `told` is how many events were computed so far. It is held against every head that was signed: those of the database, those outside it, and `more`, a witness's;
         and against the tiles. A head that does not hold says between which positions the history was changed.
         """
         findings: list[Finding] = []
@@ -343,7 +347,7 @@ class Transparency:
         for note in (*await asyncio.to_thread(self.outside.heads), *more):
             findings += self._unsigned(note)
             kept.append(note)
-        findings += await check(ledger, kept, told)
+        findings += await check(ledger, kept, told, checkers)
         return [*findings, *await self._unpublished(), *await self._tiles_differing()]
 
     async def _kept(self, findings: list[Finding]) -> list[Note]:
@@ -451,7 +455,12 @@ def _differing(one: bytes, other: bytes) -> Iterator[int]:
             yield n
 
 
-async def check(ledger: Ledger, heads: Iterable[Note], told: Callable[[int], None] | None = None) -> list[Finding]:
+async def check(
+    ledger: Ledger,
+    heads: Iterable[Note],
+    told: Callable[[int], None] | None = None,
+    checkers: Checkers | None = None,
+) -> list[Finding]:
     """Compute every leaf again, the tree over them, and hold it against signed heads; return what does not add up.
 
     Heads may come from anywhere: the database, the folder outside it, a witness. A head that does not hold says between
@@ -468,13 +477,14 @@ async def check(ledger: Ledger, heads: Iterable[Note], told: Callable[[int], Non
     twice = {head.size for head in waiting if roots[head.size] != head.root}
     findings += [Finding(size, "", f"two different heads were signed of {size} events") for size in sorted(twice)]
     keys = _Keys(ledger)
-    async for page, wrong in ledger.checked():
-        findings += wrong
-        await keys.look(page)
+    pages = ledger.checked() if checkers is None else ledger.checked(checkers.look, ahead=checkers.ahead)
+    async for looked in pages:
+        findings += looked.findings
+        await keys.look(looked.keys)
+        rest = looked.leaves
+        grown_to = grown.size + len(rest)
         if told is not None:
-            told(grown.size + len(page))
-        grown_to = grown.size + len(page)
-        rest = [one.event.leaf for one in page]
+            told(grown_to)
         while waiting and waiting[-1].size <= grown_to:
             head = waiting.pop()
             grown.take(rest[: (count := head.size - grown.size)])
@@ -502,11 +512,8 @@ class _Keys:
         self._ledger = ledger
         self._there: set[str] = set()
 
-    async def look(self, page: Sequence[Witnessed]) -> None:
-        """Look after the keys of a page."""
-        used = {
-            key: (one.event.position, one.event.stream) for one in reversed(page) for key in keys_in(one.event.state)
-        }
+    async def look(self, used: Mapping[str, tuple[int, str]]) -> None:
+        """Look after the keys of a page, each with where it was met first."""
         fresh = used.keys() - self._there - self.missing.keys()
         gone = await self._ledger.keys_missing(fresh)
         self.missing |= {key: used[key] for key in gone}

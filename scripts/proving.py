@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,6 +21,7 @@ from domain.leaves import Finding
 from domain.ledger import Ledger
 from domain.notes import NotANote, Note, Policy
 from projections.answers import Projections
+from projections.checkers import Checkers
 from projections.transparency import Transparency
 from scripts import desk, dossiers, files, printing, wiring
 from scripts.desk import city_option, json_option, with_city
@@ -135,6 +137,9 @@ def proof_command(record: str, file: Path | None, full: bool, city: str | None) 
 
 # --- the check ---------------------------------------------------------------------------------------------------
 
+LARGE = 200_000
+"""Events from which on a ledger is worth the second that further processes take to begin."""
+
 
 @click.command("verify")
 @click.argument("evidences", nargs=-1, type=click.Path(exists=True, path_type=Path), metavar="[FILE]…")
@@ -144,6 +149,8 @@ def proof_command(record: str, file: Path | None, full: bool, city: str | None) 
 @click.option(
     "--digest", metavar="SHA256", help="摘要 what a dossier's digest has to be, where it is known from elsewhere."
 )
+@click.option("--jobs", type=click.IntRange(0), default=0,
+    help="进程数 processes; left out: one, of a large ledger as many as there are processors.")  # fmt: skip
 @click.option("--files", "with_files", is_flag=True, help="附件 open every file too, and hold it against its digest.")
 @city_option
 @json_option
@@ -152,6 +159,7 @@ def verify_command(
     policy: Path | None,
     heads: tuple[Path, ...],
     digest: str | None,
+    jobs: int,
     with_files: bool,
     city: str | None,
     as_json: bool,
@@ -173,9 +181,9 @@ def verify_command(
 
     async def work(ledger: Ledger, log: Transparency) -> int:
         position, _at = await ledger.head()
-        with printing.bar("核验 verifying") as bar:
+        with printing.bar("核验 verifying") as bar, _checkers(ledger, jobs, position) as checkers:
             task = bar.add_task("", total=position)
-            findings = await log.check(ledger, held, lambda done: bar.update(task, completed=done))
+            findings = await log.check(ledger, held, lambda done: bar.update(task, completed=done), checkers)
         kept = await files.check(ledger, wiring.files_of(ledger)) if with_files else None
         if as_json:
             answer({"position": position, "findings": [finding._asdict() for finding in findings], "files": kept})
@@ -192,6 +200,13 @@ def verify_command(
 
     if with_log(city, work):
         sys.exit(1)
+
+
+def _checkers(ledger: Ledger, jobs: int, position: int) -> contextlib.AbstractContextManager[Checkers | None]:
+    jobs = jobs or (os.cpu_count() or 1 if position > LARGE else 1)
+    if jobs <= 1:
+        return contextlib.nullcontext()
+    return Checkers(wiring.database().app, ledger.city, ledger.imprint, jobs)
 
 
 def _say_finding(finding: Finding) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,10 +15,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from domain import notes, recorder, tree
+from domain.leaves import Finding
 from domain.ledger import Ledger
 from domain.notes import Note, Policy
-from domain.refusals import NotInitialised
+from domain.refusals import NotInitialised, Unavailable
 from domain.tree import Span
+from projections.checkers import Checkers
 from projections.outside import Outside
 from projections.transparency import (
     CosignatureUnfit,
@@ -70,13 +73,42 @@ async def test_heads_are_signed_as_the_ledger_grows(city: City, tmp_path: Path):
         assert await log.check(ledger) == []
 
 
+async def test_several_processes_find_what_one_finds_wherever_pages_end(city: City):
+    async with door(city) as ledger:
+        await more(ledger, 40)
+        end, _ = await ledger.head()
+        with Checkers(city.database.app, city.name, ledger.imprint, 2) as checkers:
+
+            async def both(page: int) -> list[Finding]:
+                alone = [looked async for looked in ledger.checked(page=page)]
+                together = [looked async for looked in ledger.checked(checkers.look, page=page, ahead=checkers.ahead)]
+                assert alone == together
+                assert [leaf for looked in alone for leaf in looked.leaves] == [
+                    row.event.leaf for row in await ledger.witnesses(0, end)
+                ]
+                return [finding for looked in alone for finding in looked.findings]
+
+            assert [await both(page) for page in (1, 7, 16, 5000)] == [[]] * 4
+            as_superuser(city, "UPDATE {}.events SET topic = topic || 'x' WHERE position IN (9, 10)")
+            as_superuser(city, "UPDATE {}.events SET recorded_at = recorded_at - interval '1 hour' WHERE position = 17")
+            as_superuser(city, "DELETE FROM {}.events WHERE position = 21")
+            found = {page: await both(page) for page in (1, 7, 16, 5000)}
+            assert {9, 10, 17, 21} <= {finding.position for finding in found[5000]}
+            backwards = "recorded before the event it follows"
+            assert [[f.position for f in some if f.what == backwards] for some in found.values()] == [[17]] * 4
+            for process in multiprocessing.active_children():
+                process.kill()
+            with pytest.raises(Unavailable):
+                await both(7)
+
+
 async def test_every_event_is_proved_under_the_last_head(city: City, tmp_path: Path):
     async with door(city) as ledger, log_of(city, ledger, tmp_path) as log:
         await more(ledger, 20)
         await log.sign()
         await more(ledger, 1)
         policy = Policy(notes.log_key(log.origin, KEY))
-        rows = [row async for page, _ in ledger.checked() for row in page]
+        rows = await ledger.witnesses(0, (await ledger.head())[0])
         size = (await log.head()).checkpoint.size
         for row in rows[:size]:
             proof = notes.proof_from(str(await log.proof(row.event.position)))

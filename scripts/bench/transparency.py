@@ -1,6 +1,6 @@
 """How fast a ledger's tree grows, proves and is checked; beside the bare hash and a bare read of the same rows.
 
-    python -m scripts.bench.transparency [--leaves 1000000] [--proofs 10000000] [--events 100000] [--json]
+    python -m scripts.bench.transparency [--leaves 1000000] [--proofs 10000000] [--events 300000] [--json]
 
 One run on one PostgreSQL of its own, one process:
 
@@ -9,7 +9,8 @@ One run on one PostgreSQL of its own, one process:
     c  grow         the same leaves read, put into tiles, the tiles written and committed, page by page
     d  proofs       inclusion proofs from tiles at so many leaves, the tiles in memory as a server has them at hand;
                     each is checked, apart, and the time of that told
-    e  verify       a ledger of simulated cases: every row read, every leaf, the tree and its heads computed again
+    e  verify       a ledger of simulated cases: every row read, every leaf, the tree and its heads computed again; in
+                    this process, then in two more, whose start counts
 
 The ledger of b and c has rows of random leaves, which is all that a tree reads; e is led through the door.
 """
@@ -33,6 +34,7 @@ from domain import recorder, tree
 from domain.leaves import digest
 from domain.tree import Place, Span
 from projections import transparency
+from projections.checkers import Checkers
 from projections.outside import Outside
 from projections.transparency import Transparency
 from scripts import embedded
@@ -134,8 +136,8 @@ def proved(leaves: int, count: int = 5000) -> list[Figure]:
     ]
 
 
-async def verified(database: embedded.Database, events: int, folder: Path) -> Figure:
-    """Lead cases, multiply them, sign heads, and check the whole ledger."""
+async def verified(database: embedded.Database, events: int, folder: Path) -> list[Figure]:
+    """Lead cases, multiply them, sign heads, and check the whole ledger, in this process and in two."""
     city = await volume.founded(database)
     async with await trial.open_city(city) as ledger:
         await volume.lead(ledger, 1, 300)
@@ -145,10 +147,15 @@ async def verified(database: embedded.Database, events: int, folder: Path) -> Fi
         async with Transparency(city.database.app, city.name, ledger.imprint, outside, private=private) as log:
             await log.sign()
             end, _ = await ledger.head()
-            began = time.perf_counter()
-            if findings := await log.check(ledger):
-                raise AssertionError(findings[:3])
-            return Figure("e verify", "events", end, time.perf_counter() - began)
+            found: list[Figure] = []
+            for jobs in (1, 2):
+                began = time.perf_counter()
+                with Checkers(city.database.app, city.name, ledger.imprint, jobs) as several:
+                    findings = await log.check(ledger, checkers=several if jobs > 1 else None)
+                if findings:
+                    raise AssertionError(findings[:3])
+                found.append(Figure(f"e verify, jobs {jobs}", "events", end, time.perf_counter() - began))
+            return found
 
 
 async def measure(database: embedded.Database, folder: Path, leaves: int, proofs: int, events: int) -> list[Figure]:
@@ -156,13 +163,13 @@ async def measure(database: embedded.Database, folder: Path, leaves: int, proofs
     city = await trial.bare_city(database)
     leaves_of(city, leaves)
     found = [bare_hash(500_000), bare_read(city, leaves), await grown(city, leaves, folder)]
-    return [*found, *proved(proofs), await verified(database, events, folder)]
+    return [*found, *proved(proofs), *await verified(database, events, folder)]
 
 
 @click.command()
 @click.option("--leaves", default=1_000_000, show_default=True, help="leaves that a tree takes in.")
 @click.option("--proofs", default=10_000_000, show_default=True, help="leaves of the tree that proofs are of.")
-@click.option("--events", default=100_000, show_default=True, help="events of the ledger that is checked.")
+@click.option("--events", default=300_000, show_default=True, help="events of the ledger that is checked.")
 @click.option("--json", "as_json", is_flag=True)
 def main(leaves: int, proofs: int, events: int, *, as_json: bool) -> None:
     """Measure growing, proving and checking side by side."""
