@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -156,9 +157,12 @@ def _counts_any_overlap(law: Law) -> bool:
 
 
 def _places(law: Law) -> dict[UnitId, tuple[list[tuple[datetime | None, UnitId]], Succession | None]]:
-    """Return where each unit stands and stood, and who took over from it."""
-    found = law.units.by_id.values()
-    return {unit.id: ([(v.since, v.parent) for v in unit.versions], unit.succession) for unit in found}
+    """Return where each unit stands and stood, and who took over from it; what it is called moves nothing."""
+    places = dict[UnitId, tuple[list[tuple[datetime | None, UnitId]], Succession | None]]()
+    for unit in law.units.by_id.values():
+        stood = groupby(unit.versions, lambda version: version.parent)
+        places[unit.id] = [(next(versions).since, parent) for parent, versions in stood], unit.succession
+    return places
 
 
 def _first_other_pack(before: Law, after: Law) -> datetime | None:

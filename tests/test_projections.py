@@ -63,9 +63,11 @@ from domain.terms import (
     Period,
     Role,
     Step,
+    UnitKind,
+    UnitLevel,
     Urgency,
 )
-from domain.units import BEGINNING, UnitSucceeded
+from domain.units import BEGINNING, UnitChanged, UnitSucceeded
 from projections import answers, case, engine
 from projections.answers import PROJECTIONS, NumberAmbiguous, Projections
 from projections.engine import NothingToGoBackTo, ProjectionBlocked, ProjectionOutdated, RebuildOvertaken
@@ -1087,6 +1089,9 @@ def test_how_far_a_changed_calendar_reaches():
     presumed = msgspec.structs.replace(given.calendars()[-1], year=2031, version=1)
     assert after(institution.CalendarPublished(calendar=presumed)) == case.Reach(due_from=at("2031-01-01 00:00"))
     assert after(published(given.pack(OVERLAY))).everything
+    named = {"unit": "B", "level": UnitLevel.SECOND, "kind": UnitKind.DEPARTMENT, "valid_from": at("2025-09-01").date()}
+    assert not after(UnitChanged(name="东区住建和水务局", parent="D", **named))
+    assert after(UnitChanged(name="东区住建局", parent="E", **named)) == case.Reach(units=True)
     assert after(published(given.pack("S4-BEIJING"))) == case.Reach(
         beside_from=BEGINNING
     )  # no case, only what asks for the day
