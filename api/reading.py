@@ -282,7 +282,7 @@ async def search(ask: Ask) -> Answer:
     found = await ask.city.shown.search(text, limit=limit, before=before)
     rows = [row for row in found.rows if not who.of_unit or row.unit in who.below]
     # A unit's are picked from the page: it may be shorter than asked for, and the next one goes on behind it.
-    cursor = next_page(found.rows[-1].id) if found.more else ""
+    cursor = next_page(found.rows[-1].id) if found.more and found.rows else ""
     rows = await known(ask, rows, lambda row: row.id)
     return listing(ask, "orders", [views.row_view(row, who) for row in rows], found.position, cursor)
 

@@ -370,11 +370,11 @@ class Projections(Engine):
     async def search(self, text: str, *, limit: int = 50, before: UUID | None = None) -> Listing[OrderRow]:
         """Return orders whose title, category, place or number has every word of a text, the newest first.
 
-        `before` is the last id of the page before. A text without any word finds nothing.
+        `before` is the last id of the page before. A text without any word finds nothing; of single characters alone
+        no index knows, so that rare ones take a look at every order.
         """
-        sought = search_table.words(text)
-        pairs = sorted(search_table.grams(text))
-        if not pairs:
+        sought, pairs = search_table.words(text), search_table.pairs_of(text)
+        if not sought:
             return Listing((await self._ask("search", "nothing"))[0], ())
         likes = [f"%{word}%" for word in sought]
         asked = (pairs, likes, before, limit + 1)
@@ -384,9 +384,9 @@ class Projections(Engine):
         if len(found) <= limit:
             position, found = await self._ask("search", "find", *asked)
         ids = [order_id for (order_id,) in found[:limit]]
-        _, rows_found = await self._ask("orders", "by_ids", ids)
+        told, rows_found = await self._ask("orders", "by_ids", ids)
         by_id = {row[0]: row for row in rows_found}
-        return Listing(position, tuple(OrderRow(*by_id[i]) for i in ids if i in by_id), len(found) > limit)
+        return Listing(min(position, told), tuple(OrderRow(*by_id[i]) for i in ids if i in by_id), len(found) > limit)
 
     # --- past and otherwise --------------------------------------------------------------------------------------
 
@@ -419,7 +419,7 @@ class Projections(Engine):
                 row
                 for row in rows
                 if (wanted is None or row.state in wanted)
-                and (unit is None or law.successor(row.unit, then or row.registered_at) == unit)
+                and (unit is None or unit in (row.unit, law.successor(row.unit, then or row.registered_at)))
                 and (not overdue or (row.overdue_from is not None and then is not None and row.overdue_from < then))
             )
             return list(islice(found, limit + 1))

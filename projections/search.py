@@ -45,6 +45,11 @@ def grams(text: str) -> set[str]:
     return found
 
 
+def pairs_of(text: str) -> list[str]:
+    """Return which grams whatever has the words of a text must have: one character may be a part of a pair there."""
+    return sorted(gram for gram in grams(text) if gram[0].isascii() or len(gram) > 1)
+
+
 def derive(case: Case) -> tuple[SearchRow]:
     """Return the order's row."""
     demand, order = case.order.demand, case.order

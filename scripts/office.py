@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -20,8 +21,10 @@ from domain.duties import title_of
 from domain.ledger import Ledger
 from domain.policy import rules
 from domain.terms import ClockName, Role, UnitLevel
+from domain.units import day_of, day_start
 from projections.answers import Projections, UnitLoad
 from projections.duties import DutyRow
+from projections.engine import ProjectionOutdated
 from projections.past import Candidate, Outcome, Tried
 from scripts import desk, printing, sweeping, wiring
 from scripts.desk import city_option, json_option, with_city
@@ -42,7 +45,7 @@ def _now(at: str | None) -> datetime:
 def day_after(until: str) -> datetime:
     """Return the first instant after a day that was named as the last. Raises SettingError."""
     try:
-        return wiring.parse_instant(until) + timedelta(days=1)
+        return day_start(day_of(wiring.parse_instant(until)) + timedelta(days=1))
     except OverflowError as error:
         raise SettingError(f"--to: 日期过远 too far away: {until}") from error
 
@@ -267,8 +270,13 @@ def whatif_command(
     """
     if policy_name is None and not calendars and promised == 100:
         raise click.UsageError("请给出候选 name a candidate: --policy, --calendar or --promised")
+    pack = None if policy_name is None else wiring.completed(policy_name, parents)
+    if pack is not None and pack.overlay:
+        raise SettingError(
+            f"{pack.id}: 叠加规则不单独约束工单 an overlay binds beside a pack and is no candidate by itself"
+        )
     candidate = Candidate(
-        rules=None if policy_name is None else rules(wiring.completed(policy_name, parents)),
+        rules=None if pack is None else rules(pack),
         years=tuple(load_calendar(wiring.read_text(path), str(path))[-1] for path in calendars),
         promised=promised,
     )
@@ -277,8 +285,9 @@ def whatif_command(
     now = _now(at)
 
     async def work(_: Ledger, shown: Projections) -> None:
-        begun = time.monotonic()
-        total = sum((await shown.counts_by_state())[1].values())
+        begun, total = time.monotonic(), None
+        with contextlib.suppress(ProjectionOutdated):  # it only says how long the bar is
+            total = sum((await shown.counts_by_state())[1].values())
         with printing.bar("推演 trying") as bar:
             task = bar.add_task("", total=total)
             tried = await shown.what_if(
@@ -315,6 +324,10 @@ def print_tried(tried: Tried, by: str, limit: int, took: float) -> None:
     printing.console().print(printing.counts(title, rows, columns))
     if len(ordered) > limit:
         click.echo(f"还有 {len(ordered) - limit} 行 more lines (--limit)")
+    if without := sum(outcome.only_before for outcome in ordered):
+        click.echo(
+            f"候选对 {without} 项未定时限，不等于按时 the candidate gives these no time, which is not in time (--parent)"
+        )
     click.echo(
         f"{took:.1f} 秒 seconds, 每秒 {tried.cases / max(took, 0.001):,.0f} 件 cases a second; 未写入 nothing was written"
     )

@@ -215,9 +215,9 @@ def parse_instant(text: str) -> datetime:
     """
     try:
         at = datetime.fromisoformat(text.strip().replace("/", "-"))
-    except ValueError as error:
+        return at.replace(tzinfo=SHANGHAI) if at.tzinfo is None else at.astimezone(SHANGHAI)
+    except (ValueError, OverflowError) as error:
         raise SettingError(f"不是时间 not an instant: {text!r}; 写作 write it like 2025-06-16 09:00") from error
-    return at.replace(tzinfo=SHANGHAI) if at.tzinfo is None else at.astimezone(SHANGHAI)
 
 
 def problem(error: Exception) -> dict[str, str]:

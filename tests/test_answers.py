@@ -63,7 +63,7 @@ async def test_orders_are_found_by_words_of_title_category_and_place_the_newest_
     async with world(city) as here, here.projections() as p:
         await titled(here, 1, "路灯不亮", place="东区河滨街道")
         await titled(here, 2, "河滨路路灯闪烁", place="西区")
-        await titled(here, 3, "灯不亮了")
+        await titled(here, 3, "灯不亮了", place="人民路12号院")
         await p.follow_until()
 
         async def found(text: str) -> list[int]:
@@ -74,6 +74,11 @@ async def test_orders_are_found_by_words_of_title_category_and_place_the_newest_
         assert await found("路灯 河滨") == [2, 1]
         assert await found("河滨街道") == [1]
         assert await found("河滨路") == [2], "every pair of a longer word, and in a row"
+        assert await found("12号") == await found("12号院") == [3], "a character beside a number is a word cut short"
+        assert await found("2号") == []
+        assert await found("闪") == [2]
+        assert await found("路") == [3, 2, 1]
+        assert await found("河滨 东") == [1]
         assert await found("水管") == []
         assert await found("，") == []
         page = await p.search("路灯", limit=1)

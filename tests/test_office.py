@@ -100,6 +100,7 @@ def test_orders_as_they_were_at_an_instant(office: Deployment):
     assert office.ok("list", "--as-of", "2025-03-03 09:30", "--city", "town", "--json").data["rows"][1:] == []
     assert "没有符合条件" in office.ok("list", "--as-of", "2025-01-01", "--city", "town").out
     assert "--as-of" in office.refused("list", "--by-due", "--as-of", "2025-03-03", "--city", "town", code=2)
+    assert "不是时间" in office.refused("list", "--as-of", "9999-12-31T23:59-12:00", "--city", "town")
     both = ("list", "--at", "2025-03-03", "--as-of", "2025-03-03", "--city", "town")
     assert "lateness is judged at that instant" in office.refused(*both, code=2)
 
@@ -115,6 +116,18 @@ def test_a_candidate_rule_is_tried_on_past_cases(office: Deployment):
     empty = office.ok("whatif", "--promised", "50", "--from", "2020-01-01", "--to", "2020-12-31", "--city", "town").out
     assert "该期间没有工单" in empty
     assert "name a candidate" in office.refused("whatif", "--city", "town", code=2)
+
+
+def test_a_candidate_that_gives_no_time_is_not_taken_for_one_that_is_kept(office: Deployment):
+    assert "不等于按时" in office.ok("whatif", "--policy", "S1", "--city", "town").out
+    assert "不等于按时" not in office.ok("whatif", "--policy", "S0", "--city", "town").out
+    assert "叠加规则" in office.refused("whatif", "--policy", "CONSUMER-COMPLAINT", "--city", "town")
+
+
+def test_a_last_day_that_is_named_with_an_hour_is_that_day(office: Deployment):
+    for until, cases in (("2025-03-02 23:59", 0), ("2025-03-03 00:00", 2), ("2025-03-03 12:00", 2)):
+        period = ("--from", "2025-01-01", "--to", until, "--city", "town", "--json")
+        assert office.ok("whatif", "--policy", "S0", *period).data["tried"]["cases"] == cases
 
 
 def test_a_candidate_calendar_is_read_from_a_file(office: Deployment):

@@ -13,12 +13,14 @@ from domain.order import fold, history
 from domain.policy import Limit, Rules, rules
 from domain.steps.correcting import CorrectionRecorded
 from domain.terms import ClockName, LimitUnit, OrderState
+from domain.units import UnitSucceeded
 from projections.past import Candidate, Outcome, law_with, promised
 from tests import given
 from tests.conftest import City
 from tests.given import at
 from tests.test_projections import (
     ACCEPTED,
+    BASIS,
     CLOSED,
     EVALUATED,
     INFORMED,
@@ -103,6 +105,25 @@ async def test_a_list_as_of_an_instant_is_narrowed_and_cut(city: City):
         cut = await p.orders_as_of(as_at=then, limit=2)
         assert (len(cut.rows), cut.more) == (2, True)
         assert (await p.orders_as_of(as_at=LONG_AGO)).rows == ()
+
+
+async def test_a_list_as_of_an_instant_knows_a_unit_and_its_heir(city: City):
+    async with world(city) as here, here.projections() as p:
+        for number, unit in enumerate(["B2", "B"], 1):
+            await one_case(here, number, dispatched(unit))
+        heir = UnitSucceeded(from_units=("B2",), to_units=("B",), at=at("2025-07-01 00:00"), basis=BASIS)
+        await here.record("institution", "2025-06-20 09:00", heir)
+        found = {
+            (unit, when): len((await p.orders_as_of(as_at=at(when), unit=unit)).rows)
+            for unit in ("B", "B2")
+            for when in ("2025-06-30 23:59", "2025-07-01 00:00")
+        }
+        assert found == {
+            ("B", "2025-06-30 23:59"): 1,
+            ("B", "2025-07-01 00:00"): 2,
+            ("B2", "2025-06-30 23:59"): 1,
+            ("B2", "2025-07-01 00:00"): 1,
+        }
 
 
 # --- what if -----------------------------------------------------------------------------------------------------
