@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from archive.material import Material
+from domain import fields
 from domain.attachments import named_in
 from domain.order import fold
 from domain.state import WorkOrder
@@ -82,6 +83,11 @@ class Record(NamedTuple):
     by: str
     lines: tuple[Line, ...]
     corrected: tuple[str, ...]
+
+    @property
+    def short(self) -> bool:
+        """Tell whether it is to stay on one page."""
+        return sum(len(line.text) + len(line.text2) for line in self.lines) < 800
 
 
 class Paper(NamedTuple):
@@ -277,7 +283,7 @@ _REFERRAL = _at("referral", "移送问责")
 _STATED = _at("stated", "问题说明")
 _CORRECTED = _at("corrected", "更正记录")
 _PERSONAL = _at("personal", "个人信息与公开处理记录")
-_FILING = _at("filing", "归档记录")
+_FILING = _at("filing", "归档与利用记录")
 _PUSHED = _at("pushed", "数据推送记录")
 
 _PLACES: Mapping[type[Fact], _Where] = {
@@ -381,6 +387,7 @@ _PLACES: Mapping[type[Fact], _Where] = {
     filing.OrderClosed: _CLOSURE,
     filing.OrderArchived: _FILING,
     filing.DossierRendered: _FILING,
+    filing.UseCopyIssued: _FILING,
     filing.ArchivePackageSealed: _FILING,
     filing.ArchiveTransferred: _FILING,
     correcting.CorrectionProposed: _CORRECTED,
@@ -421,10 +428,12 @@ PLACED = frozenset(_PLACES)
 def items(material: Material, papers: Mapping[int, Paper]) -> list[Item]:
     """Return what lies in a file, in the order in which it began; `papers` by the versions of their events."""
     found: dict[str, tuple[Place, list[Entry]]] = {}
+    recorded = {entry.version: entry for entry in material.entries}
 
     def watch(order: WorkOrder | None, entry: Entry) -> None:
         place = _PLACES[type(entry.event)](entry.event, order)
-        found.setdefault(place.key, (place, []))[1].append(entry)
+        as_recorded = recorded[entry.version]  # the fold is shown it corrected; a sheet says both, side by side
+        found.setdefault(place.key, (place, []))[1].append(as_recorded)
 
     fold(material.entries, watch)
     return [_item(material, place, entries, papers) for place, entries in found.values()]
@@ -476,7 +485,7 @@ def teller(material: Material, entry: Entry) -> Teller:
 
 def _record(material: Material, entry: Entry) -> Record:
     corrected = [
-        f"第{c.no}次更正（{show_instant(c.recorded.at)}）：{c.field} {_was(material, c.old, c.old_text)} → "
+        f"第{c.no}次更正（{show_instant(c.recorded.at)}）：{_field_words(c.field)}　{_was(material, c.old, c.old_text)} → "
         f"{_was(material, c.new, c.new_text)}"
         for c in material.order.corrections
         if c.version == entry.version
@@ -492,6 +501,10 @@ def _record(material: Material, entry: Entry) -> Record:
     )
 
 
+def _field_words(path: str) -> str:
+    return "·".join(fields.term(part) for part in path.split("."))
+
+
 def _was(material: Material, plain: str, text: Sealed | str | None) -> str:
     return material.text(text) if isinstance(text, Sealed) else text or plain
 
@@ -500,10 +513,10 @@ def _origin(entry: Entry) -> str:
     return "" if entry.origin is Origin.LIVE else f"（{entry.origin.zh}）"
 
 
-def _paired(fields: Iterator[tuple[str, str]]) -> Iterator[Line]:
+def _paired(told: Iterator[tuple[str, str]]) -> Iterator[Line]:
     """Yield lines: short fields two by two, a long one for itself."""
     held: tuple[str, str] | None = None
-    for label, text in fields:
+    for label, text in told:
         if len(text) > _LONG or "\n" in text:
             if held is not None:
                 yield Line(*held)
@@ -544,6 +557,8 @@ def _of(tell: Teller, record: msgspec.Struct) -> Iterator[tuple[str, str]]:
                 yield label, attachment_words(tell, value)
             case Citation():
                 yield label, citation_words(value)
+            case str() if name == "field":
+                yield label, _field_words(value)
             case _ if name in ("subject", "assignment"):
                 continue
             case _:
@@ -632,7 +647,7 @@ def _short(tell: Teller, record: msgspec.Struct, names: frozenset[str]) -> Itera
     for name, label, text in tell.fields(record):
         value = getattr(record, name)
         if name in names and name not in _ELSEWHERE and not isinstance(value, msgspec.Struct) and len(text) <= 40:
-            yield label, _bare(text)
+            yield label, _field_words(text) if name == "field" else _bare(text)
 
 
 _ELSEWHERE = frozenset({"evidence", "attachments", "policy", "fonts", "digest", "derived", "assignment"})

@@ -107,6 +107,8 @@ def document(material: Material, papers: Mapping[int, Paper], paper_style: str) 
     """Return a dossier as HTML that prints by itself; `papers` by version, `paper_style` their style sheet."""
     found = contents.items(material, papers)
     cover = _cover(material)
+    explained = [(clock, explain(clock, material.law)) for clock in clocks(material.order, material.law)]
+    notices = dict.fromkeys(citation_words(notice) for _, told in explained for notice in told.calendars)
     return (
         _templates()
         .get_template("dossier.html")
@@ -123,7 +125,8 @@ def document(material: Material, papers: Mapping[int, Paper], paper_style: str) 
             papers_style=paper_style,
             files=contents.kept_files(material),
             timeline=contents.timeline(material),
-            deadlines=[_deadline(material, clock) for clock in clocks(material.order, material.law)],
+            deadlines=[_deadline(material, clock, told) for clock, told in explained],
+            calendars=list(notices),
             proof=_proof(material),
             qr=_qr(material),
             note=_note(material),
@@ -196,12 +199,16 @@ def _note(material: Material) -> tuple[tuple[str, str], ...]:
 # --- deadlines ---------------------------------------------------------------------------------------------------
 
 
-def _deadline(material: Material, clock: Clock) -> Deadline:
-    told, now = explain(clock, material.law), material.now
+def _deadline(material: Material, clock: Clock, told: Explanation) -> Deadline:
+    now = material.now
     late = clock.late_by(now)
     verdict = STATUS_WORDS[clock.status(now)][0] + (f" {show_span(late)}" if late is not None else "")
     unit = material.law.unit_name(told.unit, clock.start.at) if told.unit else "热线"
     return Deadline(told.title, clock.key, unit, tuple(_explained(told)), verdict, late is not None)
+
+
+_UNCOUNTED = ("连续计时", "指定期限")
+"""What is said of the days of a limit that counts none."""
 
 
 def _explained(told: Explanation) -> list[tuple[str, str]]:
@@ -213,8 +220,8 @@ def _explained(told: Explanation) -> list[tuple[str, str]]:
     if told.limit is not None and told.limit.until is not None:
         limit = f"至 {show_end(told.limit.until)}"
     lines.append(("时限", (limit or "未规定") + ("（派单或文书载明）" if told.written else "")))
-    if told.steps:
-        lines.append(("计日", day_steps(told.steps)))
+    if told.steps and (days := day_steps(told.steps)) not in _UNCOUNTED:
+        lines.append(("计日", days))
     for move in told.moves:
         days = day_steps(move.steps)
         why = f"{show_instant(move.at.at)} {move.why.zh}（位置 {move.at.position}）→ {show_end(move.after)}"
@@ -230,9 +237,6 @@ def _explained(told: Explanation) -> list[tuple[str, str]]:
     if told.cancel is not None:
         cause = cause_words(told.cancelled_by).partition(" ")[0]
         lines.append(("取消", f"{show_instant(told.cancel.at)} {cause}（位置 {told.cancel.position}）"))
-    notices = "；".join(citation_words(notice) for notice in told.calendars)
-    if notices:
-        lines.append(("日历", notices))
     return [(label, text) for label, text in lines if text]
 
 

@@ -9,11 +9,12 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 import click
+import msgspec
 
 from archive import dossier, material, verify
 from archive.contents import Paper
 from archive.fonds import Fonds
-from archive.material import Edition, Material, Told
+from archive.material import Edition, Material, Told, UseCopy
 from archive.pdf import Done, Printer
 from archive.verify import Verdict
 from domain import evidence
@@ -22,12 +23,12 @@ from domain.leaves import Witnessed
 from domain.ledger import Ledger
 from domain.notes import Note, Policy, Proof
 from domain.refusals import CaseWithoutKey, Erased, Refusal
-from domain.steps.filing import DossierRendered, RecordDossier
+from domain.steps.filing import DossierRendered, IssueUseCopy, RecordDossier, UseCopyIssued
 from domain.stored import tag
 from domain.terms import Actor, Entry, Role
 from projections.answers import Projections
 from projections.transparency import NoHeadYet, Transparency
-from scripts import desk, wiring
+from scripts import desk, embedded, wiring
 from scripts.desk import city_option, json_option, with_city
 from scripts.lawbook import answer
 from scripts.wiring import SettingError
@@ -38,6 +39,10 @@ INSTITUTION = "institution"
 
 READERS = frozenset({Role.ARCHIVIST})
 """Who may make a file that shows what is sealed: whoever has to keep it."""
+
+
+_OF_COPIES = frozenset({tag(DossierRendered), tag(UseCopyIssued)})
+"""What says that files were made, and nothing of the case: they show it up to there."""
 
 
 class NothingToFile(Refusal):
@@ -65,14 +70,10 @@ class Gatherer:
         upto: int = 0,
         keys: Mapping[str, bytes] | None = None,
         two_persons: Sequence[str] = (),
-        copy: material.UseCopy | None = None,
+        copy: UseCopy | None = None,
     ) -> Material:
         """Return what a case's file is made of, up to a version; 0: all but that the file itself was printed."""
-        rows = await self._ledger.witnesses_of(stream)
-        while rows and (rows[-1].event.version > upto if upto else rows[-1].event.topic == tag(DossierRendered)):
-            rows.pop()
-        if not rows or is_journal(stream):
-            raise NothingToFile(stream)
+        rows = await self._shown(stream, upto)
         entries = await self._ledger.history(stream)
         last = rows[-1].event
         chosen = await self._law([e for e in entries if e.version <= last.version], last.position)
@@ -92,6 +93,19 @@ class Gatherer:
         case = evidence.made(imprint, rows, Proof(last.position - 1, tuple(path), note), full=True)
         law_events = evidence.picked(imprint, chosen, paths, note)
         return Material(told=told, case=case, law_events=law_events, keys=keys or {})
+
+    async def last(self, stream: str) -> int:
+        """Return the version that a file of a case shows last, where none is said. Raises NothingToFile."""
+        rows = await self._shown(stream, 0)
+        return rows[-1].event.version
+
+    async def _shown(self, stream: str, upto: int) -> list[Witnessed]:
+        rows = await self._ledger.witnesses_of(stream)
+        while rows and (rows[-1].event.version > upto if upto else rows[-1].event.topic in _OF_COPIES):
+            rows.pop()
+        if not rows or is_journal(stream):
+            raise NothingToFile(stream)
+        return rows
 
     async def _law(self, entries: Sequence[Entry], position: int) -> list[Witnessed]:
         """Return the institution's events that a case rests on, as recorded by its last event."""
@@ -184,6 +198,10 @@ def remaking(printer: Printer) -> verify.Remake:
 @click.option(
     "--purpose", default="filing", show_default=True, help="用途 why, as a code: recorded before anything is opened."
 )
+@click.option(
+    "--for", "receiver", help="利用者 make a numbered copy for use: for which office; needs --approved-by and --as."
+)
+@click.option("--approved-by", "approver", metavar="USER", help="批准人 who agreed to the copy: somebody else.")
 @click.option("--as", "actor", metavar="USER/ROLE[@UNIT]", help="操作人 who files: with it the making is recorded.")
 @city_option
 @json_option
@@ -193,6 +211,8 @@ def dossier_command(
     edition: Edition,
     upto: int,
     purpose: str,
+    receiver: str | None,
+    approver: str | None,
     actor: str | None,
     city: str | None,
     as_json: bool,
@@ -200,33 +220,67 @@ def dossier_command(
     """卷宗: one case as one PDF/A file that proves itself; with --as its digest is recorded in the ledger.
 
     ORDER: number, old number or id. `huiyin verify FILE.pdf --policy POLICY` checks it without database and network. The
-    same case at the same version gives the same bytes.
+    same case at the same version gives the same bytes. With --for it is a copy for use, entered in the use register.
     """
     by = desk.parse_actor(actor) if actor else None
-    if edition != "masked" and (by is None or by.role not in READERS):
+    if (edition != "masked" or receiver) and (by is None or by.role not in READERS):
         raise SettingError(f"--edition {edition}: 须以 --as 指明档案员 say with --as which archivist opens it")
-    database = wiring.database()
+    if receiver and (not approver or edition == "full"):
+        raise SettingError("--for: 利用件须有 --approved-by，且不得为全文 a copy for use is approved, and never full")
+
+    database = wiring.database()  # before the loop runs: entering a database may need one of its own
 
     async def work(ledger: Ledger, shown: Projections) -> None:
         stream = await desk.stream_of(shown, order)
-        keys = await _keys(ledger, stream, by, purpose, identity=edition == "full") if edition != "masked" else {}
-        async with await wiring.open_log(database, ledger) as log, Printer() as printer:
-            gatherer = Gatherer(ledger, log, wiring.read_fonds(ledger.city), await printer.faces())
-            two = await ledger.keys_of_two(stream)
-            made = await gatherer.gather(stream, edition, upto=upto, keys=keys, two_persons=two)
-            done = await printed(made, printer)
+        used = None
+        if receiver and approver and by is not None and edition != "full":
+            used = IssueUseCopy(receiver=receiver, purpose=purpose, upto=upto or 1, approver=approver, edition=edition)
+        made, done = await _made(database, ledger, stream, edition, upto, purpose, by, used)
         digest = f"sha256:{hashlib.sha256(done.pdf).hexdigest()}"
         path = file or Path(f"{made.order.number}.pdf")
         path.write_bytes(done.pdf)
         recorded = by is not None and await record(ledger, made, done, by)
+        number = made.told.copy.number if made.told.copy is not None else ""
         if as_json:
-            answer({"file": f"{path}", "digest": digest, "pages": done.pages, "bytes": len(done.pdf),
+            answer({"file": f"{path}", "digest": digest, "pages": done.pages, "bytes": len(done.pdf), "copy": number,
                 "version": made.entries[-1].version, "position": made.entries[-1].position, "recorded": recorded})  # fmt: skip
             return
-        click.echo(f"✓ {path}: {done.pages} 页 pages, {len(done.pdf):,} 字节 bytes")
+        click.echo(
+            f"✓ {path}: {done.pages} 页 pages, {len(done.pdf):,} 字节 bytes" + (f"，利用件 {number}" if number else "")
+        )
         click.echo(f"  {digest}" + ("，已登记 recorded" if recorded else ""))
 
     with_city(city, work)
+
+
+async def _made(
+    database: embedded.Database,
+    ledger: Ledger,
+    stream: str,
+    edition: Edition,
+    upto: int,
+    purpose: str,
+    by: Actor | None,
+    used: IssueUseCopy | None,
+) -> tuple[Material, Done]:
+    """Gather a case and set it; a copy for use is entered in the register before anything is opened for it."""
+    async with await wiring.open_log(database, ledger) as log, Printer() as printer:
+        gatherer = Gatherer(ledger, log, wiring.read_fonds(ledger.city), await printer.faces())
+        copy: UseCopy | None = None
+        if used is not None and by is not None:
+            last = upto or await gatherer.last(stream)
+            act = msgspec.structs.replace(used, upto=last)
+            receipt = await ledger.execute(act, stream=stream, actor=by, command_id=f"cli:copy:{wiring.fresh()}")
+            entry = next(one for one in receipt.events if isinstance(one.event, UseCopyIssued))
+            copy = UseCopy(
+                number=entry.numbered("use_copy"), purpose=used.purpose, receiver=used.receiver, at=entry.recorded_at
+            )
+        keys: dict[str, bytes] = {}
+        if edition != "masked":
+            keys = await _keys(ledger, stream, by, purpose, identity=edition == "full")
+        two = await ledger.keys_of_two(stream)
+        made = await gatherer.gather(stream, edition, upto=upto, keys=keys, two_persons=two, copy=copy)
+        return made, await printed(made, printer)
 
 
 async def _keys(ledger: Ledger, stream: str, by: Actor | None, purpose: str, *, identity: bool) -> dict[str, bytes]:

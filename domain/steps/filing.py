@@ -50,6 +50,7 @@ from domain.terms import (
     Role,
     Step,
     TerminationGround,
+    UserId,
 )
 
 Keep = Literal["dossier", "register_line", "not_filed"]
@@ -119,6 +120,20 @@ class ArchiveTransferred(Fact, frozen=True, tag="order.archive_transferred"):
     batch: Code
     receipt: Digest | None = None
     sealed_part: Digest | None = None  # an informant's identity, encrypted to the archive's key (8.10)
+
+
+class UseCopyIssued(Fact, frozen=True, tag="order.use_copy_issued"):
+    """利用登记. A copy of the file was made for somebody; its number is the commit's, and stands on the copy.
+
+    It shows no more than what was said, never who people are; `approver` agreed to it.
+    """
+
+    receiver: Code
+    purpose: Code
+    edition: Literal["texts", "masked"]
+    upto: int  # the version of the case it shows
+    approver: UserId
+    words: Private | None = None
 
 
 # --- what closing and filing ask -------------------------------------------------------------------------------------
@@ -408,6 +423,11 @@ def on_dossier_rendered(order: WorkOrder, event: DossierRendered, entry: Entry) 
     return on_file(order, dossiers=(*filing.dossiers, event.digest), record_copies=copies)
 
 
+def on_use_copy_issued(order: WorkOrder, event: UseCopyIssued, entry: Entry) -> WorkOrder:
+    """Fold a copy for use: the file is as it was."""
+    return order
+
+
 def on_archive_package_sealed(order: WorkOrder, event: ArchivePackageSealed, entry: Entry) -> WorkOrder:
     """Fold the sealing."""
     return on_file(order, sealed=mark(entry))
@@ -422,6 +442,7 @@ EVOLVES: Mapping[type[Fact], Callable[[WorkOrder, Any, Entry], WorkOrder]] = {
     OrderClosed: on_order_closed,
     OrderArchived: on_order_archived,
     DossierRendered: on_dossier_rendered,
+    UseCopyIssued: on_use_copy_issued,
     ArchivePackageSealed: on_archive_package_sealed,
     ArchiveTransferred: on_archive_transferred,
 }
@@ -458,6 +479,21 @@ class RecordDossier(Act, frozen=True, tag="record_dossier"):
     upto: int
     pages: int
     edition: Literal["full", "masked"]
+
+
+class IssueUseCopy(Act, frozen=True, tag="issue_use_copy"):
+    """提供利用. Enter in the use register that a copy is made: for whom, why, what it shows, and who agreed.
+
+    A file is used once its case is closed; whoever makes the copy is not who agrees to it.
+    """
+
+    roles: ClassVar[frozenset[Role]] = frozenset({Role.ARCHIVIST})
+    receiver: Code
+    purpose: Code
+    upto: int
+    approver: UserId
+    edition: Literal["texts", "masked"] = "masked"
+    words: Private | None = None
 
 
 class Seal(Act, frozen=True, tag="seal"):
@@ -559,6 +595,23 @@ def record_dossier(order: WorkOrder, command: RecordDossier, context: Context) -
     ]
 
 
+def issue_use_copy(order: WorkOrder, command: IssueUseCopy, context: Context) -> list[Step]:
+    """Register a copy for use, under the next number of the year."""
+    guards.in_state(order, OrderState.CLOSED, OrderState.ARCHIVED, OrderState.NOT_ACCEPTED)
+    guards.another_person(context, command.approver)
+    if not 1 <= command.upto <= order.version:
+        raise refusals.UnknownVersion(f"upto: {command.upto}")
+    issued = UseCopyIssued(
+        receiver=command.receiver,
+        purpose=command.purpose,
+        edition=command.edition,
+        upto=command.upto,
+        approver=command.approver,
+        words=command.words,
+    )
+    return [issued, Number("use_copy")]
+
+
 def seal(order: WorkOrder, command: Seal, context: Context) -> list[Step]:
     """Seal a filed order once its time has passed and nothing about it is open."""
     guards.unsealed(order)
@@ -597,6 +650,7 @@ def transfer_archive(order: WorkOrder, command: TransferArchive, context: Contex
 DECIDES: Mapping[type[Act], Callable[[WorkOrder, Any, Context], Sequence[Step]]] = {
     Archive: archive,
     RecordDossier: record_dossier,
+    IssueUseCopy: issue_use_copy,
     Seal: seal,
     TransferArchive: transfer_archive,
 }

@@ -22,7 +22,7 @@ from domain import notes, order
 from domain.evidence import Unproven
 from domain.notes import Policy, policy_from
 from scripts import dossiers, embedded
-from tests.archive import profile
+from tests.archive import profile, tangled
 from tests.test_cases import CASES
 from tests.test_cli import Deployment, deploy
 
@@ -217,3 +217,67 @@ def test_what_is_no_dossier_is_refused_by_what_it_lacks():
         material.read({})
     with pytest.raises((NoDossier, Unproven)):
         material.read({material.TOLD: json.dumps({"form": "huiyin/dossier/9"}).encode()})
+
+
+# --- the most tangled case, and whoever uses a file ---------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tangle(postgres: embedded.Database, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
+    """A city with the one case in which everything happened."""
+    made = deploy(postgres, tmp_path_factory.mktemp("tangled"))
+    made.ok("init", "chengdu", "--policy", "S4", "--name", "某市", "--code", "MS")
+    made.ok("import", str(tangled.script(tmp_path_factory.mktemp("script") / "t.jsonl")), *TOWN)
+    return made
+
+
+def test_the_most_tangled_case_is_whole_and_fetches_nothing_that_somebody_planted(tangle: Deployment, tmp_path: Path):
+    content, told = made(tangle, "两街交界垃圾堆放", tmp_path, "--edition", "full", *ARCHIVIST)
+    profile.fit(content)
+    found = profile.pages(content)
+    text = "".join(found)
+    for word in ("退单申请及审定意见（第2次）", "派单异议及裁定", "会议纪要", "延期告知书", "办理答复及审核意见（第3次）", "重办通知（第2轮）",
+                 "督办通知书", "呈批单", "更正记录", "类别环境卫生/垃圾→环境卫生/清运", "现场照片3", "超期完成", "协办意见"):  # fmt: skip
+        assert word in text, word
+    assert f"{tangled.RARE}某" in text, "rare letters take another font, never a box"
+    assert "file:///etc/passwd" in text, "what somebody wrote stays text"
+    with pikepdf.open(io.BytesIO(content)) as pdf:
+        assert sorted(pdf.attachments) == sorted(verify.attachments(content))
+        addresses = [
+            str(note.A.URI) for page in pdf.pages for note in page.get("/Annots", []) if "/URI" in note.get("/A", {})
+        ]
+    assert addresses == []
+    assert b"root:" not in content
+    for number, page in enumerate(found, 1):
+        assert f"第{number}页·共{told['pages']}页" in page
+        assert len(page) > 60, f"page {number} is all but empty: {page}"
+    rows = re.findall(r"2025\d{4}\s+(\d+)$", "\n".join(profile.laid_out(content)[1:3]), re.MULTILINE)
+    assert len(rows) == 35
+    assert [int(row) for row in rows] == sorted(int(row) for row in rows)
+    assert checked(content, policy(tangle)).holds
+
+
+def test_a_copy_for_use_bears_its_number_and_for_whom_and_why_it_was_made(tangle: Deployment, tmp_path: Path):
+    words = ("--for", "市人大监察和司法委员会", "--purpose", "committee_review", "--approved-by", "manager")
+    content, told = made(tangle, "两街交界垃圾堆放", tmp_path, "--edition", "texts", *words, *ARCHIVIST)
+    second, again = made(tangle, "两街交界垃圾堆放", tmp_path, *words, *ARCHIVIST)
+    assert [told["copy"][-6:], again["copy"][-6:]] == ["000001", "000002"]
+    for file, one in ((content, told), (second, again)):
+        first = profile.pages(file)[0]
+        for word in (f"第{one['copy']}号", "市人大监察和司法委员会", "committee_review", "利用件"):
+            assert word in first
+        assert checked(file, policy(tangle)).holds
+        assert f"{tangled.RARE}某" not in profile.pages(file)[3], "nobody's name"
+    number = orders(tangle)["两街交界垃圾堆放"]
+    kept = [e["event"] for e in tangle.ok("history", number, *TOWN, "--json").data if "approver" in e["event"]]
+    assert [(e["receiver"], e["edition"], e["approver"]) for e in kept] == [
+        ("市人大监察和司法委员会", "texts", "manager"),
+        ("市人大监察和司法委员会", "masked", "manager"),
+    ]
+    for wrong in (("--edition", "full"), ("--as", "a/agent@HOTLINE")):
+        tangle.refused("dossier", number, *words, *ARCHIVIST, *wrong, "--to", str(tmp_path / "x.pdf"), *TOWN)
+    own = ("--for", "x", "--approved-by", "archivist")
+    assert "self-approval" in tangle.refused(
+        "dossier", number, *own, *ARCHIVIST, "--to", str(tmp_path / "x.pdf"), *TOWN
+    )
+    assert not (tmp_path / "x.pdf").exists()

@@ -27,10 +27,12 @@ from domain.steps.filing import (
     ArchiveTransferred,
     DossierRendered,
     OrderArchived,
+    IssueUseCopy,
     OrderClosed,
     RecordDossier,
     Seal,
     TransferArchive,
+    UseCopyIssued,
     complete,
 )
 from domain.terms import (
@@ -294,6 +296,15 @@ class TestTheRecordCopyAndTheArchives:
         assert case.order.filing.dossiers == (COPY,)
         beyond = msgspec.structs.replace(RECORD, upto=99)
         filed().when(beyond, by=SYSTEM).refused(refusals.UnknownVersion)
+
+    def test_a_copy_for_use_is_numbered_approved_by_another_and_of_a_closed_case(self):
+        command = IssueUseCopy(receiver="市人大监察和司法委员会", purpose="review", upto=1, approver="manager")
+        sealed().when(command, by=ARCHIVIST).then(UseCopyIssued, Number("use_copy"))
+        own = msgspec.structs.replace(command, approver=ARCHIVIST.user)
+        closed().when(own, by=ARCHIVIST).refused(refusals.SelfApproval)
+        beyond = msgspec.structs.replace(command, upto=99)
+        closed().when(beyond, by=ARCHIVIST).refused(refusals.UnknownVersion)
+        given(working()).when(command, by=ARCHIVIST).refused(refusals.WrongState)
 
     def test_a_sealed_file_is_handed_over_once(self):
         command = TransferArchive(receiver="市档案馆", batch="2045-1")
