@@ -24,6 +24,7 @@ from api import (
     supervising,
     telling,
     visits,
+    workbench,
     writing,
 )
 from api.asking import LARGEST_PAGE, Answer, Ask
@@ -670,6 +671,77 @@ FILES: tuple[Operation, ...] = (
 )
 
 
+_TWO = (
+    Query("from", "前一时刻或位置 the earlier instant, or position", needed=True, example="2026-11-01T00:00:00+08:00"),
+    Query("to", "后一时刻或位置 the later one", needed=True, example="2026-11-21T00:00:00+08:00"),
+)
+_WHAT_FOR = Query("purpose", "用途代码 what for, as a code; it is recorded", example="audit")
+
+AUDITS: tuple[Operation, ...] = (
+    _ask(
+        "/audit/entries",
+        "audit_entries",
+        "查账 entries of all histories by what, who, when, how late; recorded; a page may hold nothing, and go on",
+        workbench.entries,
+        (Tag.SUPERVISION,),
+        Query("type", "事件 what happened: tags of events", many=True, example=("order.reply_submitted",)),
+        Query("user", "何人 who did it", example="handler-1"),
+        Query("role", "角色 in which role", _words(Role), example="org_handler"),
+        UNIT,
+        Query("from", "发生时刻起 that happened from here on", example="2025-01-01T00:00:00+08:00", form=_INSTANT),
+        Query("to", "发生时刻止 and before this", example="2027-01-01T00:00:00+08:00", form=_INSTANT),
+        Query(
+            "late",
+            "超期至少秒数 that ended a clock so many seconds late, at least",
+            kind="integer",
+            example=0,
+            form=_WHOLE,
+        ),
+        _WHAT_FOR,
+        FORMAT,
+        *PAGED,
+    ),
+    _ask(
+        "/audit/orders",
+        "audit_orders",
+        "两时点对比 the orders that were otherwise at two instants, each beside itself; recorded",
+        workbench.orders_difference,
+        (Tag.SUPERVISION,),
+        *_TWO,
+        Query("by", "按发生或按记录 by what happened, or was recorded", ("happened", "recorded"), example="happened"),
+        UNIT,
+        _WHAT_FOR,
+        *PAGED,
+    ),
+    _ask(
+        "/orders/{record}/difference",
+        "order_difference",
+        "两时点对比 what an order had otherwise at two instants, or positions, and its clocks",
+        workbench.order_difference,
+        _EVERYBODY,
+        *_TWO,
+        Query("by", "按发生、记录或位置 told apart by", _words(workbench.By), example="happened"),
+    ),
+    _ask(
+        "/orders/{record}/corrections",
+        "order_corrections",
+        "更正对照 what was corrected, beside what had been recorded; who proposed, who approved",
+        workbench.order_corrections,
+        (Tag.SUPERVISION,),
+    ),
+    Operation(
+        "POST",
+        "/audit/copies",
+        "audit_copies",
+        "取证 histories of orders to take along: JSON Lines with proofs (`huiyin verify`), or a table; recorded first",
+        workbench.copies,
+        (Tag.SUPERVISION,),
+        body=workbench.Copying,
+        example={"records": ["HY20261121-000001"], "purpose": "audit", "format": "jsonl"},
+    ),
+)
+
+
 PROOFS: tuple[Operation, ...] = (
     Operation(
         "POST",
@@ -971,6 +1043,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *FILES,
     *_of_papers(),
     *REPORTS,
+    *AUDITS,
     *PROOFS,
     *OVERSIGHT,
     RESET,

@@ -19,6 +19,7 @@ from supervision.register import Registered
 from supervision.sampling import Checked, Sampled
 from supervision.sweep import Line
 from supervision.telling import Telling
+from supervision.workbench import Difference, EntryRow
 
 if TYPE_CHECKING:
     from api.operations import Operation
@@ -44,6 +45,8 @@ ROWS: tuple[type, ...] = (
     Checked,
     Telling,
     Sheet,
+    EntryRow,
+    Difference,
 )
 """Rows of tables that lists show as they are."""
 
@@ -206,6 +209,10 @@ _SHAPES: dict[str, dict[str, Any]] = {
     "due": _has({"clock": THING}),
     "institution_history": _HISTORY,
     "access": _HISTORY,
+    "audit_entries": _has({"entries": _rows("EntryRow"), **_AT_POSITION}, next=TEXT),
+    "audit_orders": _has({"orders": THINGS, **_AT_POSITION}, next=TEXT),
+    "order_difference": _has({"differences": _rows("Difference"), "by": TEXT, **_AT_POSITION}),
+    "order_corrections": _has({"corrections": THINGS, **_AT_POSITION}),
     "callers": _has({"orders": THINGS, **_AT_POSITION}, next=TEXT),
     "oversight": _has(
         {
@@ -249,6 +256,8 @@ def content(operation: Operation) -> dict[str, Any]:
     """Return what an operation answers where it refuses nothing."""
     if operation.name == "batch" or operation.name.endswith("_bundle"):
         return {"application/x-ndjson": {"schema": TEXT}}
+    if operation.name == "audit_copies":
+        return {"application/x-ndjson": {"schema": TEXT}, "text/csv": {"schema": TEXT}}
     if operation.name == "feed":
         batch = {"application/cloudevents-batch+json": {"schema": _rows("_CloudEvent")}}
         return {**batch, "text/event-stream": {"schema": TEXT}}

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from domain.terms import (
     NoticeKind,
     NoticeState,
     OrderState,
+    Role,
     Urgency,
     Word,
 )
@@ -30,6 +32,7 @@ MARK = "\ufeff"
 """Without it, spreadsheets take UTF-8 for something else."""
 
 TITLES: Mapping[str, str] = {
+    "at": "发生时间",
     "accepted_at": "认可时间",
     "arrive_by": "到场期限",
     "arrived_at": "到场时间",
@@ -62,6 +65,7 @@ TITLES: Mapping[str, str] = {
     "key": "序号",
     "kind": "种类",
     "late": "逾期提出",
+    "late_seconds": "超期秒数",
     "late_after": "超期起算",
     "limit_words": "时限",
     "moves": "变更次数",
@@ -83,12 +87,15 @@ TITLES: Mapping[str, str] = {
     "position": "截至位置",
     "provisional": "暂定",
     "published_at": "公布时间",
+    "reason": "理由代码",
     "recorded": "已登记抽中",
+    "recorded_at": "记录时间",
     "referred_at": "移送时间",
     "reminder": "提醒节点",
     "replied_at": "回复时间",
     "reply_due": "回复期限",
     "report": "报告",
+    "role": "角色",
     "roles": "可办角色",
     "round": "轮次",
     "served_at": "送达时间",
@@ -104,10 +111,12 @@ TITLES: Mapping[str, str] = {
     "stream": "记录",
     "title": "标题",
     "turn": "次数",
+    "type": "事件代码",
     "unit": "单位",
     "units": "单位",
     "upheld": "是否支持",
     "urgency": "紧急程度",
+    "user": "经办人",
     "version": "版本",
     "waits_for": "待办单位",
 }
@@ -130,6 +139,7 @@ _WORDS: Mapping[str, tuple[type[Word], ...]] = {
     "kind": (NoticeKind, MatterKind),
     "name": (ClockName,),
     "notice_state": (NoticeState,),
+    "role": (Role,),
     "state": (OrderState, NoticeState, MatterState),
     "urgency": (Urgency,),
 }
@@ -137,13 +147,15 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet would carry out instead of showing."""
 
 
-def table(kind: type[msgspec.Struct], rows: Sequence[msgspec.Struct]) -> bytes:
-    """Return rows as a table; without rows, its headings."""
+def table(
+    kind: type[msgspec.Struct], rows: Sequence[msgspec.Struct], otherwise: Mapping[str, str] = MappingProxyType({})
+) -> bytes:
+    """Return rows as a table; without rows, its headings. `otherwise`: what columns are called here alone."""
     names = kind.__struct_fields__
     out = io.StringIO(newline="")
     out.write(MARK)
     writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow([TITLES[name] for name in names])
+    writer.writerow([otherwise.get(name) or TITLES[name] for name in names])
     writer.writerows([_cell(name, getattr(row, name)) for name in names] for row in rows)
     return out.getvalue().encode()
 

@@ -630,6 +630,25 @@ class Ledger:
         """Return up to `limit` entries after a position. None is ever missed: positions are dense, in commit order."""
         return [self.codec.entry(row) for row in await self._pages.page(after, limit)]
 
+    async def search(
+        self,
+        after: int,
+        upto: int,
+        limit: int,
+        *,
+        topics: Iterable[str] = (),
+        user: str = "",
+        role: str = "",
+        units: Iterable[str] = (),
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> list[Entry]:
+        """Return entries of positions (after, upto] by what happened, who did it and when, up to `limit`."""
+        said = ("" if at is None else at.isoformat() for at in (since, until))
+        asked = (recorder.texts(topics), user, role, recorder.texts(units), *said, limit)
+        found = await self._pages.rows("searched", after, upto, *asked)
+        return [self.codec.entry(StoredEntry(*row)) for row in found]
+
     async def head(self) -> tuple[int, datetime]:
         """Return the last position, and when it was recorded."""
         return await self._pages.head()

@@ -60,6 +60,7 @@ from scripts import (
     sweeping,
     tables,
     telling,
+    tracing,
     transfer,
     wiring,
     worklists,
@@ -444,6 +445,7 @@ for command in (
     *sampling.COMMANDS,
     *telling.COMMANDS,
     *auditing.COMMANDS,
+    *tracing.COMMANDS,
     *proving.COMMANDS,
     *archiving.COMMANDS,
 ):
