@@ -7,20 +7,24 @@ ledger as every file of the case does, sealed with the case's key and named by t
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
 import msgspec
 
-from domain import evidence
+from domain import evidence, recorder
 from domain.attachments import Files
-from domain.clocks import clocks
+from domain.clocks import Status, clocks
+from domain.evidence import Unproven
 from domain.law import Law
 from domain.ledger import Ledger
 from domain.notes import Note
 from domain.order import fold
-from domain.refusals import CommandIdReused
+from domain.refusals import CaseWithoutKey, CommandIdReused, Refusal
 from domain.state import WorkOrder
 from domain.steps import filing
 from domain.steps.filing import (
@@ -38,6 +42,9 @@ from projections.transparency import Transparency
 
 PDF: Final = "application/pdf"
 INSTITUTION: Final = "institution"
+PAGE: Final = 500
+PART: Final = 1 << 16
+"""Bytes of a copy that are sealed at once."""
 
 
 class Stage(Word):
@@ -79,32 +86,70 @@ class Case(msgspec.Struct, frozen=True):
     standing: Standing
 
 
-AT_HAND: Final = (OrderState.CLOSED, OrderState.NOT_ACCEPTED, OrderState.ARCHIVED)
-"""States of cases that are the archive's."""
+CLOSED: Final = (OrderState.CLOSED, OrderState.NOT_ACCEPTED)
+"""States of cases that are to be filed."""
+
+_UNSEALED: Final = (Status.RUNNING, Status.OVERDUE, Status.LAPSED)
+_LATER: Final = ["order.correction_recorded"]
+"""What is appended to a sealed file, and needs a supplement (补卷)."""
 
 LOT: Final = 32
 """Cases that are read, and filed, together."""
 
 
-async def at_hand(
-    ledger: Ledger, shown: Projections, states: Sequence[OrderState] = AT_HAND
-) -> AsyncIterator[list[Case]]:
-    """Yield the cases of the archive's that are not done, a lot at a time, in the order of registration."""
+async def candidates(ledger: Ledger, shown: Projections) -> AsyncIterator[str]:
+    """Yield the records about whose file there may be something to do: closed, filed and unsealed, corrected since."""
     after = None
     while True:
-        page = await shown.list_orders(states=states, limit=LOT, after=after)
-        streams = [row.stream for row in page.rows]
-        *histories, laws = await ledger.histories([*streams, INSTITUTION])
-        law, now = ledger.fold_entries(INSTITUTION, laws), await ledger.now()
-        found: list[Case] = []
-        for entries in histories:
-            order = fold(entries)
-            if order is not None and (stands := standing(order, entries, law, now)).stage is not Stage.DONE:
-                found.append(Case(order, tuple(entries), stands))
-        yield found
+        page = await shown.list_orders(states=CLOSED, limit=PAGE, after=after)
+        for row in page.rows:
+            yield row.stream
         if not page.more:
-            return
+            break
         after = page.rows[-1].id
+    now, last = await ledger.now(), None
+    while True:
+        clocks_page = await shown.list_clocks(now, names=[ClockName.SEAL], states=_UNSEALED, limit=PAGE, after=last)
+        for one in clocks_page.rows:
+            yield f"order:{one.order_id}"
+        if not clocks_page.more:
+            break
+        end = clocks_page.rows[-1]
+        assert end.due is not None
+        last = (end.due, end.order_id, end.no)
+    head, _ = await ledger.head()
+    position = 0
+    while rows := await ledger.rows("stored_page", position, head, recorder.texts(_LATER), PAGE):
+        for row in rows:
+            yield str(row[1])
+        position = int(rows[-1][0])
+
+
+async def at_hand(ledger: Ledger, shown: Projections) -> AsyncIterator[list[Case]]:
+    """Yield the cases about whose file something is to be done, or waits, a lot at a time, each once."""
+    seen: set[str] = set()
+    lot: list[str] = []
+    async for stream in candidates(ledger, shown):
+        if stream not in seen:
+            seen.add(stream)
+            lot.append(stream)
+        if len(lot) == LOT:
+            yield await cases(ledger, lot)
+            lot = []
+    if lot:
+        yield await cases(ledger, lot)
+
+
+async def cases(ledger: Ledger, streams: Sequence[str]) -> list[Case]:
+    """Return cases as they are now, where each one's file stands; those that are done are not among them."""
+    *histories, laws = await ledger.histories([*streams, INSTITUTION])
+    law, now = ledger.fold_entries(INSTITUTION, laws), await ledger.now()
+    found: list[Case] = []
+    for entries in histories:
+        order = fold(entries)
+        if order is not None and (stands := standing(order, entries, law, now)).stage is not Stage.DONE:
+            found.append(Case(order, tuple(entries), stands))
+    return found
 
 
 def standing(order: WorkOrder, entries: Sequence[Entry], law: Law, now: datetime) -> Standing:
@@ -130,6 +175,11 @@ _OF_THE_FILE = (DossierRendered, ArchivePackageSealed, ArchiveTransferred)
 """What happens to a file after it was printed, and does not belong on its pages."""
 
 
+def last_shown(entries: Sequence[Entry]) -> int:
+    """Return the last version that belongs on a dossier's pages."""
+    return max((entry.version for entry in entries if not isinstance(entry.event, _OF_THE_FILE)), default=0)
+
+
 def lacks_copy(order: WorkOrder, entries: Sequence[Entry]) -> bool:
     """Tell whether a filed case has no record copy of all that happened; after the sealing: no supplement (补卷) of it."""
     if order.filing.keep != "dossier":
@@ -140,37 +190,112 @@ def lacks_copy(order: WorkOrder, entries: Sequence[Entry]) -> bool:
             shown = 0  # filed anew: another number stands on its cover
         elif isinstance(entry.event, DossierRendered) and entry.event.edition == "full":
             shown = max(shown, entry.event.upto)
-    last = max((entry.version for entry in entries if not isinstance(entry.event, _OF_THE_FILE)), default=0)
-    return shown < last
+    return shown < last_shown(entries)
+
+
+class Tally(msgspec.Struct, kw_only=True):
+    """What filing came to."""
+
+    looked: int = 0
+    filed: int = 0
+    copies: int = 0
+    sealed: int = 0
+    incomplete: int = 0
+    waiting: int = 0
+    failed: list[tuple[str, str]] = []  # number of the order, why
 
 
 class Archivist:
-    """Takes cases through the steps of filing, as one actor."""
+    """Takes cases through the steps of filing, as one actor; as many dossiers at a time as there are makers."""
 
-    def __init__(self, ledger: Ledger, log: Transparency, files: Files, make: Maker, by: Actor) -> None:
+    def __init__(self, ledger: Ledger, log: Transparency, files: Files, makers: Sequence[Maker], by: Actor) -> None:
         self.ledger = ledger
         self.log = log
         self.files = files
-        self.make = make
         self.by = by
+        self._free: asyncio.Queue[Maker] = asyncio.Queue()
+        for one in makers:
+            self._free.put_nowait(one)
+
+    async def run(
+        self,
+        lots: AsyncIterator[list[Case]],
+        told: Callable[[Tally], None] | None = None,
+        until: datetime | None = None,
+    ) -> Tally:
+        """File, make copies, seal, as far as each case may go; what cannot be done is said, and keeps nothing up.
+
+        `until` is when no further lot is begun. Raises LedgerTurnedBack, LedgerRewritten.
+        """
+        tally = Tally()
+        async for some in lots:
+            lot = some
+            tally.looked += len(lot)
+            for stage, work in ((Stage.FILE, self._file), (Stage.COPY, self._copy), (Stage.SEAL, self._seal)):
+                ready = [one for one in lot if one.standing.stage is stage]
+                if ready:
+                    await self._all(ready, work, tally, await self.log.sign())
+                    lot = await cases(self.ledger, [one.order.stream for one in lot])
+            tally.incomplete += sum(one.standing.stage is Stage.INCOMPLETE for one in lot)
+            tally.waiting += sum(one.standing.stage is Stage.WAITS for one in lot)
+            if told is not None:
+                told(tally)
+            if until is not None and await self.ledger.now() >= until:
+                break
+        return tally
+
+    async def _all(
+        self, lot: Sequence[Case], work: Callable[[Case, Note, Tally], Awaitable[None]], tally: Tally, note: Note
+    ) -> None:
+        async def one(case: Case) -> None:
+            try:
+                await work(case, note, tally)
+            except (Refusal, Unproven) as refusal:
+                tally.failed.append((case.order.number, f"{refusal}"))
+
+        await asyncio.gather(*map(one, lot))
+
+    async def _file(self, case: Case, note: Note, tally: Tally) -> None:
+        done = await self.file(case.order.stream, note)
+        tally.filed += done
+
+    async def _copy(self, case: Case, note: Note, tally: Tally) -> None:
+        del note
+        await self.copy(case.order.stream, last_shown(case.entries))
+        tally.copies += 1
+
+    async def _seal(self, case: Case, note: Note, tally: Tally) -> None:
+        done = await self.seal(case.order.stream, case.order, note)
+        tally.sealed += done
+
+    # --- one step of one case ---
 
     async def file(self, stream: str, note: Note) -> bool:
-        """File a closed case that is complete, its chain verified under a head; tell whether there was anything to do.
+        """File a closed case that is complete, its chain verified under a head; tell whether it was not filed yet.
 
         Raises FileIncomplete and Unproven.
         """
+        upto = await self._proved(stream, note)
+        return await self._done(Archive(verified_to=note.checkpoint.size), stream, f"archive:{stream}:{upto}")
+
+    async def _proved(self, stream: str, note: Note) -> int:
+        """Check a case's whole chain under a head; return its last version. Raises Unproven."""
         found = await self.log.evidence(self.ledger, stream, under=note)
         evidence.check(found, None)
-        act = Archive(verified_to=note.checkpoint.size)
-        return await self._done(act, stream, f"archive:{stream}:{found.events[-1].version}")
+        return found.events[-1].version
 
     async def copy(self, stream: str, upto: int) -> str:
         """Make the record copy of a filed case up to a version, keep it, and record its digest; return that."""
-        made = await self.make(stream, upto)
-        key = await self.ledger.file_key(stream)
-        kept, _ = await self.files.keep(stream, key, PDF, _parts(made.pdf))
+        make = await self._free.get()
+        try:
+            made = await make(stream, upto)
+        finally:
+            self._free.put_nowait(make)
+        digest = f"sha256:{hashlib.sha256(made.pdf).hexdigest()}"
+        with contextlib.suppress(CaseWithoutKey):  # nothing of it is sealed: it is made again where it is needed
+            await self.files.keep(stream, await self.ledger.file_key(stream), PDF, _parts(made.pdf))
         act = RecordDossier(
-            digest=kept.digest,
+            digest=digest,
             template_version=made.template,
             fonts=made.fonts,
             upto=upto,
@@ -178,12 +303,11 @@ class Archivist:
             edition="full",
         )
         await self._done(act, stream, f"dossier:{stream}:{upto}")
-        return kept.digest
+        return digest
 
     async def seal(self, stream: str, order: WorkOrder, note: Note) -> bool:
-        """Seal a filed case whose time has come, with the record copy that it has."""
-        found = await self.log.evidence(self.ledger, stream, under=note)
-        evidence.check(found, None)
+        """Seal a filed case whose time has come, with the record copy that it has. Raises what `Seal` refuses."""
+        await self._proved(stream, note)
         copies = order.filing.record_copies
         act = Seal(verified_to=note.checkpoint.size, dossier=copies[-1] if copies else None)
         return await self._done(act, stream, f"seal:{stream}")
@@ -197,4 +321,5 @@ class Archivist:
 
 
 async def _parts(content: bytes) -> AsyncIterator[bytes]:
-    yield content
+    for at in range(0, len(content), PART):
+        yield content[at : at + PART]

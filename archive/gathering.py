@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from archive import eep, packet
+from archive.filing import PDF, Maker
 from archive.fonds import Fonds
 from archive.items import Item, Named, NotFiled, happened, item_of, named_files
 from archive.packet import Done, Draft, Given, Plan, Written
@@ -28,6 +29,7 @@ from domain.notes import Note, note_from
 from domain.order import fold
 from domain.refusals import FileChanged, Refusal, UnknownFile
 from domain.state import WorkOrder
+from domain.steps.filing import DossierRendered
 from domain.terms import Actor, Confidentiality, Entry
 from projections.transparency import Transparency
 
@@ -67,6 +69,7 @@ class House(NamedTuple):
     log: Transparency
     files: Files
     fonds: Fonds
+    make: Maker | None = None  # makes a record copy again that does not lie here
 
 
 Told = Callable[[Done], None]
@@ -185,9 +188,10 @@ async def _ready(
     opened = await _opened(house, stream, [digest for digest, _, _ in copies] + [one.digest for one in attached], by)
     given: list[Given] = []
     for digest, name, title in copies:
-        if (one := opened.get(digest)) is None:
-            raise UnknownFile(digest)
-        given.append(Given(name, title, "application/pdf", chunks(one), digest))
+        one = opened.get(digest)
+        given.append(
+            Given(name, title, PDF, chunks(one) if one is not None else [await _again(house, known, digest)], digest)
+        )
     absent: list[tuple[Named, str]] = []
     for one in attached:
         held = opened.get(one.digest)
@@ -203,6 +207,14 @@ async def _ready(
     units = dict.fromkeys(entry.actor.unit for entry in known if entry.actor.unit)
     names = {unit: law.unit_name(unit, order.registered.at) for unit in units}
     return _Ready(no, item, given, absent, known, found, house, note, plan, names)
+
+
+async def _again(house: House, entries: Sequence[Entry], digest: str) -> bytes:
+    """Make a record copy again that is not kept: of a case without any key. Raises UnknownFile."""
+    if house.make is None:
+        raise UnknownFile(digest)
+    shown = next(e for e in entries if isinstance(e.event, DossierRendered) and e.event.digest == digest)
+    return (await house.make(entries[0].stream, shown.event.upto)).pdf
 
 
 def _why(house: House, order: WorkOrder, one: Named) -> str:

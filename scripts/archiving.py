@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 import click
 import msgspec
@@ -12,20 +16,21 @@ from rich.markup import escape
 from rich.table import Table
 
 from archive import filing, forms, gathering
-from archive.filing import Case
+from archive.filing import Archivist, Case, Maker, Rendered, Tally
 from archive.fonds import Fonds
 from archive.gathering import House, Range
 from archive.packet import Done, Plan, Total
 from archive.pdf import Printer
 from domain.ledger import Ledger
 from domain.notes import Note
-from domain.terms import Role
+from domain.terms import SHANGHAI, Actor, Role
 from projections.answers import Projections
 from projections.transparency import Transparency
-from scripts import desk, lawbook, printing, wiring
+from scripts import desk, dossiers, embedded, lawbook, printing, wiring
 from scripts.desk import as_option, city_option, json_option, with_city
 from scripts.lawbook import answer
 from scripts.wiring import SettingError
+from supervision.scheduler import LOG
 
 
 @click.group("archive", cls=lawbook.Commands)
@@ -137,6 +142,101 @@ def lacking(what: str) -> str:
     return f"{_LACKING[what.partition(' ')[0]]} {what}"
 
 
+# --- 立卷归档 ----------------------------------------------------------------------------------------------------
+
+
+@archive_group.command("run")
+@click.argument("orders", nargs=-1, metavar="[ORDER]…")
+@click.option(
+    "--workers", type=click.IntRange(1, 32), default=1, show_default=True, help="进程 processes that set dossiers."
+)
+@click.option("--as", "actor", metavar="USER/ROLE[@UNIT]", help="操作人 who files; without: the system.")
+@city_option
+@json_option
+def run_command(orders: tuple[str, ...], workers: int, actor: str | None, city: str | None, as_json: bool) -> None:
+    """立卷归档: file closed cases that are complete, make and record their copies, seal those whose time has come.
+
+    ORDER: only these. `serve` does it every night; ended in the middle, the next run goes on, and nothing is done twice.
+    """
+    by = desk.parse_actor(actor) if actor else wiring.SYSTEM
+    if by.role not in {Role.ARCHIVIST, Role.SYSTEM}:
+        raise SettingError(f"--as: 限 only for {Role.ARCHIVIST}")
+
+    database = wiring.database()
+
+    async def work(ledger: Ledger, shown: Projections) -> Tally:
+        streams = [await desk.stream_of(shown, one) for one in orders]
+        waiting = streams or [one async for one in filing.candidates(ledger, shown)]
+        with printing.bar("立卷归档 filing") as bar:
+            task = bar.add_task("", total=len(dict.fromkeys(waiting)))
+            async with archivist_of(database, ledger, by, workers) as archivist:
+                lots = only(ledger, streams) if streams else filing.at_hand(ledger, shown)
+                return await archivist.run(lots, lambda tally: bar.update(task, completed=tally.looked))
+
+    tally = with_city(city, work)
+    if as_json:
+        answer(tally)
+    else:
+        click.echo(f"✓ 归档 filed {tally.filed}, 成卷 copies {tally.copies}, 封存 sealed {tally.sealed}")
+        click.echo(f"  不齐全 incomplete {tally.incomplete}, 未到封存期 wait {tally.waiting}: huiyin archive ready")
+        for number, why in tally.failed:
+            click.echo(f"✗ {number}: {why}")
+    if tally.failed:
+        sys.exit(1)
+
+
+async def only(ledger: Ledger, streams: Sequence[str]) -> AsyncIterator[list[Case]]:
+    """Yield some cases as one lot."""
+    yield await filing.cases(ledger, streams)
+
+
+@asynccontextmanager
+async def archivist_of(
+    database: embedded.Database, ledger: Ledger, by: Actor, workers: int
+) -> AsyncIterator[Archivist]:
+    """Lend who files the cases of a city, with so many processes that set dossiers."""
+    async with AsyncExitStack() as stack:
+        log = await stack.enter_async_context(await wiring.open_log(database, ledger))
+        printers = [await stack.enter_async_context(Printer()) for _ in range(workers)]
+        makers = [await maker(ledger, log, by, printer) for printer in printers]
+        yield Archivist(ledger, log, wiring.files_of(ledger), makers, by)
+
+
+async def maker(ledger: Ledger, log: Transparency, by: Actor, printer: Printer) -> Maker:
+    """Return what makes record copies, each opening of a case's keys recorded first."""
+    gatherer = dossiers.Gatherer(ledger, log, wiring.read_fonds(ledger.city), await printer.faces())
+
+    async def make(stream: str, upto: int) -> Rendered:
+        keys = await ledger.hand_out_keys(
+            stream, viewer=by, purpose="filing", command_id=f"filing:{wiring.fresh()}", identity=True
+        )
+        two = await ledger.keys_of_two(stream)
+        material = await gatherer.gather(stream, "full", upto=upto, keys=keys, two_persons=two)
+        done = await dossiers.printed(material, printer)
+        return Rendered(done.pdf, done.pages, done.fonts, material.told.template)
+
+    return make
+
+
+NIGHT: Final = (1, 5)
+"""Hours, in the city's own time, between which `serve` files."""
+
+
+async def filed(ledger: Ledger, shown: Projections) -> None:
+    """File what is to be filed, at night alone; what is left when the night ends is the next night's."""
+    now = (await ledger.now()).astimezone(SHANGHAI)
+    if not NIGHT[0] <= now.hour < NIGHT[1]:
+        return
+    until = now.replace(hour=NIGHT[1], minute=0, second=0, microsecond=0)
+    database = await asyncio.to_thread(wiring.database)  # to enter one takes a loop of its own
+    async with archivist_of(database, ledger, wiring.SYSTEM, 1) as archivist:
+
+        def told(tally: Tally) -> None:
+            LOG.info("filing", extra={"said": {"city": shown.city, **msgspec.to_builtins(tally)}})
+
+        await archivist.run(filing.at_hand(ledger, shown), told, until)
+
+
 # --- 归档信息包 --------------------------------------------------------------------------------------------------
 
 _SERIES = re.compile(r"(\d{4})-(Y|D30|D10)(?:-(\d{1,9}))?(?:\.\.(\d{1,9}))?")
@@ -174,7 +274,7 @@ def packet_command(series: str, folder: Path | None, actor: str, city: str | Non
     async def work(ledger: Ledger, _: Projections) -> tuple[Path, Total, Plan]:
         fonds = fonds_of(ledger.city)
         async with await wiring.open_log(database, ledger) as log, Printer() as printer:
-            house = House(ledger, log, wiring.files_of(ledger), fonds)
+            house = House(ledger, log, wiring.files_of(ledger), fonds, await maker(ledger, log, by, printer))
             head = await witnessed(log)
             plan = await gathering.planned(house, wanted, head, by=by.user, now=await ledger.now())
             target = (folder or wiring.packets_root(ledger.city)) / plan.name

@@ -12,7 +12,7 @@ import psycopg
 from domain.ledger import Ledger
 from domain.refusals import Unavailable
 from projections.answers import Projections
-from scripts import daily, embedded, proving, sampling, sweeping, wiring
+from scripts import archiving, daily, embedded, proving, sampling, sweeping, wiring
 from scripts.wiring import SettingError
 from supervision.scheduler import Job
 
@@ -32,6 +32,7 @@ TASKS = (
     Task("sample", timedelta(hours=1), sampling.sampled),
     Task("daily", timedelta(minutes=15), daily.summarised),
     Task("head", timedelta(minutes=1), proving.signed),
+    Task("file", timedelta(minutes=10), archiving.filed),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import sys
@@ -387,7 +388,7 @@ def _log_key(state: Path, said: str | None) -> notes.Key:
 async def signed(ledger: Ledger, shown: Projections) -> None:
     """Sign a head, as the worker does at its times."""
     del shown
-    database = wiring.database()
+    database = await asyncio.to_thread(wiring.database)  # to enter one takes a loop of its own
     async with await wiring.open_log(database, ledger) as log:
         note = await log.sign()
         LOG.debug("head of %s: %s", ledger.city, note.checkpoint.size)

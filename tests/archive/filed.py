@@ -92,7 +92,7 @@ class Office(NamedTuple):
     async def filed(self, count: int, make: Any = None, **said: Any) -> list[str]:
         """File so many cases, each with its record copy."""
         streams = [await self.closed(n, **said) for n in range(1, count + 1)]
-        archivist = Archivist(self.ledger, self.log, self.files, make or self.plain, SYSTEM)
+        archivist = Archivist(self.ledger, self.log, self.files, [make or self.plain], SYSTEM)
         note = await self.log.sign()
         for stream in streams:
             await archivist.file(stream, note)

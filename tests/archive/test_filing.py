@@ -1,0 +1,155 @@
+"""Filing, by the command that does it: every closed case gets its number, its record copy and its seal, once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from scripts import embedded
+from tests.test_cli import AS_AGENT, CHECKOUT, Deployment, deploy, registered, town_lines, write_script
+
+TOWN = ("--city", "town")
+AS = ("--as", "archivist/archivist@HOTLINE")
+AGENT = {"user": "hotline-agent", "role": "agent", "unit": "HOTLINE"}
+
+
+def refused(n: int, day: str = "2026-03-04") -> list[dict[str, Any]]:
+    """Return the lines of a demand that was refused: closed, and complete."""
+    words = {"type": "refuse", "reason": "litigation", "medium": "phone", "words": "属法院执行程序。"}
+    told = {"informed_at": f"{day}T10:{n % 60:02d}:00+08:00"}
+    return [
+        registered(f"R{n}", f"{day} 09:{n % 60:02d}", title=f"法院执行问题{n}"),
+        {"order": f"R{n}", "at": f"{day} 10:{n % 60:02d}", "by": AGENT, "command": {**words, **told}},
+    ]
+
+
+def found(postgres: embedded.Database, home: Path, *lines: dict[str, Any]) -> Deployment:
+    town = deploy(postgres, home)
+    town.ok("init", "town", "--policy", "S4", "--name", "某市", "--code", "MS")
+    town.ok("archive", "fonds", "--code", "X043", "--name", "某市热线", "--archives", "某市档案馆", *TOWN)
+    script = write_script(home / "town.jsonl", *town_lines(), *lines)
+    assert town.ok("import", str(script), *TOWN, "--json").data["rejected"] == 0
+    return town
+
+
+def histories(town: Deployment) -> dict[str, list[dict[str, Any]]]:
+    """Return the history of every order by its number."""
+    rows = town.ok("list", *TOWN, "--limit", "500", "--json").data["rows"]
+    return {row["number"]: town.ok("history", row["number"], *TOWN, "--json").data for row in rows}
+
+
+def types(history: list[dict[str, Any]]) -> list[str]:
+    return [entry["event"]["type"].partition(".")[2] for entry in history]
+
+
+def test_what_was_closed_is_filed_printed_sealed_and_packed_and_both_verifiers_are_content(
+    postgres: embedded.Database, tmp_path: Path
+):
+    town = found(postgres, tmp_path, *refused(1), *refused(2, "2026-01-05"), registered("O", "2026-03-05 09:00"))
+    told = town.ok("archive", "run", *TOWN, "--json").data
+    assert (told["filed"], told["copies"], told["failed"]) == (2, 2, [])
+    again = town.ok("archive", "run", *TOWN, "--json").data
+    assert (again["filed"], again["copies"], again["sealed"]) == (0, 0, 0)
+    for number, history in histories(town).items():
+        kinds = Counter(types(history))
+        assert (kinds["order_archived"], kinds["dossier_rendered"]) == ((1, 1) if len(history) > 1 else (0, 0)), number
+    head = town.ok("head", "--policy", *TOWN).out
+    (tmp_path / "policy").write_text(head, encoding="utf-8")
+    made = town.ok("archive", "packet", "2026-D10", *AS, *TOWN, "--to", str(tmp_path / "out"), "--json").data
+    assert (made["items"], made["left_out"]) == (2, [])
+    asked = ("verify", made["folder"], "--policy", str(tmp_path / "policy"))
+    assert "2 件 cases" in town.ok(*asked).out
+    alone = [
+        sys.executable,
+        "-I",
+        f"{made['folder']}/data/verify_standalone.py",
+        made["folder"],
+        "--policy",
+        str(tmp_path / "policy"),
+    ]
+    assert subprocess.run(alone, check=False, capture_output=True).returncode == 0
+    for dossier in Path(made["folder"]).glob("data/*/*.pdf"):
+        assert "✓" in town.ok("verify", str(dossier), "--policy", str(tmp_path / "policy")).out
+
+
+def test_after_its_time_a_file_is_sealed_and_what_comes_later_is_a_supplement(
+    postgres: embedded.Database, tmp_path: Path
+):
+    archivist = {"user": "hotline-archivist", "role": "archivist", "unit": "HOTLINE"}
+    filed = {
+        "order": "R1",
+        "at": "2026-03-05 09:00",
+        "by": archivist,
+        "command": {"type": "archive", "verified_to": "@head"},
+    }
+    town = found(postgres, tmp_path, *refused(1), filed)
+    told = town.ok("archive", "run", *TOWN, "--json").data
+    assert (told["filed"], told["copies"], told["sealed"], told["failed"]) == (0, 1, 1, [])
+    ((number, history),) = histories(town).items()
+    assert types(history)[-3:] == ["order_archived", "dossier_rendered", "archive_package_sealed"]
+    manager = ("--as", "hotline-manager/hotline_manager@HOTLINE", *TOWN)
+    assert "order-sealed" in town.refused("do", number, "reopen", "ground=new_facts", "words=新情况", *manager)
+    correction = ("version=1", "field=place", "basis=听写有误", "old=", "new=河滨路")
+    town.ok("do", number, "propose_correction", *correction, *AS_AGENT, *TOWN)
+    town.ok("do", number, "approve_correction", "correction=1", "--as", "s/supervisor@HOTLINE", *TOWN)
+    told = town.ok("archive", "run", *TOWN, "--json").data
+    assert (told["copies"], told["sealed"], told["failed"]) == (1, 0, [])
+    assert town.ok("archive", "run", *TOWN, "--json").data["copies"] == 0
+    made = town.ok("archive", "packet", "2026-D10-1", *AS, *TOWN, "--to", str(tmp_path / "out"), "--json").data
+    (supplement,) = Path(made["folder"]).glob("data/*/*-补1.pdf")
+    assert supplement.read_bytes() != supplement.with_name(supplement.name.replace("-补1", "")).read_bytes()
+    (tmp_path / "policy").write_text(town.ok("head", "--policy", *TOWN).out, encoding="utf-8")
+    asked = ("verify", made["folder"], "--policy", str(tmp_path / "policy"))
+    assert town.ok(*asked).code == 0
+    supplement.unlink()
+    assert "补1.pdf" in town.run(*asked).out
+
+
+def test_whoever_was_killed_while_filing_goes_on_and_nothing_is_lost_or_there_twice(
+    postgres: embedded.Database, tmp_path: Path
+):
+    count = 12
+    town = found(postgres, tmp_path, *(line for n in range(count) for line in refused(n)))
+    words = [sys.executable, "-m", "scripts.huiyin", "archive", "run", *TOWN]
+    for wanted in (1, 6):
+        running = subprocess.Popen(words, cwd=CHECKOUT, env=town.environment(), start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+        until = time.monotonic() + 120
+        while copies(town) < wanted and running.poll() is None and time.monotonic() < until:
+            time.sleep(0.05)
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+    before = copies(town)
+    assert 6 <= before < count
+    told = town.ok("archive", "run", *TOWN, "--json").data
+    assert (told["failed"], told["copies"]) == ([], count - before)
+    numbers: list[str] = []
+    for number, history in histories(town).items():
+        kinds = Counter(types(history))
+        assert (kinds["order_archived"], kinds["dossier_rendered"]) == (1, 1), number
+        numbers += [
+            n
+            for entry in history
+            for series, given in entry["numbers"].items()
+            if series == "file/D10-2026"
+            for n in given
+        ]
+    assert sorted(numbers) == list(range(1, count + 1))
+    assert town.ok("verify", "--files", *TOWN).code == 0
+    assert town.ok("archive", "ready", *TOWN, "--json").data == [] or all(
+        row["stage"] == "waits" for row in town.ok("archive", "ready", *TOWN, "--json").data
+    )
+
+
+def copies(town: Deployment) -> int:
+    with psycopg.connect(town.url, autocommit=True) as connection:
+        found = connection.execute(b"SELECT count(*) FROM town.events WHERE topic = 'order.dossier_rendered'")
+        return found.fetchall()[0][0]
