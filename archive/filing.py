@@ -35,6 +35,7 @@ from domain.steps.filing import (
     OrderArchived,
     RecordDossier,
     Seal,
+    UseCopyIssued,
 )
 from domain.terms import Act, Actor, ClockName, Entry, OrderState, Word
 from projections.answers import Projections
@@ -171,7 +172,7 @@ def standing(order: WorkOrder, entries: Sequence[Entry], law: Law, now: datetime
     return Standing(stage=Stage.INCOMPLETE if missing else Stage.SEAL, missing=missing)
 
 
-_OF_THE_FILE = (DossierRendered, ArchivePackageSealed, ArchiveTransferred)
+_OF_THE_FILE = (DossierRendered, ArchivePackageSealed, ArchiveTransferred, UseCopyIssued)
 """What happens to a file after it was printed, and does not belong on its pages."""
 
 
