@@ -22,7 +22,7 @@ from domain.law import Law
 from domain.matters.folding import derived
 from domain.matters.inquiries import Body, FileInquiry, InquiryKind, OversightQueryExecuted, RecordQuery
 from domain.stored import tag
-from domain.terms import SHANGHAI, DemandType, Entry, Role, UnitId, UserId, Word
+from domain.terms import SHANGHAI, DemandType, Entry, NoticeKind, Role, UnitId, UserId, Word
 from supervision.disclosure import BY_CODE, DIMENSIONS, MEASURES, Quarter, Sheet
 from supervision.indicators import BOM
 from supervision.oversight import Annual, Course, Listed, PeriodNotClosed, Release
@@ -54,6 +54,7 @@ class By(Word):
     TYPE = "type", "诉求类型"
     AREA = "area", "区域"
     CATEGORY = "category", "类别"
+    NOTICE = "notice", "文书种类"
 
 
 class Counts(Word):
@@ -70,6 +71,7 @@ class Counts(Word):
     REDONE = "redone", "重办"
     CLOSED = "closed", "办结"
     NOTICED = "noticed", "督办回复到期"
+    ISSUED = "issued", "督办文书"
     PROMISED = "promised", "承诺到期"
 
 
@@ -280,6 +282,8 @@ def part_title(by: str, part: str, law: Law, ask: Ask) -> str:
         return law.unit_name(part or law.hotline_unit, ask.house.now())
     if by == "type" and part in set(DemandType):
         return DemandType(part).zh
+    if by == "notice" and part in set(NoticeKind):
+        return NoticeKind(part).zh
     return part or "未注明"
 
 

@@ -36,7 +36,7 @@ from projections import notices as notice_table
 from projections import orders as order_table
 from projections import search as search_table
 from projections.appeals import AppealRow
-from projections.case import ORDERS, reach
+from projections.case import ORDERS, Case, reach
 from projections.clocks import ClockRow
 from projections.duties import DutyRow
 from projections.engine import (
@@ -607,9 +607,12 @@ class Projections(Engine):
             del self._past_facts[next(iter(self._past_facts))]
         return held
 
-    async def facts(self, since: datetime, until: datetime, *, cut_off: int) -> Sequence[FactRow]:
-        """Return every fact of a period, as the ledger was at a position. Raises CutOffAhead."""
-        return await self._facts_at(cut_off, since, until, None)
+    async def every_case(self, cut_off: int, read: Callable[[Case], Iterable[T]]) -> list[T]:
+        """Return what is read off every case, as the ledger was at a position. Raises CutOffAhead."""
+        head, law, task = await self.of_all_cases(cut_off)
+        if cut_off > head:
+            raise CutOffAhead(f"cut_off: {cut_off}")
+        return await at_length(lambda: list(past.of_cases(past.histories(task, self._codec), law, read)))
 
     async def left_out(self, since: datetime, until: datetime, limit: int = 1000) -> Listing[FactRow]:
         """Return what upheld appeals took out of a period's figures, and breaches inside an outage (8.11)."""

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from datetime import datetime
+from typing import TypeVar
 
 import msgspec
 
@@ -29,6 +30,8 @@ from projections.indicators import FactRow, rows_of
 from projections.orders import OrderRow
 from projections.orders import derive as order_row
 from projections.reading import folded, record_of
+
+T = TypeVar("T")
 
 _NOBODYS = frozenset({*WINDOWS, ClockName.RETURN})
 
@@ -73,6 +76,14 @@ def facts(found: Iterable[list[Entry]], law: Law, since: datetime, until: dateti
             record = record_of(entries[0].stream, state, entries[-1].position, law)
             told += [row for row in rows_of(record) if since <= row.at < until]
     return told
+
+
+def of_cases(found: Iterable[list[Entry]], law: Law, read: Callable[[Case], Iterable[T]]) -> Iterator[T]:
+    """Yield what is read off every case, under a law, from its entries up to where they were read."""
+    for entries in found:
+        order = folded(entries)
+        if order is not None:
+            yield from read(Case(order, entries[-1].position, law))
 
 
 # --- what if -----------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from uuid import UUID
 
 import msgspec
 
+from domain.terms import Outcome
 from domain.units import day_start
 from projections.figures import Asked
 from projections.indicators import FactRow
@@ -33,6 +34,25 @@ class Ending(NamedTuple):
     title: str
     hit: bool | None = None
     also: bool | None = None
+    words: tuple[str, ...] = ()
+
+
+class Happened(NamedTuple):
+    """What indicators do not count of a case: a reply with its outcome, a notice with what became of it."""
+
+    kind: str
+    word: str
+    at: datetime
+    order: UUID
+    unit: str
+    demand_type: str
+    district: str
+    category: str
+    notice: str = ""
+
+
+REPLY: Final = "reply"
+NOTICE: Final = "notice_issued"
 
 
 class Measure(NamedTuple):
@@ -90,10 +110,9 @@ MEASURES: Final[Sequence[Measure]] = (
         "answered",
         "答复",
         "answered",
-        "outcome",
-        (Ending("resolved", "已解决", hit=True), Ending("unresolved", "未解决或部分解决")),
-        "I8",
-        counts_exempt=False,
+        REPLY,
+        tuple(Ending(str(outcome), outcome.zh, words=(str(outcome),)) for outcome in Outcome),
+        by=("unit", "type", "area", "category"),
     ),
     Measure(
         "visited",
@@ -129,6 +148,19 @@ MEASURES: Final[Sequence[Measure]] = (
         "I17",
     ),
     Measure("noticed", "督办回复到期", "notices due to be replied to", "notice", _IN_TIME, "I23"),
+    Measure(
+        "issued",
+        "督办文书",
+        "notices issued",
+        NOTICE,
+        (
+            Ending("settled", "已认可或了结", words=("accepted", "closed")),
+            Ending("escalated", "已升级", words=("escalated",)),
+            Ending("withdrawn", "已撤销", words=("withdrawn",)),
+            Ending("open", "未了结", words=("issued", "served", "replied", "rejected")),
+        ),
+        by=("unit", "notice"),
+    ),
     Measure("promised", "承诺到期", "promises due", "follow_up", _IN_TIME, "I27"),
 )
 """What overseers are shown counts of. No two of them are counts of the same facts: else their difference would be another
@@ -136,7 +168,13 @@ count, which nobody looked after (0017)."""
 
 BY_CODE: Final[Mapping[str, Measure]] = {measure.code: measure for measure in MEASURES}
 
-DIMENSIONS: Final[Mapping[str, str]] = {"unit": "单位", "type": "诉求类型", "area": "区域", "category": "类别"}
+DIMENSIONS: Final[Mapping[str, str]] = {
+    "unit": "单位",
+    "type": "诉求类型",
+    "area": "区域",
+    "category": "类别",
+    "notice": "文书种类",
+}
 
 
 class Quarter(NamedTuple):
@@ -182,7 +220,7 @@ class Counted(NamedTuple):
     parts: Mapping[str, str]
 
 
-def counted(facts: Iterable[FactRow], quarter: Quarter) -> dict[str, list[Counted]]:
+def counted(facts: Iterable[FactRow], quarter: Quarter, more: Iterable[Happened] = ()) -> dict[str, list[Counted]]:
     """Return what each measure counts of a quarter: what indicators count, orders under an assumed pack left out."""
     months = quarter.months
     asked = Asked(quarter.since, quarter.until, assumed=False)
@@ -196,15 +234,21 @@ def counted(facts: Iterable[FactRow], quarter: Quarter) -> dict[str, list[Counte
             continue
         month = sum(fact.at >= start for start in months[1:3])
         parts = {"unit": fact.unit, "type": fact.demand_type, "area": fact.district, "category": fact.category}
-        found[measure.code].append(Counted(fact.order_id, month, _ending(measure, fact), parts))
+        fits = (ending.hit in (None, fact.hit) and ending.also in (None, fact.also) for ending in measure.endings)
+        found[measure.code].append(Counted(fact.order_id, month, _first(fits), parts))
+    for one in more:
+        measure = of_kind[one.kind]
+        if quarter.since <= one.at < quarter.until:
+            month = sum(one.at >= start for start in months[1:3])
+            parts = {"unit": one.unit, "type": one.demand_type, "area": one.district, "category": one.category}
+            ending = _first(one.word in ending.words for ending in measure.endings)
+            found[measure.code].append(Counted(one.order, month, ending, {**parts, "notice": one.notice}))
     return found
 
 
-def _ending(measure: Measure, fact: FactRow) -> int:
-    for number, ending in enumerate(measure.endings):
-        if ending.hit in (None, fact.hit) and ending.also in (None, fact.also):
-            return number
-    return 0
+def _first(fits: Iterable[bool]) -> int:
+    """Return the number of the ending that fits first."""
+    return next((number for number, fit in enumerate(fits) if fit), 0)
 
 
 # --- what is told ------------------------------------------------------------------------------------------------

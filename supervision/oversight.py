@@ -9,27 +9,31 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
 from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 
 from domain.law import Law
-from domain.order import fold
+from domain.matters.publications import ReportKind
 from domain.policy import Options
 from domain.refusals import NoPolicyInForce, Refusal
 from domain.state import WorkOrder
-from domain.terms import Confidentiality, Entry
+from domain.terms import SHANGHAI, Confidentiality, Entry, RefusalReason
 from projections.answers import Projections
-from projections.indicators import FactRow
+from projections.case import Case
+from projections.indicators import FactRow, derive
 from supervision.disclosure import (
     LEAST,
     MEASURES,
+    NOTICE,
+    REPLY,
     Block,
     Counted,
+    Happened,
     Quarter,
     Rest,
     Sheet,
@@ -39,9 +43,6 @@ from supervision.disclosure import (
     year_of,
 )
 from supervision.indicators import Closing, closings
-
-AT_ONCE = 500
-"""Cases read together when orders are listed."""
 
 
 class PeriodNotClosed(Refusal):
@@ -114,9 +115,10 @@ class Course:
         facts: Iterable[FactRow],
         candidates: Iterable[Candidate],
         least: int = LEAST,
+        more: Iterable[Happened] = (),
     ) -> Release:
         """Add the release of a quarter, and of its year where it is the last of four."""
-        found = counted(facts, quarter)
+        found = counted(facts, quarter, more)
         made = [worked(measure, quarter, found[measure.code], self._listed, least) for measure in MEASURES]
         for one in made:
             self._protect(one.blocks)
@@ -217,36 +219,69 @@ class Overseen:
         self._course = Course()
         self._turn = asyncio.Lock()
 
-    async def course(self) -> Course:
-        """Return the releases of every quarter that was closed by now."""
+    async def course(self, cut_off: int | None = None) -> Course:
+        """Return the releases of every quarter that was closed by now, or by a position."""
         async with self._turn:
-            for closing in sorted(await closings(self._shown), key=lambda one: one.position):
-                quarter = quarter_of(closing.period_from, closing.period_until)
-                if quarter is None or str(quarter) in self._course.releases:
-                    continue
-                law = await self._shown.law_at(closing.cut_off)
-                facts = await self._shown.facts(quarter.since, quarter.until, cut_off=closing.cut_off)
-                candidates = await self._candidates(facts, closing.cut_off)
-                await asyncio.to_thread(
-                    self._course.close, quarter, closing, facts, candidates, least_of(law, quarter.until)
-                )
+            for closing in sorted(await closings(self._shown, cut_off), key=lambda one: one.position):
+                await self._close(closing)
         return self._course
 
-    async def _candidates(self, facts: Iterable[FactRow], cut_off: int) -> list[Candidate]:
-        units = {fact.order_id: fact.unit for fact in facts if fact.kind == "closed" and not fact.assumed}
-        names = [f"order:{order}" for order in sorted(units)]
-        found: list[Candidate] = []
-        for first in range(0, len(names), AT_ONCE):
-            entries = await self._shown.streams(names[first : first + AT_ONCE], cut_off)
-            for _, some in groupby(entries, key=lambda entry: entry.stream):
-                order = fold(some)
-                if order is not None and may_be_listed(order):
-                    found.append(Candidate(order.id, label_of(order, units[order.id])))
-        return found
+    async def with_quarter(self, quarter: Quarter, cut_off: int, at: datetime) -> Release:
+        """Return the release of a quarter as it was closed by a position, or else as it would be closed at it."""
+        course = await self.course(cut_off)
+        if str(quarter) not in course.releases:
+            last = quarter.until - timedelta(days=1)
+            days = (quarter.since.astimezone(SHANGHAI).date(), last.astimezone(SHANGHAI).date())
+            await self._close(Closing(UUID(int=0), ReportKind.SUBMISSION, "", *days, cut_off, at, cut_off))
+        return course.releases[str(quarter)]
+
+    async def _close(self, closing: Closing) -> None:
+        quarter = quarter_of(closing.period_from, closing.period_until)
+        if quarter is None or str(quarter) in self._course.releases:
+            return
+        law = await self._shown.law_at(closing.cut_off)
+        found = await self._shown.every_case(closing.cut_off, partial(_read, quarter))
+        facts = [one for one in found if isinstance(one, FactRow)]
+        more = [one for one in found if isinstance(one, Happened)]
+        candidates = [one for one in found if isinstance(one, Candidate)]
+        least = least_of(law, quarter.until)
+        await asyncio.to_thread(self._course.close, quarter, closing, facts, candidates, least, more)
 
     async def history(self, listed: Listed, release: Release) -> Sequence[Entry]:
         """Return the entries of a listed order, up to where its release was made."""
         return await self._shown.streams([f"order:{listed.order}"], release.cut_off)
+
+
+def _read(quarter: Quarter, case: Case) -> Iterator[FactRow | Happened | Candidate]:
+    """Yield what counts of a case in a quarter, and the case itself where it was closed then and may be listed."""
+    facts = [fact for fact in derive(case) if quarter.since <= fact.at < quarter.until]
+    yield from facts
+    order = case.order
+    if order.assumed_policy or (order.filing.refusal == RefusalReason.STATE_SECRET and order.demand.content is None):
+        return
+    yield from _replies(order)
+    yield from _notices(order)
+    closed = [fact.unit for fact in facts if fact.kind == "closed"]
+    if closed and may_be_listed(order):
+        yield Candidate(order.id, label_of(order, closed[-1]))
+
+
+def _replies(order: WorkOrder) -> Iterator[Happened]:
+    """Yield the last reply of each round with its outcome."""
+    for reply in {reply.round: reply for reply in order.replies}.values():
+        if reply.outcome is not None:
+            yield _happened(order, REPLY, str(reply.outcome), reply.submitted.at, reply.unit)
+
+
+def _notices(order: WorkOrder) -> Iterator[Happened]:
+    for notice in order.oversight.notices:
+        one = _happened(order, NOTICE, str(notice.state), notice.issued.at, notice.unit)
+        yield one._replace(notice=str(notice.kind))
+
+
+def _happened(order: WorkOrder, kind: str, word: str, at: datetime, unit: str) -> Happened:
+    demand = order.demand
+    return Happened(kind, word, at, order.id, unit, order.attributes.demand_type, demand.district, demand.category)
 
 
 def may_be_listed(order: WorkOrder) -> bool:

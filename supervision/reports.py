@@ -61,10 +61,12 @@ from projections.figures import BY_CODE, Contested, Figure, Shape, percent
 from projections.volumes import Appealed, Emergency, Volumes
 from supervision.assessment import Score, points_words, scores
 from supervision.assessment import title_of as indicator_title
+from supervision.disclosure import DIMENSIONS, LEAST, Sheet, quarter_of
 from supervision.indicators import Adjusted, adjusted
+from supervision.oversight import Overseen, Release
 from supervision.telephony import Telephony, telephony
 
-TEMPLATE = "report/3"
+TEMPLATE = "report/4"
 """The version of the template and of what each kind says: raised with every change of either."""
 
 ONE_DAY = timedelta(days=1)
@@ -215,6 +217,7 @@ class Counted(NamedTuple):
     ] = ()  # the figure that each upheld appeal of the period is about, and without its order
     inquiries: Sequence[Inquired] = ()
     named: Sequence[Named] = ()
+    release: Release | None = None  # what overseers are told of the quarter
 
     @property
     def at(self) -> datetime:
@@ -270,7 +273,10 @@ async def made(
         both = await shown.contested(upheld, assumed=assumed, cut_off=cut_off)
         counted = counted._replace(unappealed=before, contested=both)
     if kind is ReportKind.SUBMISSION:
-        counted = counted._replace(inquiries=await _inquired(shown, law, since, until, cut_off))
+        inquiries = await _inquired(shown, law, since, until, cut_off)
+        quarter = quarter_of(period_from, period_until)
+        told = None if quarter is None else await Overseen(shown).with_quarter(quarter, cut_off, until)
+        counted = counted._replace(inquiries=inquiries, release=told)
     if orders:
         counted = counted._replace(named=await _named(shown, law, orders, cut_off))
     report = written(counted, cut_off)
@@ -368,6 +374,10 @@ def _options(law: Law, until: datetime) -> Options:
 
 def _small_cell(counted: Counted) -> int:
     return _options(counted.law, counted.volumes.until).small_cell
+
+
+Write = Callable[[Counted], Part | None]
+"""What writes a part of a report; nothing where there is nothing to say."""
 
 
 # --- small numbers -----------------------------------------------------------------------------------------------
@@ -888,6 +898,56 @@ def _before_and_after(was: Figure, now: Figure) -> tuple[Cell, Cell, Cell, Cell]
     return next(sides), _value(was), next(sides), _value(now)
 
 
+def _told_city(counted: Counted) -> Part:
+    """What overseers are told of the city's quarter: the numbers that `/oversight` tells, and no others (0017)."""
+    if counted.release is None:
+        words = ("监督统计按季度提供；本报告期不是一个整季度，不列件数。",)
+        return Part(heading="办理情况", words=words)
+    rows: list[tuple[Cell, ...]] = []
+    for sheet in counted.release.sheets:
+        months = "、".join(map(str, sheet.months)) or NOTHING
+        endings = "；".join(f"{share.title}{share.count}" for share in sheet.outcomes) or NOTHING
+        rows.append((sheet.title, HIDDEN if sheet.count is None else sheet.count, months, endings))
+    columns = ("统计项", "件数", "各月", "结果")
+    table = Table(caption="全市", columns=columns, rows=tuple(rows), open=True)
+    return Part(heading="办理情况", tables=(table,))
+
+
+_TOLD_BY = (
+    (
+        "unit",
+        "各单位办理情况",
+        ("dispatched", "signed", "due", "answered", "rated", "redone", "issued", "noticed", "promised"),
+    ),
+    ("type", "诉求类型", ("registered",)),
+    ("area", "区域分布", ("registered", "due")),
+    ("category", "热点和未解决事项", ("registered", "answered")),
+)
+
+
+def _told_by(by: str, heading: str, measures: Sequence[str]) -> Write:
+    """Return the part that tells one dimension of the quarter."""
+
+    def write(counted: Counted) -> Part | None:
+        sheets = [] if counted.release is None else counted.release.sheets
+        tables = [_told_table(counted, sheet, by) for sheet in sheets if sheet.measure in measures and sheet.tables]
+        return Part(heading=heading, tables=tuple(tables)) if tables else None
+
+    return write
+
+
+def _told_table(counted: Counted, sheet: Sheet, by: str) -> Table:
+    found = next(table for table in sheet.tables if table.by == by)
+    names = {"unit": counted.name, "type": lambda part: _label(counted, "type", part)}
+    rows: list[tuple[Cell, ...]] = []
+    for line in found.lines:
+        outcomes = line.outcomes or (HIDDEN,) * len(sheet.outcomes)
+        rows.append((names.get(by, lambda part: part or "未注明")(line.part), line.count, *outcomes))
+    rows.append(("其余合并", found.rest, *((HIDDEN,) * len(sheet.outcomes))))
+    columns = (DIMENSIONS[by], "件数", *(share.title for share in sheet.outcomes))
+    return Table(caption=sheet.title, columns=columns, rows=tuple(rows), open=True)
+
+
 def _inquiries(counted: Counted) -> Part:
     """代表委员意见办理: what became of what deputies and members asked before (代表法51)."""
     found = counted.inquiries
@@ -980,8 +1040,6 @@ def _closures_by_unit(counted: Counted) -> Part:
 
 # --- kinds -------------------------------------------------------------------------------------------------------
 
-Write = Callable[[Counted], Part | None]
-
 
 class Form(NamedTuple):
     """What a kind of report says, and to whom."""
@@ -1017,21 +1075,7 @@ FORMS: Mapping[ReportKind, Form] = {
     ReportKind.SUBMISSION: Form(
         "运行情况报告",
         PrivacyClass.OVERSEERS,
-        (
-            _summary,
-            _calls,
-            _intake,
-            _refusals,
-            _units,
-            _deadlines,
-            _outcomes,
-            _supervision,
-            _hot,
-            _inquiries,
-            _indicators,
-            _adjustments,
-        ),
-        outside=True,
+        (_told_city, _calls, *(_told_by(*one) for one in _TOLD_BY), _inquiries),
     ),
     ReportKind.PUBLIC: Form(
         "运行情况公告", PrivacyClass.PUBLIC, (_summary, _intake, _closures_by_unit, _hot), outside=True
@@ -1065,6 +1109,11 @@ def _method(counted: Counted, form: Form) -> tuple[str, ...]:
     if form.outside:
         told.append(
             f"为保护个人信息，明细中小于{_small_cell(counted)}的数值不显示，必要时一并隐去相邻数值（以*表示）。"
+        )
+    if counted.release is not None:
+        told.append(
+            f"件数按向人大、政协公开的口径：小于{max(LEAST, _small_cell(counted))}的项与其他项合并为“其余”，不能单列的以*表示；"
+            f"以账本位置{counted.release.cut_off}为准，此后不变。"
         )
     return tuple(told)
 

@@ -19,6 +19,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
 
 from domain.matters.publications import ReportKind
+from domain.terms import NoticeState, Outcome
 from domain.units import day_start
 from projections.indicators import FACTS, FactRow
 from supervision.disclosure import (
@@ -291,7 +292,7 @@ def narrow(learned: Iterable[tuple[str, int, int]]) -> list[tuple[str, int, int]
         (2, 400, "rated"),
         (3, 1200, "due"),
         (4, 1200, "registered"),
-        (5, 700, "answered"),
+        (5, 700, "closed"),
     ],
 )
 def test_no_sequence_of_questions_tells_a_small_number(seed: int, orders: int, code: str):
@@ -364,6 +365,8 @@ def test_a_release_never_changes_by_what_is_released_after_it():
 def test_no_two_measures_count_the_same_facts_and_every_ending_is_one():
     assert len({measure.kind for measure in MEASURES}) == len(MEASURES)
     for measure in MEASURES:
+        if any(ending.words for ending in measure.endings):
+            continue
         for hit, also in product((False, True), repeat=2):
             fits = [e for e in measure.endings if e.hit in (None, hit) and e.also in (None, also)]
             assert fits or not measure.endings
@@ -373,3 +376,9 @@ def test_a_quarter_is_known_by_its_first_and_last_day():
     assert quarter_of(date(2025, 10, 1), date(2025, 12, 31)) == Quarter(2025, 4)
     assert quarter_of(date(2025, 10, 1), date(2025, 12, 30)) is None
     assert quarter_of(date(2025, 10, 1), date(2025, 10, 31)) is None
+
+
+def test_every_outcome_of_a_reply_and_state_of_a_notice_is_one_ending():
+    for code, words in (("answered", Outcome), ("issued", NoticeState)):
+        said = [word for ending in BY_CODE[code].endings for word in ending.words]
+        assert sorted(said) == sorted(map(str, words))
