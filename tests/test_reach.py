@@ -152,3 +152,14 @@ async def test_each_table_finds_by_itself_what_a_change_of_law_reaches(city: Cit
         after = await from_scratch(here, p)
         assert await tables(p) == after
         assert {name for name in after if after[name] != before[name]} == met
+
+
+async def test_a_notice_served_on_a_day_without_a_pack_stops_no_table_and_follows_the_pack_said_later(city: City):
+    async with world(city, "CONSUMER-COMPLAINT") as here, here.projections() as p:
+        await here.record(f"matter:{UUID(int=1)}", SINCE, NOTICE)
+        assert (await p.follow_until()).blocked == ()
+        assert [row.due for row in (await p.list_matters()).rows] == [at("2025-09-23 00:00")]
+        await here.record("institution", "2025-09-15 12:00", REPLACED)
+        await p.follow_until()
+        assert [row.due for row in (await p.list_matters()).rows] == [at("2025-09-22 17:30")]
+        assert await tables(p) == await from_scratch(here, p)

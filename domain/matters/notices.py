@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from domain import guards, refusals
-from domain.calendar import Due
+from domain.calendar import DEFAULT, Due
 from domain.context import Context
 from domain.law import Law
 from domain.matters.folding import Fold, Rule, mark
@@ -430,8 +430,9 @@ def answer_due(notice: UnitNotice, law: Law) -> datetime | None:
 def _counted_from(served: Mark | None, limit: Limit | None, ended: Mark | None, law: Law) -> Due | None:
     if served is None or limit is None:
         return None
-    rules = law.rules(law.policy_at(served.at))
-    return law.calendar(None if ended is None else ended.at).due(served.at, limit, rules.kernel)
+    pack = law.policies.base.at(served.at)
+    kernel = DEFAULT if pack is None else law.rules(pack).kernel  # on a day without a pack as most packs count
+    return law.calendar(None if ended is None else ended.at).due(served.at, limit, kernel)
 
 
 class Turn(NamedTuple):
