@@ -154,10 +154,11 @@ def fold(entries: Iterable[Entry], watch: Callable[[WorkOrder | None, Entry], No
     for entry in history:  # as `evolve`, but that the version, which no fold reads, is set once
         if watch is not None:
             watch(order, entry)
-        kind: type[Fact] = type(cast(Fact, entry.event))
+        event: Fact = entry.event
+        kind = type(event)
         fold_one = EVOLVES.get(kind)
         if fold_one is not None and (order is not None or kind in _FROM_NOTHING):
-            order, version = fold_one(order, entry.event, entry), entry.version  # type: ignore[arg-type]  births take None
+            order, version = fold_one(order, event, entry), entry.version  # type: ignore[arg-type]  births take None
     return None if order is None else msgspec.structs.replace(order, version=version)
 
 

@@ -709,7 +709,7 @@ def settle(order: WorkOrder, entry: Entry, about: str, *, approved: bool, subjec
 
 # --- what counts -------------------------------------------------------------------------------------------------
 
-_PRECEDENCE = tuple(EvaluationSource)  # R-18: in the order they are declared
+_PRECEDENCE = {source: place for place, source in enumerate(EvaluationSource)}  # R-18: in the order they are declared
 
 
 def effective(order: WorkOrder, of_round: int | None = None) -> Evaluation | None:
@@ -717,6 +717,8 @@ def effective(order: WorkOrder, of_round: int | None = None) -> Evaluation | Non
 
     A return visit replaces a deemed evaluation whenever it happens; `not_rated` has no value and is passed over.
     """
+    if not order.quality.evaluations:
+        return None
     wanted = order.round if of_round is None else of_round
     counting = [
         e
@@ -726,4 +728,4 @@ def effective(order: WorkOrder, of_round: int | None = None) -> Evaluation | Non
         and (not e.late or e.source is EvaluationSource.REVISIT)
         and e.result is not Rating.NOT_RATED
     ]
-    return min(counting, key=lambda e: (_PRECEDENCE.index(e.source), e.no), default=None)
+    return min(counting, key=lambda e: (_PRECEDENCE[e.source], e.no), default=None)

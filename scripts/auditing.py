@@ -246,7 +246,7 @@ def _sheet(tally: Tally, law: Law, position: int, now: datetime, assumed: str) -
         for unit, of in ordered[:_MOST_UNITS]
     ]
     listed = [_line(finding, law) for finding in tally.gravest]
-    columns = ("工单", "问题", "轻重", "单位", "到期或发生", "超期", "依据", "证据位置", "单位说明")
+    columns = ("工单", "问题", "轻重", "单位", "到期或发生", "超期", "依据", "证据位置", "说明")
     tables = (
         reports.Table(caption="问题种类", columns=("问题", "大类", "轻重", "项", "件"), rows=tuple(kinds)),
         reports.Table(caption="责任单位", columns=("单位", *(s.zh for s in _GRAVITY), "合计"), rows=tuple(units)),

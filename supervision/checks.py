@@ -7,7 +7,8 @@ followed. What the source does not say, or a mapping set in its place, is held a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from domain import guards
@@ -87,11 +88,13 @@ class Looked:
     def __call__(self, order: WorkOrder | None, entry: Entry) -> None:
         """Look at an event that is about to be folded on an order."""
         kind: type[Fact] = type(entry.event)
-        allowed = STATES.get(kind)
+        looked = _LOOKED.get(kind)
+        if looked is None or (order is None and kind not in _FROM_NOTHING):
+            return
+        allowed, check = looked
         if allowed is not None and order is not None and order.state not in allowed:
             self.say("wrong-state", entry, about=order.state)  # what else is wrong with it is said beside that
-        check = CHECKS.get(kind)
-        if check is not None and (order is not None or kind in _FROM_NOTHING):
+        if check is not None:
             check(self, order, entry.event, entry)
 
     def say(
@@ -181,27 +184,25 @@ def merged(case: Looked, order: WorkOrder, event: linking.OrdersMerged, entry: E
 # --- ② dispatching and returning --------------------------------------------------------------------------------------
 
 
-def _not_accused(case: Looked, order: WorkOrder, entry: Entry, units: tuple[UnitId, ...]) -> None:
+def _not_accused(case: Looked, order: WorkOrder, entry: Entry, units: Iterable[UnitId]) -> None:
     if order.demand.accused:
         asked = context(case, order, entry)
         for unit in units:
-            if guards.accused(order, asked, unit):
+            if unit and guards.accused(order, asked, unit):
                 case.say("accused-unit", entry, unit)
 
 
 def dispatched(case: Looked, order: WorkOrder, event: dispatch.OrderDispatched, entry: Entry) -> None:
     """Ask what a dispatch must rest on; of one that a mapping set, only who got the order."""
-    units = (event.lead, *(co.unit for co in event.co), *event.supervising)
-    _not_accused(case, order, entry, tuple(unit for unit in units if unit))
+    _not_accused(case, order, entry, itertools.chain((event.lead,), (co.unit for co in event.co), event.supervising))
     if event.derived:
         return
     rules = case.law.rules(event.policy or order.policy)
     options = rules.options
     _limited(case, rules, event, entry)
-    recorded = {i.no for i in order.oversight.instructions if i.recorded is not None}
     hot = options.instruction_for_hot_issues and "hot_issue" in event.attributes.tags
     if (hot or event.kind is DispatchType.INSTRUCTION or event.instruction is not None) and (
-        event.instruction not in recorded
+        event.instruction not in {i.no for i in order.oversight.instructions if i.recorded is not None}
     ):
         case.say("instruction-missing", entry)
     if event.kind is DispatchType.TERRITORIAL and not order.oversight.meetings:
@@ -363,17 +364,17 @@ def replied(case: Looked, order: WorkOrder, event: answering.ReplySubmitted, ent
     episode = order.running
     if episode is None:
         return
-    if episode.lead and event.unit not in (episode.lead, case.law.successor(episode.lead, entry.at)):
+    if episode.lead and event.unit != episode.lead and event.unit != case.law.successor(episode.lead, entry.at):
         case.say("not-your-unit", entry, event.unit)
     if _unsigned(case, order, event.assignment):
         case.say("not-signed", entry, event.unit)
     asked = next((r for r in episode.returns if r.pending and not r.co), None)
     if asked is not None:
         case.say("return-pending", entry, event.unit, also=(asked.requested.position,))
-    silent = {
+    silent = [
         a.unit for a in episode.assignments if a.role is AssignmentRole.CO and a.ended is None and a.opinion is None
-    }
-    if silent - set(event.missing_co):
+    ]
+    if silent and set(silent) - set(event.missing_co):
         case.say("co-opinion-missing", entry, event.unit)
     _outcome_said(case, event, entry)
     _told(case, order, event, entry)
@@ -384,9 +385,12 @@ def replied(case: Looked, order: WorkOrder, event: answering.ReplySubmitted, ent
 
 def _outcome_said(case: Looked, event: answering.ReplySubmitted, entry: Entry) -> None:
     """Ask for what an unresolved or unsolvable outcome must say (S4-27, S4-28)."""
-    promise = (guards.said(event.next_measures), event.implement_by is not None, bool(event.responsible_unit))
-    unresolved = event.outcome is Outcome.UNRESOLVED
-    if unresolved and not (guards.said(event.reason) and all(promise)):
+    if event.outcome is Outcome.UNRESOLVED and not (
+        guards.said(event.reason)
+        and guards.said(event.next_measures)
+        and event.implement_by is not None
+        and event.responsible_unit
+    ):
         case.say("unresolved-fields-missing", entry, event.unit)
     if event.outcome is Outcome.UNSOLVABLE and (
         not guards.said(event.reason)
@@ -800,3 +804,8 @@ CHECKS: Final[Mapping[type[Fact], Callable[[Looked, Any, Any, Entry], None]]] = 
     evaluation.ReasonablenessJudged: _two_persons("reasonableness"),
 }
 """What is asked when each kind of event is met; of the others nothing can be broken that is still to be seen."""
+
+_LOOKED: Final[
+    Mapping[type[Fact], tuple[frozenset[OrderState] | None, Callable[[Looked, Any, Any, Entry], None] | None]]
+]
+_LOOKED = {kind: (STATES.get(kind), CHECKS.get(kind)) for kind in {*STATES, *CHECKS}}

@@ -22,7 +22,7 @@ from domain.law import Law, Publication
 from domain.order import fold
 from domain.policy import Pack, Rules, ref
 from domain.refusals import Refusal
-from domain.state import Episode, FindingStatement, WorkOrder, effective
+from domain.state import Episode, FindingStatement, Return, WorkOrder, effective
 from domain.steps.dispatch import OrderDispatched
 from domain.steps.evaluation import EvaluationDeemed, EvaluationRecorded, ReplyReviewed
 from domain.steps.extending import ExtensionApproved, ExtensionRequested
@@ -105,7 +105,7 @@ def findings(
     made = [
         *(_late(case, clock, now) for clock in found if clock.breached(now)),
         *(case.broke(b.code, b.entry, b.unit, b.also, state=b.about) for b in looked.broke),
-        *_against_clocks(case, looked.later),
+        *(_against_clocks(case, looked.later) if looked.later else ()),
         *_to_be_judged(case),
     ]
     return tuple(sorted(made, key=lambda finding: (finding.at, finding.id))) if made else ()
@@ -336,12 +336,16 @@ _AN_HOUR: Final = timedelta(hours=1)
 def _to_be_judged(case: _Case) -> Iterator[Finding]:
     """Yield what a person has to look at: no rule is broken by it alone."""
     order, options = case.order, case.rules.options
+    returns: list[Return] = []
     for episode in order.episodes:
-        yield from _attempts(case, episode)
-        approved = [x for x in episode.extensions if x.approved]
-        for x in approved[max(0, options.extension_alert_from - 1) :]:
-            yield _seen(case, "extended-again", x.decided, x.unit, f"e{episode.no}.x{x.no}")
-    returns = [r for e in order.episodes for r in e.returns if r.approved and not r.co and r.decided is not None]
+        if len(episode.contacts) > 1:
+            yield from _attempts(case, episode)
+        if episode.extensions:
+            approved = [x for x in episode.extensions if x.approved]
+            for x in approved[max(0, options.extension_alert_from - 1) :]:
+                yield _seen(case, "extended-again", x.decided, x.unit, f"e{episode.no}.x{x.no}")
+        if episode.returns:
+            returns += [r for r in episode.returns if r.approved and not r.co and r.decided is not None]
     if len(returns) >= options.circulating:
         key = f"b{options.circulating}"
         last = returns[options.circulating - 1]

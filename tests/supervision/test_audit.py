@@ -129,7 +129,7 @@ def test_a_printed_list_cites_everything_and_what_the_unit_stated_before_it(offi
     before = printed()
     found = office.ok("audit", "--city", "town", *AT, "--kind", "late-handle", "--json").data["findings"]
     (late,) = found
-    for said in ("S0-27", f"{late['evidence'][0]['position']}", "证据位置", "单位说明"):
+    for said in ("S0-27", f"{late['evidence'][0]['position']}", "证据位置", "说明</th>"):
         assert said in before
     assert "已说明" not in before
     words = ("finding=late-handle:e1", "words=等待设备")
