@@ -531,6 +531,7 @@ class Filing(Part, frozen=True):
     closed_by: UserId = ""
     filed: Mark | None = None
     closures: tuple[tuple[Mark, ClosureKind], ...] = ()  # every closure, also those that a reopening or redo undid
+    held: tuple[Mark, ...] = ()  # from when each of them holds: what ran out of time, from its end (K13)
     reopened: tuple[Mark, ...] = ()
     file_number: str = ""
     earlier_numbers: tuple[str, ...] = ()  # a changed retention gives a new number and keeps the old (8.14)
@@ -544,6 +545,16 @@ class Filing(Part, frozen=True):
     restricted: bool = False
     erased: Mark | None = None
     text_released: bool = False
+
+    @property
+    def ends(self) -> tuple[tuple[Mark, ClosureKind], ...]:
+        """Every closure, from when it holds: however late the timer recorded it, figures count it then."""
+        return tuple((at, kind) for at, (_, kind) in zip(self.held, self.closures, strict=True))
+
+    @property
+    def ended(self) -> Mark | None:
+        """From when the closure that stands holds; None where none does."""
+        return None if self.closed is None else self.held[-1] if self.held else self.closed
 
 
 class WorkOrder(Part, frozen=True):

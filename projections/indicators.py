@@ -456,10 +456,10 @@ def _ends(case: Case) -> Iterator[Fact]:
         yield Fact("redo", mark.at, _lead_before(order, mark))
     if order.quality.not_handled is not None:
         yield Fact("not_handled", order.quality.not_handled.at, order.quality.streak_unit)
-    for mark, kind in order.filing.closures:
+    for mark, kind in order.filing.ends:
         if kind not in NOT_HANDLED_HERE:
             yield Fact("closing", mark.at, _lead_before(order, mark))
-    closed, kind = order.filing.closed, order.filing.kind
+    closed, kind = order.filing.ended, order.filing.kind
     if closed is None or kind is None:
         return
     unit = _lead_before(order, closed)

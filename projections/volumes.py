@@ -182,7 +182,7 @@ def _emergency(order: WorkOrder, told: Volumes) -> Emergency:
         district=order.demand.district,
         unit="" if order.episode is None else order.episode.lead,
         responded=None if responded is None or responded.at >= told.until else responded.at,
-        closed=_by(order.filing.closed, told.until),
+        closed=_by(order.filing.ended, told.until),
     )
 
 
@@ -203,7 +203,7 @@ def _handled(order: WorkOrder, told: Volumes) -> None:
         add(("extended", one.unit) for one in episode.extensions if within(one.requested))
     lead = "" if order.episode is None else order.episode.lead
     add(("redone", lead) for mark in order.quality.redo if within(mark))
-    for mark, kind in order.filing.closures:
+    for mark, kind in order.filing.ends:
         if within(mark):
             add([("closed", kind)])
             if kind is not ClosureKind.MERGED:
@@ -231,7 +231,7 @@ def _supervised(order: WorkOrder, told: Volumes) -> None:
 def _judged(order: WorkOrder, told: Volumes) -> None:
     """Count what the figures of assessment leave out, and the appeals that were filed or decided."""
     quality = order.quality
-    if any(told.since <= mark.at < told.until for mark, _ in order.filing.closures):
+    if any(told.since <= mark.at < told.until for mark, _ in order.filing.ends):
         if quality.exempt:
             told.counts.update([("exempt", quality.exempt)])
         if quality.reasonable not in ("", Reasonableness.REASONABLE):

@@ -394,7 +394,7 @@ def close_after(order: WorkOrder, command: CloseAfter, context: Context) -> list
     closable(order, context)
     _no_visit_pending(order)
     kind = _kind_by_itself(order, reply)
-    steps: list[Step] = [OrderClosed(kind=kind, accepts_reply=reply.accepted is None)]
+    steps: list[Step] = [OrderClosed(kind=kind, accepts_reply=reply.accepted is None, effective_at=waiting.due)]
     if guards.binding(order, context).options.auto_file:
         steps += file_at_closing(order, context, kind)
     return steps

@@ -486,7 +486,7 @@ def deem(order: WorkOrder, command: Deem, context: Context) -> list[Step]:
     kind = ClosureKind.UNRESOLVED_FOLLOW_UP if unresolved else ClosureKind.DEEMED_BASICALLY_SATISFIED
     steps += [
         EvaluationDeemed(round=order.round, reply=reply.no, rating=Rating.BASICALLY_SATISFIED, effective_at=window.due),
-        OrderClosed(kind=kind),
+        OrderClosed(kind=kind, effective_at=window.due),
     ]
     if options.auto_file:
         steps += filing.file_at_closing(order, context, kind)

@@ -7,6 +7,7 @@ what people and the timer close.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, ClassVar, Literal
 from uuid import UUID
 
@@ -52,6 +53,7 @@ from domain.terms import (
     TerminationGround,
     UserId,
 )
+from domain.units import Instant
 
 Keep = Literal["dossier", "register_line", "not_filed"]
 """归档范围: 一事一卷, a line of the yearly register, or not filed (8.13)."""
@@ -68,6 +70,7 @@ class OrderClosed(Fact, frozen=True, tag="order.order_closed"):
 
     `accepts_reply` says that closing accepted the newest reply, which nobody had reviewed until then (8.3): reviewing
     belongs to an earlier step, whose events this one cannot write, so the acceptance is part of the closure.
+    `effective_at` is when a time that ran out closed it, however late that was recorded (K13).
     """
 
     kind: ClosureKind
@@ -81,6 +84,7 @@ class OrderClosed(Fact, frozen=True, tag="order.order_closed"):
     told: Medium | None = None  # how the applicant was told of a termination
     master: UUID | None = None  # 并单: the order whose result was told
     derived: tuple[Code, ...] = ()  # what a mapping set because the source lacks it (8.15)
+    effective_at: Instant | None = None  # None: as it was recorded
 
 
 class OrderArchived(Fact, frozen=True, tag="order.order_archived"):
@@ -339,7 +343,7 @@ def _ended_wait(wait: Wait, kind: ClosureKind, at: Mark) -> Wait:
     return msgspec.structs.replace(wait, until=at, by=by, cancelled=kind not in _STOPS)
 
 
-def closed(order: WorkOrder, kind: ClosureKind, entry: Entry) -> WorkOrder:
+def closed(order: WorkOrder, kind: ClosureKind, entry: Entry, effective_at: datetime | None = None) -> WorkOrder:
     """Return the order closed: its episode ended, its waiting over, its filing begun. Also what a refusal folds to."""
     at = mark(entry)
     refused = kind is ClosureKind.NOT_ACCEPTED
@@ -349,6 +353,7 @@ def closed(order: WorkOrder, kind: ClosureKind, entry: Entry) -> WorkOrder:
         kind=kind,
         closed_by=entry.actor.user,
         closures=(*order.filing.closures, (at, kind)),
+        held=(*order.filing.held, at if effective_at is None else Mark(effective_at, at.position)),
     )
     return msgspec.structs.replace(
         order,
@@ -370,7 +375,7 @@ def on_order_closed(order: WorkOrder, event: OrderClosed, entry: Entry) -> WorkO
         order = settle(order, entry, "noted_closure", approved=True)
     if event.kind is ClosureKind.TERMINATED:
         order = settle(order, entry, "termination", approved=True)
-    return closed(order, event.kind, entry)
+    return closed(order, event.kind, entry, event.effective_at)
 
 
 # --- folding: filing ---------------------------------------------------------------------------------------------

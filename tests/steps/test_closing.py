@@ -398,7 +398,11 @@ class TestClosingByItself:
     def test_nobody_evaluated_and_the_time_has_passed(self):
         replied().at("2025-06-25 00:00").when(CloseAfter(), by=SYSTEM).refused(refusals.NotYetDue)
         case = self.late().when(CloseAfter(), by=SYSTEM)
-        case.then(OrderClosed(kind=ClosureKind.COMPLETED, accepts_reply=True))
+        done = case.then(
+            OrderClosed(kind=ClosureKind.COMPLETED, accepts_reply=True, effective_at=at("2025-06-25 00:00"))
+        )
+        assert done.order.filing.ended is not None
+        assert done.order.filing.ended.at == at("2025-06-25 00:00")  # counted from then, however late it was recorded
 
     def test_what_was_rated_well_closes_satisfied_and_what_was_rated_badly_waits_for_a_person(self):
         case = rated(self.late(), Rating.SATISFIED).does(CloseAfter(), by=SYSTEM)

@@ -463,7 +463,7 @@ def deemed_at(when: str) -> Case:
     return case.then(
         ReplyReviewed(reply=1, accepted=True),
         EvaluationDeemed(round=1, reply=1, rating=Rating.BASICALLY_SATISFIED, effective_at=at("2025-10-15 00:00")),
-        OrderClosed(kind=ClosureKind.DEEMED_BASICALLY_SATISFIED),
+        OrderClosed(kind=ClosureKind.DEEMED_BASICALLY_SATISFIED, effective_at=at("2025-10-15 00:00")),
         OrderArchived,
         Number,
     )

@@ -396,7 +396,7 @@ def on_RedoOrdered(case: Record, event: Any, at: datetime) -> None:  # noqa: N80
 def on_OrderClosed(case: Record, event: Any, at: datetime) -> None:  # noqa: N802
     if event.accepts_reply and case.replies and case.replies[-1].accepted is None:
         case.replies[-1].accepted, case.replies[-1].reviewed = True, at
-    closed(case, at, str(event.kind))
+    closed(case, event.effective_at or at, str(event.kind))
 
 
 def on_OrderWithdrawn(case: Record, event: Any, at: datetime) -> None:  # noqa: N802

@@ -237,6 +237,79 @@ async def test_whether_a_scheduler_never_slept_or_slept_for_days_breaches_and_de
     assert ends[0] == ends[1]
 
 
+ASLEEP = (at("2025-06-25 06:00"), at("2025-06-27 06:00"))
+"""Two days in which nobody sweeps: on 06-25 at 24:00 all that follows falls due."""
+
+FALLS_DUE = {
+    1: "transfer",  # S0, dispatched the day before: one working day
+    2: "handle",  # S1, seven working days
+    3: "handle",  # S4, seven natural days
+}
+
+
+async def two_days(here: World, p: Projections, *, asleep: bool) -> list[tuple[datetime, Line]]:
+    """Cases that all come to something in the same two days, swept every hour, or not in those days."""
+    await case(here, 1, S0, since="2025-06-24 09:00")
+    await case(here, 2, S1)
+    await case(here, 3, S4, since="2025-06-18 09:00")
+    for number, pack in ((4, S1), (5, S0)):  # answered: silence is deemed, and what nobody evaluates is closed
+        await here.record(stream(number), "2025-06-17 09:00", registered(pack), NUMBER)
+        for hours, fact in enumerate((dispatched(), SIGNED, REPLIED, INFORMED)):
+            await here.record(stream(number), at("2025-06-18 09:00") + timedelta(hours=hours), fact)
+    told: list[tuple[datetime, Line]] = []
+    when = at("2025-06-24 11:00")
+    while when <= at("2025-07-02 12:00"):
+        if not (asleep and ASLEEP[0] <= when < ASLEEP[1]):
+            _, lines = await simulated(here, p, when)
+            told += [(when, line) for line in lines if line.outcome is Outcome.DONE]
+        when += timedelta(hours=1)
+    return told
+
+
+async def test_down_for_two_days_and_up_again_all_is_as_if_it_never_stopped_and_notices_are_the_current_ones(
+    city: City, other_city: City
+):
+    law_says: list[Any] = []
+    did: list[list[tuple[datetime, Line]]] = []
+    for one, asleep in ((city, False), (other_city, True)):
+        async with world(one, S0, S1, S4) as here, here.projections() as p:
+            did.append(await two_days(here, p, asleep=asleep))
+            law, end = await here.ledger.law(), at("2025-07-02 12:00")
+            found = [await order(here, number) for number in range(1, 6)]
+            own = [[c for c in clocks(o, law) if c.name not in (ClockName.SUPV_REPLY, ClockName.SEAL)] for o in found]
+            figures = await p.indicators(at("2025-06-01 00:00"), at("2025-07-01 00:00"), by="unit")
+            law_says.append(
+                {
+                    "breaches": [[(c.name, c.key, c.due, c.breached(end)) for c in of] for of in own],
+                    "deemed": [[(e.source, e.result, e.at.at) for e in o.quality.evaluations] for o in found],
+                    "states": [(o.state, o.filing.kind) for o in found],
+                    "supervised": [
+                        [(n.kind, n.clock) for n in o.oversight.notices if n.kind == "system"] for o in found
+                    ],
+                    "figures": {(f.code, f.part): (f.above, f.below) for f in figures.rows},
+                }
+            )
+            assert set((await issued(here)).values()) == {1}, "each notice once"
+            if asleep:
+                reply = [c for o in found[1:3] for c in clocks(o, law) if c.name is ClockName.SUPV_REPLY]
+                assert [(c.start.at, c.due) for c in reply] == [(ASLEEP[1], at("2025-07-01 00:00"))] * 2  # Monday's end
+    assert law_says[0] == law_says[1]
+    assert law_says[0]["deemed"][3] == [("deemed", "basically_satisfied", at("2025-06-26 00:00"))]
+    assert [breached for of in law_says[0]["breaches"] for *_, breached in of].count(True) == 5
+    assert sum(1 for _, below in law_says[0]["figures"].values() if below) > 5, "figures of something"
+    never, slept = ([(when, line) for when, line in told if line.since] for told in did)
+    woke = sorted((line.order_id, line.what, line.clock) for when, line in slept if when == ASLEEP[1])
+    assert woke == sorted(
+        [
+            *((order_id(number), "issue_notice:system", clock) for number, clock in FALLS_DUE.items()),
+            (order_id(4), "deem", "eval_window"),
+            (order_id(5), "close_after", "close_after"),
+        ]
+    )
+    missed = {line.order_id for when, line in never if ASLEEP[0] <= when < ASLEEP[1] and "reminder" in line.what}
+    assert missed >= {order_id(number) for number in FALLS_DUE}  # which nobody makes up: their moment passed
+
+
 # --- at once, killed ---------------------------------------------------------------------------------------------
 
 
