@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
-from api import views
+from api import looking, views
 from api.access import Sight, Viewer, sight
 from api.asking import Answer, Ask
 from api.papers import document, form_of
@@ -215,6 +215,14 @@ def _kept(name: str, said: Any, texts: dict[str, Any], fields: dict[str, Sealed]
         fields[name] = said
     else:
         texts[name] = said
+
+
+async def access(ask: Ask) -> Answer:
+    """Return who looked at an order and its applicant: when, in which role and office, what for, which fields."""
+    shown = await _opened(ask, await ask.said(Knock))
+    found = await looking.looks(ask.city.ledger, shown.stream)
+    body = {"looks": [looking.told(entry, shown.look.law) for entry in found], "position": shown.look.position}
+    return Answer(body, headers={"Ledger-Position": str(shown.look.position)})
 
 
 # --- acting ------------------------------------------------------------------------------------------------------

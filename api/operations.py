@@ -14,6 +14,7 @@ from api import (
     feeding,
     figuring,
     files,
+    looking,
     offices,
     overseeing,
     papers,
@@ -543,6 +544,12 @@ APPLICANTS: tuple[Operation, ...] = (
         applicant.sheet,
         applicant.Knock,
     )._replace(queries=(_FORMAT,)),
+    _by_code(
+        "access",
+        "查看记录 who looked at the order and its applicant: when, which office and role, what for, which fields",
+        applicant.access,
+        applicant.Knock,
+    ),
     _by_code("urge", "催单 urge, once a day", applicant.urge, applicant.Urging, words="还没有人来"),
     _by_code(
         "evaluate",
@@ -721,6 +728,14 @@ AUDITS: tuple[Operation, ...] = (
         _EVERYBODY,
         *_TWO,
         Query("by", "按发生、记录或位置 told apart by", _words(workbench.By), example="happened"),
+    ),
+    _ask(
+        "/orders/{record}/access",
+        "order_access",
+        "查看记录 who looked at an order and its applicant, what for, and at which fields; nothing of what they saw",
+        looking.order_access,
+        (Tag.SUPERVISION,),
+        *PAGED,
     ),
     _ask(
         "/orders/{record}/corrections",

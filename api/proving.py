@@ -69,13 +69,19 @@ async def cosign(ask: Ask) -> Answer:
 
 
 async def evidence(ask: Ask) -> Answer:
-    """Return the history of an order as digests, with the proof that it is in the ledger: checked offline by anybody."""
+    """Return the history of an order as digests, with the proof that it is in the ledger; that it was taken is recorded first."""
     if ask.who.role not in EVIDENCE:
         raise NotForThisRole
     name = ask.path("record")
     stream = await stream_named(ask, "order", name)
-    await sighted(ask, views.case_of(await ask.city.ledger.history(stream), name), name)
-    return Answer(await ask.city.log.evidence(ask.city.ledger, stream))
+    ledger = ask.city.ledger
+    await sighted(ask, views.case_of(await ledger.history(stream), name), name)
+    said = await ask.city.log.evidence(ledger, stream)
+    command_id = f"evidence:{ledger.fresh_id()}"
+    await ledger.note_access(
+        ("evidence",), stream=stream, viewer=ask.who.actor, purpose="evidence", command_id=command_id
+    )
+    return Answer(said)
 
 
 class BundleElsewhere(Refusal):

@@ -209,6 +209,8 @@ _SHAPES: dict[str, dict[str, Any]] = {
     "due": _has({"clock": THING}),
     "institution_history": _HISTORY,
     "access": _HISTORY,
+    "order_access": _HISTORY,
+    "applicant_access": _has({"looks": THINGS, **_AT_POSITION}),
     "audit_entries": _has({"entries": _rows("EntryRow"), **_AT_POSITION}, next=TEXT),
     "audit_orders": _has({"orders": THINGS, **_AT_POSITION}, next=TEXT),
     "order_difference": _has({"differences": _rows("Difference"), "by": TEXT, **_AT_POSITION}),

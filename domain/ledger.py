@@ -649,6 +649,11 @@ class Ledger:
         found = await self._pages.rows("searched", after, upto, *asked)
         return [self.codec.entry(StoredEntry(*row)) for row in found]
 
+    async def looks_at(self, streams: Iterable[str], since: datetime, *, after: int = 0, limit: int) -> list[Entry]:
+        """Return what the access journal says of records from a day on, after a position, in the order of positions."""
+        asked = (access_of(since), recorder.texts(streams), after, limit)
+        return [self.codec.entry(StoredEntry(*row)) for row in await self._pages.rows("looks_at", *asked)]
+
     async def head(self) -> tuple[int, datetime]:
         """Return the last position, and when it was recorded."""
         return await self._pages.head()

@@ -25,3 +25,12 @@ WHERE e.position > $1::bigint AND e.position <= $2::bigint
     AND ($7::text = '' OR coalesce(e.occurred_at, e.recorded_at) >= nullif($7::text, '')::timestamptz)
     AND ($8::text = '' OR coalesce(e.occurred_at, e.recorded_at) < nullif($8::text, '')::timestamptz)
 ORDER BY e.position LIMIT $9::bigint
+
+-- name: looks_at
+-- Who looked at records, from a day's journal on: journals are named by their day, so that older ones are not read.
+SELECT e.originator_id, e.position, e.originator_version, e.topic, e.state, e.recorded_at, e.occurred_at, c.origin, c.actor,
+    c.on_behalf_of, c.reason, c.numbers, c.command_id, c.correlation_id, c.causation_id
+FROM city.events AS e JOIN city.commits AS c ON c.first_position = e.commit
+WHERE e.originator_id >= $1::text AND e.originator_id < 'access;'
+    AND e.state::jsonb ->> 'stream' = ANY ($2::text[]) AND e.position > $3::bigint
+ORDER BY e.position LIMIT $4::bigint

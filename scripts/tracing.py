@@ -12,7 +12,7 @@ import msgspec
 from rich.markup import escape
 from rich.table import Table
 
-from api import sheets, views
+from api import looking, sheets, views
 from api.workbench import AUDITING, COLUMNS, paired
 from domain.clocks import clocks
 from domain.law import Law
@@ -239,6 +239,27 @@ def corrections_command(order: str, city: str | None, as_json: bool) -> None:
                        f"{one['approved_at']}")  # fmt: skip
         if not found:
             click.echo("没有更正 nothing was corrected")
+
+    with_city(city, work)
+
+
+@trace_group.command("looks")
+@click.argument("order")
+@city_option
+@json_option
+def looks_command(order: str, city: str | None, as_json: bool) -> None:
+    """查看记录: who looked at ORDER and its applicant, when, what for, and at which fields."""
+
+    async def work(ledger: Ledger, shown: Projections) -> None:
+        found = await looking.looks(ledger, await stream_of(shown, order), limit=100_000)
+        if as_json:
+            answer([views.entry_view(entry) for entry in found])
+            return
+        for entry in found:
+            who = f"{entry.actor.user}/{entry.actor.role}" + (f"@{entry.actor.unit}" if entry.actor.unit else "")
+            fields = "、".join(dict.fromkeys(looking.named(field) for field in entry.event.fields))
+            click.echo(f"{printing.show_instant(entry.at)}  {who}  {entry.event.purpose}: {fields}")
+        click.echo(f"{len(found)} 次 times")
 
     with_city(city, work)
 

@@ -230,6 +230,14 @@ def dispatched(served: Served, unit: str = "D", **more: Any) -> str:
     return order
 
 
+def caught_up(served: Served, position: int | str) -> None:
+    """Wait until the tables have reached a position: a service that has just begun has much to take in."""
+    until = time.monotonic() + 60
+    while (reply := served.as_(Role.AUDITOR).get("/orders", limit=1, min_position=position)).status == 503:
+        assert time.monotonic() < until, reply
+    assert reply.status == 200, reply
+
+
 def erased(served: Served, order: str) -> Reply:
     """Refuse an order as what may be a state secret: its keys are destroyed in that commit."""
     body = {"reason": "state_secret", "medium": "phone", "informed_at": wiring.process_now().isoformat()}

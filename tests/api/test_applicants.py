@@ -24,7 +24,7 @@ from api.operations import APPLICANTS
 from api.problems import TooMany
 from domain.sealing import plain_code, query_code
 from domain.terms import Role
-from tests.api.conftest import DEMAND, Reply, Served, dispatched, registered
+from tests.api.conftest import DEMAND, Reply, Served, caught_up, dispatched, registered
 
 ANSWER = "路灯已于当晚修复。"
 
@@ -45,8 +45,7 @@ def known(served: Served, **more: Any) -> dict[str, str]:
 
 
 def _listed(served: Served, told: Reply) -> None:
-    listed = served.as_(Role.AUDITOR).get("/orders", limit=1, min_position=told.headers["Ledger-Position"])
-    assert listed.status == 200
+    caught_up(served, told.headers["Ledger-Position"])
 
 
 def given_code(served: Served, order: str) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from domain import evidence
 from domain.evidence import Unproven
 from domain.terms import Role
 from scripts import wiring
-from tests.api.conftest import DEMAND, Caller, Reply, Served
+from tests.api.conftest import DEMAND, Caller, Reply, Served, caught_up
 from tests.api.test_offices import table
 from tests.api.test_proving import policy
 
@@ -37,9 +36,7 @@ def late(served: Served) -> dict[str, Any]:
     )
     assert signed.status == 201, signed
     position = signed.body["events"][-1]["position"]
-    until = time.monotonic() + 60
-    while served.as_(Role.AUDITOR).get("/orders", limit=1, min_position=position).status == 503:
-        assert time.monotonic() < until
+    caught_up(served, position)
     return body | {"dispatched": reply.body["events"][0]["position"], "signed": position}
 
 
