@@ -8,6 +8,7 @@ from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from archive.fourfold import Property, Report
 from archive.items import PERIODS
 from archive.packet import SOFTWARE, Plan, Total
 from domain.terms import SHANGHAI
@@ -46,6 +47,28 @@ def handover(plan: Plan, total: Total) -> str:
             made=f"{at:%Y-%m-%d %H:%M:%S}",
             software=SOFTWARE,
             template=HANDOVER,
+        )
+    )
+
+
+FOURFOLD: Final = "fourfold/1"
+"""The version of the template of the report of the four-property check."""
+
+
+def fourfold(report: Report, fonds_name: str) -> str:
+    """Return the report of a four-property check (四性检测报告) as HTML."""
+    at = report.made_at.astimezone(SHANGHAI)
+    return (
+        _templates()
+        .get_template("fourfold.html")
+        .render(
+            report=report,
+            properties=list(Property),
+            name=fonds_name,
+            at=at.isoformat(timespec="seconds"),
+            made=f"{at:%Y-%m-%d %H:%M:%S}",
+            size=size(report.bytes),
+            template=FOURFOLD,
         )
     )
 

@@ -14,9 +14,10 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from archive import eep, packet
+from archive import eep, fourfold, packet
 from archive.filing import PDF, Maker
 from archive.fonds import Fonds
+from archive.fourfold import Report, Scanner
 from archive.items import Item, Named, NotFiled, happened, item_of, named_files
 from archive.packet import Done, Draft, Given, Plan, Written
 from domain import evidence
@@ -25,7 +26,7 @@ from domain.evidence import Evidence
 from domain.journals import NUMBERS, NumberGiven
 from domain.law import Law
 from domain.ledger import Ledger
-from domain.notes import Note, note_from
+from domain.notes import Note, Policy, note_from
 from domain.order import fold
 from domain.refusals import FileChanged, Refusal, UnknownFile
 from domain.state import WorkOrder
@@ -258,21 +259,44 @@ def chunks(opened: Opened) -> Iterator[bytes]:
         raise FileChanged(opened.digest)
 
 
-Form = Callable[[Plan, packet.Total], Awaitable[bytes]]
-"""Makes the form of the hand-over of what a packet came to."""
+Form = Callable[[Plan, packet.Total, Report], Awaitable[list[tuple[str, bytes]]]]
+"""Makes what lies beside the cases: the form of the hand-over, the report of the four-property check."""
 
 
 async def made(
-    house: House, target: Path, plan: Plan, by: Actor, form: Form, told: Told | None = None
+    house: House,
+    target: Path,
+    plan: Plan,
+    by: Actor,
+    form: Form,
+    told: Told | None = None,
+    scan: Scanner | None = None,
 ) -> tuple[Path, packet.Total]:
     """Make a packet, or go on with one that was begun; return where it lies and what it holds. Raises PacketExists."""
     draft = Draft(target, plan)
     try:
         await gather(house, draft, by, told)
         total = await asyncio.to_thread(draft.total)
-        handover = await form(draft.plan, total)
-        more = [(packet.HANDOVER, handover), (packet.VERIFIER, STANDALONE.read_bytes())]
+        report = await asyncio.to_thread(_examined, house, draft, total, scan)
+        more = await form(draft.plan, total, report)
+        more.append((packet.VERIFIER, STANDALONE.read_bytes()))
         place = await asyncio.to_thread(draft.finish, more, packet.readme(draft.plan, total))
     finally:
         draft.close()
     return place, total
+
+
+def _examined(house: House, draft: Draft, total: packet.Total, scan: Scanner | None) -> Report:
+    plan, key = draft.plan, house.log.key
+    assert key is not None  # whoever makes packets signs heads
+    return fourfold.examine(
+        draft.root,
+        Policy(key, house.log.witnesses),
+        (line.row for line in draft.lines() if line.row),
+        packet=plan.name,
+        stage=fourfold.Stage.ARCHIVING,
+        at=plan.made_at,
+        range_of=(plan.first, plan.last),
+        explained=len(total.left_out),
+        scan=scan,
+    )

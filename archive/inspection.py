@@ -91,6 +91,16 @@ def inspect(root: Path, policy: Policy, told: Callable[[str], None] | None = Non
     return done
 
 
+def inspect_case(root: Path, policy: Policy, name: str) -> Inspected:
+    """Check one case of a packet, or of one that is being made."""
+    done = Inspected(items=1)
+    _Inspection(root, policy, done).case(name)
+    for path in (root / "data" / name).rglob("*"):
+        if path.is_file():
+            done.files, done.bytes = done.files + 1, done.bytes + path.stat().st_size
+    return done
+
+
 class _Inspection:
     """The check of one packet, as far as it has come."""
 

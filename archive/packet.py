@@ -4,6 +4,7 @@
       data/说明文件.txt           what this is, in words, and how it is checked
       data/归档文件目录.xml, .csv  one row a file (DA/T 22)
       data/移交接收登记表.pdf      the form of the hand-over
+      data/四性检测报告.json, .pdf  what was looked at before it was closed, and what was not
       data/verify_standalone.py  checks all of it, with nothing but Python
       data/档号/档号.pdf          the dossier; 档号-补1.pdf …: what came after the sealing
       data/档号/档号.eep.xml      the wrapper (DA/T 48)
@@ -40,6 +41,7 @@ TAGS: Final = "tagmanifest-sha256.txt"
 CATALOGUE: Final = "归档文件目录"
 README: Final = "说明文件.txt"
 HANDOVER: Final = "移交接收登记表.pdf"
+FOURFOLD: Final = "四性检测报告"
 VERIFIER: Final = "verify_standalone.py"
 PROOF: Final = "ledger.tlog-proof"
 SOFTWARE: Final = "Huiyin 回音 0.1.0"
@@ -158,6 +160,7 @@ class Draft:
 
     def leave_out(self, no: int, number: str, why: str) -> Done:
         """Say that a number's case is not in the packet, and why."""
+        shutil.rmtree(self.root / "data" / number, ignore_errors=True)  # of whoever was killed in the middle of it
         return self._said(Done(no=no, number=number, left_out=why))
 
     def _file(self, path: str, parts: Iterable[bytes], digest: str = "") -> Written:
@@ -338,7 +341,7 @@ def readme(plan: Plan, total: Total) -> str:
   档号.evidence.json  账本中该件全部事件的原始记录，逐条可重算
   ledger.tlog-proof   证明上述记录列入经签名的账本树头（RFC 9162 哈希树，C2SP tlog-proof）
   附件/               办理中形成的原始附件
-目录见《归档文件目录》（.csv 可用表格软件打开，.xml 供系统读入）。
+成包前的检测结果见《四性检测报告》，未检测的项目已注明。目录见《归档文件目录》（.csv 可用表格软件打开，.xml 供系统读入）。
 
 二、数量
 年度 {plan.year}，保管期限 {PERIODS[plan.period]}，档号 {total.first or "—"} 至 {total.last or "—"}

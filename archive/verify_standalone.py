@@ -36,7 +36,6 @@ from xml.etree import ElementTree
 BAGIT = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 MANIFEST, TAGS, INFO = "manifest-sha256.txt", "tagmanifest-sha256.txt", "bag-info.txt"
 TAG_FILES = (INFO, "bagit.txt", MANIFEST)
-BESIDE = ("说明文件.txt", "移交接收登记表.pdf", "verify_standalone.py", "归档文件目录.csv", "归档文件目录.xml")
 COLUMNS = ["序号", "档号", "文号", "责任者", "题名", "日期", "密级", "页数", "备注"]
 NAMESPACE = "{http://www.saac.gov.cn/standards/ERM/encapsulation}"
 PROOF = "ledger.tlog-proof"

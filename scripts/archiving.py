@@ -15,9 +15,10 @@ import msgspec
 from rich.markup import escape
 from rich.table import Table
 
-from archive import filing, forms, gathering
+from archive import filing, forms, gathering, packet
 from archive.filing import Archivist, Case, Maker, Rendered, Tally
 from archive.fonds import Fonds
+from archive.fourfold import Report
 from archive.gathering import House, Range
 from archive.packet import Done, Plan, Total
 from archive.pdf import Printer
@@ -279,12 +280,14 @@ def packet_command(series: str, folder: Path | None, actor: str, city: str | Non
             plan = await gathering.planned(house, wanted, head, by=by.user, now=await ledger.now())
             target = (folder or wiring.packets_root(ledger.city)) / plan.name
 
-            async def form(plan: Plan, total: Total) -> bytes:
-                return await printer.pdf(forms.handover(plan, total))
+            async def form(plan: Plan, total: Total, report: Report) -> list[tuple[str, bytes]]:
+                return await beside(printer, plan, total, report)
 
             with printing.bar("归档信息包 packet") as bar:
                 task = bar.add_task("", total=plan.last - plan.first + 1)
-                place, total = await gathering.made(house, target, plan, by, form, _advancing(bar.advance, task))
+                place, total = await gathering.made(
+                    house, target, plan, by, form, _advancing(bar.advance, task), wiring.scanner()
+                )
             return place, total, plan
 
     place, total, plan = with_city(city, work, follow=False)
@@ -294,6 +297,15 @@ def packet_command(series: str, folder: Path | None, actor: str, city: str | Non
     click.echo(f"✓ {place}: {total.items} 件 cases, {total.pages} 页 pages, {forms.size(total.bytes)}")
     for one in total.left_out:
         click.echo(f"  未入包 left out: {one}")
+
+
+async def beside(printer: Printer, plan: Plan, total: Total, report: Report) -> list[tuple[str, bytes]]:
+    """Return the forms that lie beside the cases of a packet."""
+    return [
+        (packet.HANDOVER, await printer.pdf(forms.handover(plan, total))),
+        (f"{packet.FOURFOLD}.pdf", await printer.pdf(forms.fourfold(report, plan.fonds.name))),
+        (f"{packet.FOURFOLD}.json", msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n"),
+    ]
 
 
 def _advancing(advance: Callable[..., None], task: object) -> Callable[[Done], None]:

@@ -9,8 +9,10 @@ import base64
 import json
 import os
 import re
+import shlex
+import subprocess
 import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
@@ -487,6 +489,23 @@ def packets_root(city: str) -> Path:
     """Return where packets of filed cases are made: HUIYIN_PACKETS, else below the data root."""
     said = os.environ.get("HUIYIN_PACKETS")
     return (Path(said) if said else embedded.home(os.environ) / "packets") / city
+
+
+def scanner() -> Callable[[Path], str] | None:
+    """Return what looks through a packet for harmful code (HUIYIN_SCANNER: `clamscan -r -i --no-summary`); None unset.
+
+    The folder is its last word; an exit code other than 0 is a finding, what it printed says which.
+    """
+    words = shlex.split(os.environ.get("HUIYIN_SCANNER") or "")
+    if not words:
+        return None
+
+    def scan(folder: Path) -> str:
+        done = subprocess.run([*words, str(folder)], capture_output=True, check=False)
+        said = (done.stdout + done.stderr).decode(errors="replace").strip()
+        return "" if done.returncode == 0 else f"{words[0]} {done.returncode}: {said[:300]}"
+
+    return scan
 
 
 # --- signed heads ------------------------------------------------------------------------------------------------

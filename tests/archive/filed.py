@@ -9,10 +9,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from archive.filing import Archivist, Rendered
 from archive.fonds import Fonds
+from archive.fourfold import Report
 from archive.gathering import House, Range, made, planned
 from archive.packet import Plan, Total
 from domain import notes
@@ -123,9 +125,10 @@ class Office(NamedTuple):
         return place
 
 
-async def form(plan: Plan, total: Total) -> bytes:
-    """Return what stands for the form of the hand-over."""
-    return f"%PDF-1.7 {plan.name} {total.items}".encode()
+async def form(plan: Plan, total: Total, report: Report) -> list[tuple[str, bytes]]:
+    """Return what stands for the forms beside the cases."""
+    said = f"%PDF-1.7 {plan.name} {total.items}".encode()
+    return [("移交接收登记表.pdf", said), ("四性检测报告.json", msgspec.json.encode(report))]
 
 
 async def parts(content: bytes) -> AsyncIterator[bytes]:

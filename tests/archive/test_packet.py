@@ -101,13 +101,13 @@ def test_a_packet_has_the_parts_that_archives_ask_for_and_both_verifiers_are_con
         f"{items[0]}.pdf", f"{items[0]}.eep.xml", f"{items[0]}.evidence.json", "ledger.tlog-proof", "附件/001_附件.jpg",
     }  # fmt: skip
     assert {path.name for path in (packet.root / "data").iterdir() if path.is_file()} == {
-        "说明文件.txt", "归档文件目录.csv", "归档文件目录.xml", "移交接收登记表.pdf", "verify_standalone.py",
+        "说明文件.txt", "归档文件目录.csv", "归档文件目录.xml", "移交接收登记表.pdf", "四性检测报告.json", "verify_standalone.py",
     }  # fmt: skip
     assert (packet.root / "data" / items[0] / "附件" / "001_附件.jpg").read_bytes() == PHOTO
     assert both(packet, packet.root) == set()
     ours = inspect(packet.root, packet.policy)
     theirs = standalone(packet.root, packet.policy_file)
-    assert (ours.items, ours.files, ours.events) == (theirs["items"], theirs["files"], theirs["events"]) == (5, 30, 25)
+    assert (ours.items, ours.files, ours.events) == (theirs["items"], theirs["files"], theirs["events"]) == (5, 31, 25)
     assert list(ours.witnesses) == ["npc.example"]
 
 
