@@ -14,6 +14,7 @@ from rich.text import Text
 from domain import kinds
 from domain.duties import title_of
 from domain.ledger import Ledger
+from domain.matters.affairs import ReferUnit
 from domain.terms import Act, ClockName, NoticeKind, Role
 from projections.answers import Projections
 from scripts import desk, printing, wiring
@@ -205,7 +206,7 @@ def _proposal(one: Proposal) -> tuple[str, ...]:
         one.ground.zh,
         f"{about} {one.category}".rstrip(),
         f"{counted} ({figure})",
-        "、".join(kind.zh for kind in one.kinds),
+        "、".join(kind.zh for kind in one.kinds) or title_of(ReferUnit),
         "、".join(role.zh for role in one.by),
         one.article,
     )

@@ -15,7 +15,8 @@ import msgspec
 
 from domain.law import Law
 from domain.ledger import Ledger
-from domain.matters.matter import Matter
+from domain.matters.affairs import ReferUnit
+from domain.matters.matter import Matter, MatterKind
 from domain.policy import Rules
 from domain.refusals import NoPolicyInForce, UnknownPolicy
 from domain.state import WorkOrder
@@ -38,18 +39,19 @@ _UNIT = (NoticeKind.SPECIAL, NoticeKind.ONSITE)
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):
-    """拟办. What was counted, and what a person may do about it; `order_id` or `unit` says whom it is about."""
+    """拟办. What was counted, and what a person may do about it; `order_id`, `matter` or `unit` says whom it is about."""
 
     key: str
     ground: NoticeGround
-    kinds: tuple[NoticeKind, ...]  # of the notices that may follow
-    by: tuple[Role, ...]  # who may issue one of them
+    kinds: tuple[NoticeKind, ...]  # of the notices that may follow; none: the unit is referred (refer_unit)
+    by: tuple[Role, ...]  # who may issue one of them, or refer
     count: int
     threshold: int
     since: datetime  # from when it was counted
     last: datetime
     unit: UnitId = ""
     order_id: UUID | None = None
+    matter: UUID | None = None  # a circular, an inspection or a meeting whose written day went by
     number: str = ""
     category: str = ""
     of: int | None = None  # what `count` is a part of: evaluations
@@ -83,6 +85,7 @@ class Together(NamedTuple):
     rated: Sequence[Rated] = ()
     tied: Sequence[Tied] = ()
     undone: Sequence[DutyRow] = ()
+    unrectified: Sequence[tuple[DutyRow, Matter]] = ()
     cases: Mapping[UUID, WorkOrder] = {}
     acted: Sequence[Acted] = ()
 
@@ -94,6 +97,7 @@ def propose(found: Together, rules: Rules, now: datetime) -> tuple[Proposal, ...
         *_repeated(found, rules, now),
         *_mass(found, rules, now),
         *_undone(found),
+        *_unrectified(found),
         *_concentrated(found, rules, now),
         *_low(found, rules, now),
     ]
@@ -238,6 +242,37 @@ def _undone(found: Together) -> Iterable[Proposal]:
         )
 
 
+_AFTER: Mapping[MatterKind, tuple[NoticeKind, ...]] = {
+    MatterKind.MEETING: (NoticeKind.ONSITE,),
+    MatterKind.INSPECTION: (NoticeKind.WRITTEN, NoticeKind.SPECIAL),
+    MatterKind.CIRCULAR: (),  # the last step of the ladder: what follows is the supervisory organ (3.6)
+}
+"""What may follow where a unit lets a matter's written day go by."""
+
+
+def _unrectified(found: Together) -> Iterable[Proposal]:
+    """What a unit was to put right, carry out or state by a day that went by, until it reports or somebody acts."""
+    for row, matter in found.unrectified:
+        if matter.what not in _AFTER or row.due is None or matter.referred is not None:
+            continue
+        kinds = _AFTER[matter.what]
+        yield Proposal(
+            key=f"unrectified:{row.order_id}:{row.key}",
+            ground=NoticeGround.NOTICE_IGNORED,
+            kinds=kinds,
+            by=_by(kinds) if kinds else tuple(sorted(ReferUnit.roles)),
+            count=1,
+            threshold=1,
+            since=row.due,
+            last=row.due,
+            matter=row.order_id,
+            number=row.number,
+            unit=row.unit,
+            orders=matter.orders,
+            article="S4-34, DOMAIN 3.6" if not kinds else "DOMAIN 3.6",
+        )
+
+
 def _concentrated(found: Together, rules: Rules, now: datetime) -> Iterable[Proposal]:
     threshold = rules.options.concentrated
     for one in found.crowded:
@@ -303,12 +338,15 @@ async def proposed(ledger: Ledger, shown: Projections, now: datetime) -> Propose
         () if options.low_evaluation_percent is None else (await shown.rated(since, options.low_evaluation_from)).rows
     )
     undone = (await shown.late_duties("carry_out_decision", now)).rows
+    unrectified = await _with_matters(ledger, (await shown.late_duties("report_rectification", now)).rows)
     tied_ids = (await shown.tied(now - timedelta(days=options.repeated_within_days))).rows
     named = {one.order_id for one in (*returned.rows, *undone)}
     cases = await _cases(ledger, {*tied_ids, *named})
     tied = [one for order_id in tied_ids for one in _tied(cases.get(order_id))]
     cases |= await _cases(ledger, {one.to for one in tied} - cases.keys())
-    found = Together(returned.rows, crowded, rated, tied, undone, cases, await _acted(ledger, cases.values()))
+    found = Together(
+        returned.rows, crowded, rated, tied, undone, unrectified, cases, await _acted(ledger, cases.values())
+    )
     return Proposed(returned.position, propose(found, rules, now))
 
 
@@ -321,6 +359,14 @@ async def _cases(ledger: Ledger, ids: Iterable[UUID]) -> dict[UUID, WorkOrder]:
             if (order := ledger.fold_entries(stream, entries)) is not None:
                 found[order.id] = order
     return found
+
+
+async def _with_matters(ledger: Ledger, rows: Sequence[DutyRow]) -> list[tuple[DutyRow, Matter]]:
+    """Return late duties of matters, each with its matter."""
+    streams = [f"matter:{row.order_id}" for row in rows]
+    histories = await ledger.histories(streams) if streams else []
+    found = [ledger.fold_entries(name, entries) for name, entries in zip(streams, histories, strict=True)]
+    return [(row, matter) for row, matter in zip(rows, found, strict=True) if matter is not None]
 
 
 def _tied(order: WorkOrder | None) -> Iterable[Tied]:

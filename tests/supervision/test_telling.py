@@ -17,8 +17,9 @@ from domain.refusals import MasterNotReplied
 from domain.steps.answering import ApplicantInformed
 from domain.steps.evaluation import ReplyReviewed
 from domain.steps.linking import ChildMerged, OrdersMerged
-from domain.terms import Actor, Applicant, ApplicantKind, InformAbout, Medium, OrderState, Role
+from domain.terms import Actor, Applicant, ApplicantKind, ClosureKind, InformAbout, Medium, OrderState, Role
 from scripts import embedded, simulate
+from supervision.sweep import sweep
 from supervision.telling import Fate, Hindrance, Message, NobodyMerged, OneByOne, tell_all
 from tests.conftest import City
 from tests.test_cli import deploy, town_lines, write_script
@@ -96,6 +97,25 @@ async def test_every_caller_is_told_once_and_who_cannot_be_is_named_with_why(cit
         child = await here.ledger.fold(stream(2))
         assert child.state is OrderState.MERGED
         assert child.links.merge.told is not None
+
+
+async def test_told_the_one_answer_every_caller_is_closed_by_the_timer_with_the_master_and_who_was_not_told_is_not(
+    city: City,
+):
+    async with world(city) as here, here.projections() as p:
+        await master(here)
+        for number in (2, 3, 4, 5):
+            await merged(here, number)
+        await merged(here, 6, applicant=None, anonymous=True)
+        assert (await tell_all(here.ledger, stream(MASTER), SMS)).counts == {"told": 4, "left": 1}
+        await p.follow_until()
+        swept = await sweep(here.ledger, p, await here.ledger.now())
+        assert (swept.done["close_after"], swept.done["close_merged"]) == (1, 4)
+        kinds = [(await here.ledger.fold(stream(number))).filing.kind for number in range(1, 7)]
+        assert kinds == [ClosureKind.COMPLETED, *[ClosureKind.MERGED] * 4, None]
+        await p.follow_until()
+        again = await sweep(here.ledger, p, await here.ledger.now())
+        assert again.done["close_merged"] == 0
 
 
 async def test_a_second_answer_is_told_to_everybody_again(city: City):

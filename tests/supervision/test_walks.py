@@ -82,8 +82,18 @@ def month(request: pytest.FixtureRequest, postgres: embedded.Database) -> Month:
     found = Month(cast(Walked, None), {}, {}, {})
     looks: dict[Callable[[str, Walk], Awaitable[None]], tuple[str, ...]] = {
         found.leave: ("07-10 09:00", "07-11 09:00", "07-17 09:00", "07-18 09:00", "07-24 09:00", "07-25 09:00"),
-        found.propose: ("06-17 10:00", "06-18 09:00", "06-20 23:00", "06-21 09:00", "06-24 09:00"),
-        found.lie: ("06-27 23:00", "06-28 09:00", "07-03 09:00"),
+        found.propose: (
+            "06-17 10:00",
+            "06-18 09:00",
+            "06-20 23:00",
+            "06-21 09:00",
+            "06-24 09:00",
+            "06-28 09:00",
+            "07-03 09:00",
+            "08-01 09:00",
+            "08-01 10:00",
+        ),
+        found.lie: ("06-27 23:00", "06-28 08:00", "07-03 08:00"),
     }
     meanwhile = {instant(hour): partial(look, hour) for look, hours in looks.items() for hour in hours}
 
@@ -238,8 +248,19 @@ def test_an_ignored_decision_an_ignored_date_and_many_callers_are_proposed_until
     assert not [key for key in month.proposed["06-24 09:00"] if key.startswith("undone:") and key.endswith(":SW")]
 
 
+def test_a_written_day_that_went_by_is_proposed_for_the_next_step_until_it_is_reported_or_referred(month: Month):
+    """The circular bound by the end of 07-31 and was referred on 08-01 at 09:30; the inspection's day was 06-27."""
+    circular, inspected = (month.walked.labels[one].partition(":")[2] for one in ("circular-2", "inspection"))
+    told = {at: {key for key in keys if key.startswith("unrectified:")} for at, keys in month.proposed.items()}
+    assert told["06-24 09:00"] == set()
+    assert told["06-28 09:00"] == {f"unrectified:{inspected}:d1"}
+    assert told["07-03 09:00"] == set()
+    assert told["08-01 09:00"] == {f"unrectified:{circular}:d1"}
+    assert told["08-01 10:00"] == set()
+
+
 def test_an_inspections_date_is_a_duty_that_runs_late_and_is_over_once_reported(month: Month):
-    assert month.late == {"06-27 23:00": [], "06-28 09:00": ["SW"], "07-03 09:00": []}
+    assert month.late == {"06-27 23:00": [], "06-28 08:00": ["SW"], "07-03 08:00": []}
 
 
 def test_one_master_was_answered_every_caller_told_once_and_all_were_closed_with_it(month: Month):
