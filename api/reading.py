@@ -54,6 +54,11 @@ async def _seen(ask: Ask, *, as_of: bool = False) -> tuple[Look, list[Entry], Wo
     return look._replace(now=at or then or look.now), entries, views.case_of(entries, name), seen
 
 
+async def _gone(ask: Ask, entries: Sequence[Entry]) -> set[str]:
+    """Return the keys that were destroyed of those that entries are sealed with: what they sealed is shown as gone."""
+    return await ask.city.ledger.keys_missing(views.keys_of(entries))
+
+
 def _fresh(look: Look, version: int, body: dict[str, Any]) -> Answer:
     headers = {"Ledger-Position": str(look.position), "ETag": f'"{version}"'}
     return Answer({**body, "position": look.position}, headers=headers)
@@ -63,7 +68,11 @@ async def order(ask: Ask) -> Answer:
     """Return one order with its clocks, as it is now or as of an instant."""
     look, _, case, seen = await _seen(ask, as_of=True)
     clocks = views.clock_views(case, look.law, look.now, seen)
-    body = {"order": views.order_view(case, seen), "clocks": clocks, "seen_at": look.now.isoformat()}
+    body = {
+        "order": views.order_view(case, seen, await _gone(ask, look.entries)),
+        "clocks": clocks,
+        "seen_at": look.now.isoformat(),
+    }
     answer = _fresh(look, case.version, body)
     if ask.headers.get("if-none-match") == answer.headers["ETag"] and not ask.request.query_params:
         return Answer(b"", 304, answer.headers)
@@ -75,7 +84,9 @@ async def order_history(ask: Ask) -> Answer:
     look, entries, case, seen = await _seen(ask, as_of=True)
     after = (ask.cursor(tuple[int]) or (0,))[0]
     limit = ask.limit(LARGEST_PAGE)
-    rest = [view for view in views.order_history(entries, seen) if view["version"] > after]
+    rest = [
+        view for view in views.order_history(entries, seen, await _gone(ask, look.entries)) if view["version"] > after
+    ]
     cursor = next_page(rest[limit - 1]["version"]) if len(rest) > limit else ""
     answer = listing(ask, "entries", rest[:limit], look.position, cursor)
     return answer._replace(headers={**answer.headers, "ETag": f'"{case.version}"'})
@@ -166,22 +177,24 @@ async def record(ask: Ask) -> Answer:
     """Return one record that is no order, as it is now."""
     look, state = await _record(ask)
     version = look.entries[-1].version
-    return _fresh(look, version, {"record": views.plain(state), "version": version})
+    shown = views.plain(state, await _gone(ask, look.entries))
+    return _fresh(look, version, {"record": shown, "version": version})
 
 
 async def record_history(ask: Ask) -> Answer:
     """Return what happened to one record that is no order."""
     look, _ = await _record(ask)
-    return _entries(ask, look)
+    return await _entries(ask, look)
 
 
-def _entries(ask: Ask, look: Look) -> Answer:
+async def _entries(ask: Ask, look: Look) -> Answer:
     after = (ask.cursor(tuple[int]) or (0,))[0]
     limit = ask.limit(LARGEST_PAGE)
     rest = [entry for entry in look.entries if entry.version > after]
     cursor = next_page(rest[limit - 1].version) if len(rest) > limit else ""
     named = ask.who.role not in OVERSEERS
-    shown = [views.entry_view(entry, named=named) for entry in rest[:limit]]
+    gone = await _gone(ask, rest[:limit])
+    shown = [views.entry_view(entry, named=named, gone=gone) for entry in rest[:limit]]
     return listing(ask, "entries", shown, look.position, cursor)
 
 
@@ -203,7 +216,7 @@ async def access_journal(ask: Ask) -> Answer:
     except ValueError as error:
         raise QueryUnfit("YYYY-MM-DD", field="day") from error
     stream = access_of(datetime(day.year, day.month, day.day, tzinfo=SHANGHAI))
-    return _entries(ask, await ask.city.ledger.look(stream))
+    return await _entries(ask, await ask.city.ledger.look(stream))
 
 
 class Sort(StrEnum):
@@ -377,7 +390,7 @@ def _not_for_citizens(ask: Ask) -> None:
 async def institution_history(ask: Ask) -> Answer:
     """Return what became law in this city: policies, calendars, units, roles."""
     _not_for_citizens(ask)
-    return _entries(ask, await ask.city.ledger.look("institution"))
+    return await _entries(ask, await ask.city.ledger.look("institution"))
 
 
 async def _law(ask: Ask) -> tuple[Law, dict[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +16,7 @@ from domain.clocks import Clock, clocks
 from domain.explanation import explain
 from domain.law import Law
 from domain.refusals import UnknownOrder
+from domain.sealing import keys_in
 from domain.state import WorkOrder
 from domain.terms import Entry, Fact, Role, Sealed
 from projections.orders import OrderRow
@@ -22,7 +24,10 @@ from projections.orders import OrderRow
 SEALED = {"sealed": True}
 """What stands where a sealed text lies: it is opened by itself, with a reason."""
 
-_BOX = re.compile(rb'\{"key":"[^"]*","box":"[^"]*"\}')
+ERASED = {"sealed": True, "erased": True}
+"""What stands where a sealed text lay whose key was destroyed: nobody opens it any more."""
+
+_BOX = re.compile(rb'\{"key":"([^"]*)","box":"[^"]*"\}')
 _PERSON = re.compile(rb',"subject":"[0-9a-f-]{36}"')
 _PERSON_FIRST = re.compile(rb'"subject":"[0-9a-f-]{36}",?')
 """What is sealed, and the random id that ties a person's cases together, as msgspec writes them. Inside a text no
@@ -30,14 +35,28 @@ quotation mark stands without a backslash before it, so that nobody can write a 
 begins with one word and no choice: what begins with a choice is looked for at every byte, ten times as slowly."""
 
 
-def plain(value: Any) -> Any:
-    """Return a value as plain data, every sealed text replaced by `SEALED`, the ids of persons left out."""
+def keys_of(entries: Iterable[Entry]) -> set[str]:
+    """Return the keys that entries are sealed with."""
+    return set(keys_in(msgspec.json.encode([entry.event for entry in entries])))
+
+
+def plain(value: Any, gone: AbstractSet[str] = frozenset()) -> Any:
+    """Return a value as plain data, the ids of persons left out.
+
+    Every sealed text is replaced by `SEALED`, by `ERASED` where its key is among those that are `gone`.
+    """
     written = msgspec.json.encode(value)
     if b'"box":"' in written:
-        written = _BOX.sub(b'{"sealed":true}', written)
+        if gone:
+            written = _BOX.sub(lambda box: _SEALED[box[1].decode() in gone], written)
+        else:
+            written = _BOX.sub(_SEALED[False], written)
     if b'"subject":"' in written:
         written = _PERSON_FIRST.sub(b"", _PERSON.sub(b"", written))
     return msgspec.json.decode(written)
+
+
+_SEALED = {False: msgspec.json.encode(SEALED), True: msgspec.json.encode(ERASED)}
 
 
 def sealed_fields(value: object, path: str = "") -> Iterator[tuple[str, Sealed]]:
@@ -55,7 +74,7 @@ def sealed_fields(value: object, path: str = "") -> Iterator[tuple[str, Sealed]]
 # --- entries -----------------------------------------------------------------------------------------------------
 
 
-def entry_view(entry: Entry, *, named: bool = True) -> dict[str, Any]:
+def entry_view(entry: Entry, *, named: bool = True, gone: AbstractSet[str] = frozenset()) -> dict[str, Any]:
     """Return an entry: what happened, when, by whom; `named`: with the official who did it."""
     actor = {"role": entry.actor.role, "unit": entry.actor.unit}
     if named:
@@ -73,7 +92,7 @@ def entry_view(entry: Entry, *, named: bool = True) -> dict[str, Any]:
         "on_behalf_of": entry.on_behalf_of,
         "reason": entry.reason,
         "numbers": entry.numbers,
-        "event": plain(entry.event),
+        "event": plain(entry.event, gone),
     }
     found["event"].pop("type", None)
     return {name: value for name, value in found.items() if value or value == 0 or name == "event"}
@@ -121,10 +140,10 @@ def _unit_of(event: Fact) -> str:
     return getattr(event, "unit", "") or ""
 
 
-def order_history(entries: Sequence[Entry], seen: Sight) -> list[dict[str, Any]]:
+def order_history(entries: Sequence[Entry], seen: Sight, gone: AbstractSet[str] = frozenset()) -> list[dict[str, Any]]:
     """Return the history of a case as somebody may see it."""
     named = seen.who.role not in OVERSEERS and seen.who.role is not Role.CITIZEN
-    return [_masked(entry_view(entry, named=named), seen) for entry in order_entries(entries, seen)]
+    return [_masked(entry_view(entry, named=named, gone=gone), seen) for entry in order_entries(entries, seen)]
 
 
 def _masked(view: dict[str, Any], seen: Sight) -> dict[str, Any]:
@@ -156,9 +175,9 @@ def case_of(entries: Sequence[Entry], name: str = "") -> WorkOrder:
     return case
 
 
-def order_view(case: WorkOrder, seen: Sight) -> dict[str, Any]:
+def order_view(case: WorkOrder, seen: Sight, gone: AbstractSet[str] = frozenset()) -> dict[str, Any]:
     """Return a case as somebody may see it."""
-    view = plain(case)
+    view = plain(case, gone)
     for name in ("signers", "corrections" if not seen.full(Data.OPINIONS) else ""):
         view.pop(name, None)
     if not seen.full(Data.OPINIONS):

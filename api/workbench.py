@@ -217,7 +217,8 @@ async def order_corrections(ask: Ask) -> Answer:
     seen = await sighted(ask, views.case_of(look.entries, name), name)
     if not seen.full(Data.OPINIONS):
         raise NotForThisRole(f"{Data.OPINIONS}: {seen.grade(Data.OPINIONS)}")
-    body = {"corrections": views.plain(workbench.corrections(look.entries)), "position": look.position}
+    gone = await ask.city.ledger.keys_missing(views.keys_of(look.entries))
+    body = {"corrections": views.plain(workbench.corrections(look.entries), gone), "position": look.position}
     return Answer(body, headers={"Ledger-Position": str(look.position)})
 
 
