@@ -35,6 +35,7 @@ from api.writing import COLLECTIONS, NEW
 from domain.clocks import Status
 from domain.duties import title_of
 from domain.kinds import KINDS
+from domain.matters.inquiries import InquiryKind
 from domain.matters.matter import MatterKind
 from domain.matters.publications import ReportKind
 from domain.terms import Act, ClockName, DemandType, NoticeState, OrderState, Role
@@ -974,6 +975,45 @@ OVERSIGHT: tuple[Operation, ...] = (
         (Tag.OVERSIGHT,),
         body=overseeing.OpeningText,
         example={"purpose": "research"},
+    ),
+    _ask(
+        "/oversight/topics",
+        "oversight_topics",
+        "热点 what people asked about most in a quarter, beside the one before, and how it was answered",
+        overseeing.topics,
+        _OVERSEEN,
+        PURPOSE,
+        Query("period", "季度 a quarter", needed=True, example="2026Q3", form={"pattern": "^[0-9]{4}Q[1-4]$"}),
+    ),
+    _ask(
+        "/oversight/matters",
+        "oversight_matters",
+        "监督事项 what overseers asked, by kind, with the time to answer and what became of it",
+        overseeing.matters,
+        _OVERSEEN,
+        PURPOSE,
+        Query("kind", "类别 kinds", _words(InquiryKind), many=True, example=("deputy_suggestion",)),
+        OPEN,
+        *PAGED,
+    ),
+    Operation(
+        "POST",
+        "/oversight/matters/{record}/open",
+        "oversight_matter",
+        "所提意见及答复 what you asked yourself and the answer; who reads it is recorded first",
+        overseeing.matter,
+        (Tag.OVERSIGHT,),
+        body=overseeing.OpeningText,
+        example={"purpose": "follow_up"},
+    ),
+    _ask(
+        "/oversight/submissions",
+        "oversight_submissions",
+        "收到的报送 what was sent to overseers, with digest, cut-off and where it is read",
+        overseeing.submissions,
+        _OVERSEEN,
+        PURPOSE,
+        *PAGED,
     ),
     _ask(
         "/oversight/queries",

@@ -9,23 +9,38 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
 
-from api.access import OVERSEERS, Data, Grade, Viewer, need
+from api import views
+from api.access import OVERSEERS, Data, Grade, Viewer, may_read, need
 from api.asking import Answer, Ask, listing, next_page
 from api.figuring import CSV, wants_table
 from api.problems import NotForThisRole, QueryUnfit, SummaryNotReleased, UnknownEntry
+from api.writing import stream_named
 from domain.law import Law
-from domain.matters.folding import derived
-from domain.matters.inquiries import Body, FileInquiry, InquiryKind, OversightQueryExecuted, RecordQuery
+from domain.matters.folding import derived, id_of
+from domain.matters.inquiries import (
+    Body,
+    FileInquiry,
+    InquiryKind,
+    OversightInquiryAnswered,
+    OversightInquiryFiled,
+    OversightQueryExecuted,
+    OversightSubmissionSent,
+    RecordQuery,
+)
+from domain.refusals import UnknownStream
 from domain.stored import tag
-from domain.terms import SHANGHAI, DemandType, Entry, NoticeKind, Role, UnitId, UserId, Word
-from supervision.disclosure import BY_CODE, DIMENSIONS, MEASURES, Quarter, Sheet
+from domain.terms import SHANGHAI, DemandType, Entry, Medium, NoticeKind, Role, UnitId, UserId, Word
+from domain.units import BEGINNING
+from supervision import reports
+from supervision.disclosure import BY_CODE, DIMENSIONS, MEASURES, Line, Quarter, Sheet
 from supervision.indicators import BOM
 from supervision.oversight import Annual, Course, Listed, PeriodNotClosed, Release
+from supervision.reports import Inquired
 from supervision.timeline import released_text, timeline
 
 SEEING = frozenset({*OVERSEERS, Role.HOTLINE_MANAGER, Role.SUPERVISOR, Role.LEADER, Role.AUDITOR})
@@ -174,7 +189,7 @@ async def overview(ask: Ask) -> Answer:
             for measure in MEASURES
         ],
         "purposes": {str(purpose): purpose.zh for purpose in QueryPurpose},
-        "office": _office(law, law.hotline_unit, ask),
+        "office": _office(law, "", ask),
         "you": {"role": who.role, "unit": who.actor.unit},
     }
     position, _ = await ask.city.ledger.head()
@@ -205,7 +220,8 @@ def _period(release: Release) -> dict[str, Any]:
 
 
 def _office(law: Law, unit: str, ask: Ask) -> dict[str, Any]:
-    now = ask.house.now()
+    """Return the office that answers for a figure: a unit for its own, the hotline's for the city's."""
+    now, unit = ask.house.now(), unit or law.hotline_unit
     contact = law.units.contact(unit, now)
     found = {"unit": unit, "name": law.unit_name(unit, now)}
     return found if contact is None else {**found, "contact": contact}
@@ -241,7 +257,7 @@ async def figures(ask: Ask) -> Answer:
         "period": told.period,
         "sheets": shown,
         "names": _names(shown, law, ask),
-        "office": _office(law, law.hotline_unit, ask),
+        "office": _office(law, "", ask),
         "method": METHOD,
         "position": told.cut_off,
     }
@@ -273,7 +289,7 @@ def _sheet(sheet: Sheet, parts: Sequence[By]) -> Sheet:
 def _names(sheets: Iterable[Sheet], law: Law, ask: Ask) -> dict[str, Any]:
     """Return what each unit in the tables is called and where it is reached: it answers for its own figures."""
     units = {line.part for sheet in sheets for table in sheet.tables if table.by == "unit" for line in table.lines}
-    return {unit: _office(law, unit or law.hotline_unit, ask) for unit in sorted(units)}
+    return {unit: _office(law, unit, ask) for unit in sorted(units)}
 
 
 def part_title(by: str, part: str, law: Law, ask: Ask) -> str:
@@ -421,7 +437,7 @@ async def order(ask: Ask) -> Answer:
         "order": _shown(listed, release, law, ask),
         "timeline": told,
         "text_released": bool(released_text(now)),
-        "office": _office(law, listed.label.unit or law.hotline_unit, ask),
+        "office": _office(law, listed.label.unit, ask),
         "position": release.cut_off,
     }
     return Answer(body, headers={"Ledger-Position": str(release.cut_off)})
@@ -479,3 +495,178 @@ async def text(ask: Ask) -> Answer:
     opened = await ask.opened(fields, stream=stream, purpose=f"oversight.{asked.purpose}")
     told = [{"released_at": entry.at, "text": opened[str(entry.version)]} for entry in found]
     return Answer({"texts": told})
+
+
+# --- what overseers asked before, and were sent ------------------------------------------------------------------
+
+
+class Matter(msgspec.Struct, frozen=True, kw_only=True):
+    """监督事项. What was asked, until when it is to be answered, and what became of it."""
+
+    id: str
+    number: str
+    kind: InquiryKind
+    title: str
+    filed_at: datetime
+    mine: bool
+    due: datetime | None
+    answered_at: datetime | None
+    late: bool
+    orders_done: bool | None  # whether every order that it names is closed; None where it names none
+
+
+async def matters(ask: Ask) -> Answer:
+    """Return what overseers asked, with its clock and its answer: of an overseer's own body; of both to the office."""
+    who = seeing(ask)
+    kinds, only_open, law = ask.words("kind", InquiryKind), ask.flag("open"), await ask.city.law()
+    limit, after = ask.limit(), (ask.cursor(tuple[str]) or ("",))[0]
+    position, _ = await ask.city.ledger.head()
+    found = await reports.inquired(ask.city.shown, law, BEGINNING, ask.house.now() + ONE_DAY, position)
+    rows = [
+        _matter(one, who, ask.house.now())
+        for one in found
+        if who.role not in OVERSEERS or one.inquiry.body is BODY_OF[who.role]
+    ]
+    rows = [row for row in rows if (not kinds or row.kind in kinds) and not (only_open and row.answered_at)]
+    start = next((n + 1 for n, row in enumerate(rows) if row.id == after), 0)
+    page = rows[start : start + limit]
+    cursor = next_page(page[-1].id) if len(rows) > start + limit else ""
+    await recorded(ask, "matters", cut_off=position, rows=len(page))
+    return listing(ask, "matters", page, position, cursor)
+
+
+ONE_DAY = timedelta(days=1)
+
+
+def _matter(one: Inquired, who: Viewer, now: datetime) -> Matter:
+    inquiry = one.inquiry
+    assert inquiry.filed is not None
+    assert inquiry.matter_kind is not None
+    answered = None if inquiry.answered is None else inquiry.answered.at
+    return Matter(
+        id=str(id_of(inquiry.stream)),
+        number=inquiry.number,
+        kind=inquiry.matter_kind,
+        title=one.title,
+        filed_at=inquiry.filed.at,
+        mine=inquiry.filed_by == who.actor.user,
+        due=one.due,
+        answered_at=answered,
+        late=one.due is not None and (answered or now) > one.due,
+        orders_done=all(not order.is_open for order in one.orders) if one.orders else None,
+    )
+
+
+async def matter(ask: Ask) -> Answer:
+    """Return what an overseer asked themselves and the answer to it, open, after it is recorded who reads it."""
+    if ask.who.role not in OVERSEERS:
+        raise NotForThisRole
+    ask.paced()
+    asked = await ask.said(OpeningText)
+    name = ask.path("record")
+    stream = await stream_named(ask, "inquiry", name)
+    look = await ask.city.ledger.look(stream)
+    state = ask.city.ledger.fold_entries(stream, look.entries)
+    if state is None or not may_read("inquiry", state, ask.who):
+        raise UnknownStream(name)
+    fields = {
+        said: getattr(entry.event, said)
+        for entry in look.entries
+        for kind, said in ((OversightInquiryFiled, "text"), (OversightInquiryAnswered, "answer"))
+        if isinstance(entry.event, kind)
+    }
+    opened = await ask.opened(fields, stream=stream, purpose=f"oversight.{asked.purpose}")
+    return Answer({"matter": views.plain(state), **{name: opened.get(name) for name in ("text", "answer")}})
+
+
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
+    """报送. What was sent to overseers: of which period, by its digest and the position its figures are true at."""
+
+    sent_at: datetime
+    body: Body
+    period_from: date
+    period_until: date
+    medium: Medium
+    recipients: tuple[str, ...]
+    content_hash: str
+    cut_off: int
+    read: str  # where the report is read
+    position: int
+
+
+async def submissions(ask: Ask) -> Answer:
+    """Return what was sent to overseers, the earliest first: to their own body, or to both."""
+    who = seeing(ask)
+    limit, after = ask.limit(), (ask.cursor(tuple[int]) or (0,))[0]
+    found = await ask.city.shown.beside("inquiry", [tag(OversightSubmissionSent)])
+    rows = [_sent(entry, ask) for entry in found.rows if entry.position > after]
+    rows = [row for row in rows if who.role not in OVERSEERS or row.body is BODY_OF[who.role]]
+    rows.sort(key=lambda row: row.position)
+    cursor = next_page(rows[limit - 1].position) if len(rows) > limit else ""
+    await recorded(ask, "submissions", cut_off=found.position, rows=len(rows[:limit]))
+    return listing(ask, "submissions", rows[:limit], found.position, cursor)
+
+
+def _sent(entry: Entry, ask: Ask) -> Sent:
+    event: OversightSubmissionSent = entry.event
+    period = f"from={event.period_from}&to={event.period_until}"
+    return Sent(
+        sent_at=entry.at,
+        body=event.body,
+        period_from=event.period_from,
+        period_until=event.period_until,
+        medium=event.medium,
+        recipients=event.recipients,
+        content_hash=event.content_hash,
+        cut_off=event.cut_off,
+        read=f"/v1/{ask.city.name}/reports/submission?{period}",
+        position=entry.position,
+    )
+
+
+# --- topics ------------------------------------------------------------------------------------------------------
+
+
+class Topic(msgspec.Struct, frozen=True, kw_only=True):
+    """热点. A category beside what was told of it for the quarter before, and how its replies came out."""
+
+    category: str
+    registered: int
+    before: int | None  # None: not told by itself then
+    answered: int | None
+    outcomes: dict[str, int]  # none where they cannot be told
+
+
+async def topics(ask: Ask) -> Answer:
+    """Return what people asked about most in a quarter: of what is told of it and of the one before, nothing else."""
+    seeing(ask)
+    course = await ask.city.overseen.course()
+    release = period_of(course, ask.query("period"))
+    if not isinstance(release, Release):
+        raise QueryUnfit("period: 2026Q3", field="period")
+    year, number = int(release.period[:4]), int(release.period[5:])
+    earlier = course.releases.get(str(Quarter(year, number - 1) if number > 1 else Quarter(year - 1, 4)))
+    before = {} if earlier is None else {line.part: line for line in _categories(earlier, "registered")[1]}
+    replies, answered = _categories(release, "answered")
+    of = {line.part: line for line in answered}
+    rows: list[Topic] = []
+    for line in _categories(release, "registered")[1]:
+        reply = of.get(line.part)
+        told = () if reply is None else zip(replies.outcomes, reply.outcomes, strict=False)
+        rows.append(
+            Topic(
+                category=line.part or "未注明",
+                registered=line.count,
+                before=before[line.part].count if line.part in before else None,
+                answered=None if reply is None else reply.count,
+                outcomes={share.title: count for share, count in told},
+            )
+        )
+    await recorded(ask, "topics", cut_off=release.cut_off, rows=len(rows))
+    body = {"period": release.period, "topics": rows, "office": _office(await ask.city.law(), "", ask)}
+    return Answer({**body, "position": release.cut_off}, headers={"Ledger-Position": str(release.cut_off)})
+
+
+def _categories(release: Release, code: str) -> tuple[Sheet, Sequence[Line]]:
+    sheet = next(sheet for sheet in release.sheets if sheet.measure == code)
+    return sheet, next((table.lines for table in sheet.tables if table.by == By.CATEGORY), ())

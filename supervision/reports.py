@@ -273,7 +273,7 @@ async def made(
         both = await shown.contested(upheld, assumed=assumed, cut_off=cut_off)
         counted = counted._replace(unappealed=before, contested=both)
     if kind is ReportKind.SUBMISSION:
-        inquiries = await _inquired(shown, law, since, until, cut_off)
+        inquiries = await inquired(shown, law, since, until, cut_off)
         quarter = quarter_of(period_from, period_until)
         told = None if quarter is None else await Overseen(shown).with_quarter(quarter, cut_off, until)
         counted = counted._replace(inquiries=inquiries, release=told)
@@ -304,7 +304,7 @@ async def _named(shown: Projections, law: Law, orders: Sequence[UUID], cut_off: 
     return tuple(told)
 
 
-async def _inquired(
+async def inquired(
     shown: Projections, law: Law, since: datetime, until: datetime, cut_off: int
 ) -> tuple[Inquired, ...]:
     """Return what overseers asked before the end of a period and was open in it, the earliest first."""

@@ -336,7 +336,7 @@ def test_every_command_shows_an_example_of_its_form():
 ELSEWHERE = (
     *("batch", "upload_attachment", "open_attachment", "reset", "log_cosign", "order_bundle", "matter_bundle"),
     *("draw_sample", "sample", "inform_children", "audit_copies"),
-    *(f"oversight_{word}" for word in ("figures", "orders", "order", "text", "text_asked")),
+    *(f"oversight_{word}" for word in ("figures", "orders", "order", "text", "text_asked", "topics", "matter")),
     *(f"{word}{kind}_instrument" for word in ("", "open_") for kind in ("matter", "inquiry")),
 )
 """Operations whose bodies are no JSON, or that need a file, a sandbox, a paper, a drawing, callers, orders by name or a closed quarter that are there: tried by tests of their own."""

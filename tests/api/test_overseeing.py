@@ -280,3 +280,104 @@ def test_every_operation_is_for_overseers_or_is_not():
     assert names & TO_OVERSEERS >= TO_OVERSEERS - {"command", "register"}
     ours = {operation.name for operation in OPERATIONS if operation.path.startswith("/oversight")}
     assert ours <= TO_OVERSEERS
+
+
+# --- what they asked, and were sent ------------------------------------------------------------------------------
+
+
+def _filed(served: Served, role: Role, body: str, kind: str = "deputy_suggestion") -> Any:
+    said = {"matter_kind": kind, "body": body, "title": "关于加强照明维护的建议", "text": "城南的路灯常坏，请统筹。"}
+    told = served.as_(role, city=CITY).post("/inquiries/new/file_inquiry", said)
+    assert told.status == 201, told
+    return told.body
+
+
+def test_what_was_asked_is_listed_with_its_clock_and_what_became_of_it(closed: Served):
+    asked = _filed(closed, Role.OVERSEER_NPC, "npc")
+    other = _filed(closed, Role.OVERSEER_CPPCC, "cppcc", "proposal")
+    deputy, manager = closed.as_(Role.OVERSEER_NPC, city=CITY), closed.as_(Role.HOTLINE_MANAGER, city=CITY)
+    mine = {row["id"]: row for row in deputy.get("/oversight/matters", limit=200, **WHY).body["matters"]}
+    assert other["id"] not in mine
+    assert (mine[asked["id"]]["kind"], mine[asked["id"]]["mine"]) == ("deputy_suggestion", True)
+    assert (mine[asked["id"]]["answered_at"], mine[asked["id"]]["late"]) == (None, False)
+    both = {row["id"] for row in manager.get("/oversight/matters", limit=200).body["matters"]}
+    assert {asked["id"], other["id"]} <= both
+    letter = {"answer": "已列入计划。", "letter": f"sha256:{'0' * 64}", "signed_by": "OFFICE"}
+    assert manager.post(f"/inquiries/{asked['id']}/answer_inquiry", letter).status == 201
+    rows = deputy.get("/oversight/matters", kind="deputy_suggestion", limit=200, **WHY).body["matters"]
+    assert next(row for row in rows if row["id"] == asked["id"])["answered_at"]
+    still = deputy.get("/oversight/matters", open="true", limit=200, **WHY).body["matters"]
+    assert asked["id"] not in {row["id"] for row in still}
+    pages, query = [], {"limit": 1, **WHY}
+    while True:
+        page = deputy.get("/oversight/matters", **query).body
+        pages += page["matters"]
+        if "next" not in page:
+            break
+        query["cursor"] = page["next"]
+    assert [row["id"] for row in pages] == [
+        row["id"] for row in deputy.get("/oversight/matters", limit=200, **WHY).body["matters"]
+    ]
+
+
+def test_what_somebody_asked_and_the_answer_are_open_to_them_alone_on_record(closed: Served):
+    asked = _filed(closed, Role.OVERSEER_NPC, "npc")
+    manager = closed.as_(Role.HOTLINE_MANAGER, city=CITY)
+    letter = {"answer": "已列入计划。", "letter": f"sha256:{'0' * 64}", "signed_by": "OFFICE"}
+    path, why = f"/oversight/matters/{asked['id']}/open", {"purpose": "follow_up"}
+    deputy = closed.as_(Role.OVERSEER_NPC, city=CITY)
+    assert deputy.post(path, why).body["answer"] is None
+    assert manager.post(f"/inquiries/{asked['id']}/answer_inquiry", letter).status == 201
+    told = deputy.post(path, why)
+    assert (told.body["text"], told.body["answer"]) == ("城南的路灯常坏，请统筹。", "已列入计划。")
+    assert closed.as_(Role.OVERSEER_CPPCC, city=CITY).post(path, why).status == 404
+    assert manager.post(path, why).status == 403
+    assert deputy.post("/oversight/matters/nothing/open", why).status == 404
+    today = f"{wiring.process_now().astimezone(SHANGHAI):%Y-%m-%d}"
+    entries = closed.as_(Role.AUDITOR, city=CITY).get(f"/access/{today}", limit=200).body["entries"]
+    looked = [one["event"] for one in entries if one["event"]["stream"] == f"inquiry:{asked['id']}"]
+    assert [(one["purpose"], len(one["fields"])) for one in looked] == [
+        ("oversight.follow_up", 1),
+        ("oversight.follow_up", 2),
+    ]
+
+
+def test_what_was_sent_is_listed_for_whom_it_was_sent_to(closed: Served):
+    body = {
+        "body": "npc",
+        "period_from": "2025-04-01",
+        "period_until": "2025-06-30",
+        "content_hash": f"sha256:{'1' * 64}",
+        "cut_off": 5,
+        "template_version": reports.TEMPLATE,
+        "recipients": ["人大监察和司法委"],
+        "medium": "written",
+    }
+    manager = closed.as_(Role.HOTLINE_MANAGER, city=CITY)
+    assert manager.post("/inquiries/new/send_submission", body).status == 201
+    told = closed.as_(Role.OVERSEER_NPC, city=CITY).get("/oversight/submissions", **WHY).body["submissions"]
+    assert told[-1]["content_hash"] == body["content_hash"]
+    assert told[-1]["read"].endswith("/reports/submission?from=2025-04-01&to=2025-06-30")
+    assert closed.as_(Role.OVERSEER_CPPCC, city=CITY).get("/oversight/submissions", **WHY).body["submissions"] == []
+    assert manager.get("/oversight/submissions").body["submissions"] == told
+
+
+def test_topics_are_those_told_of_the_quarter_and_the_one_before(closed: Served):
+    told = closed.as_(Role.OVERSEER_NPC, city=CITY).get("/oversight/topics", period="2025Q2", **WHY)
+    assert told.status == 200, told
+    (topic,) = told.body["topics"]
+    assert (topic["category"], topic["registered"], topic["before"]) == ("市政/路灯", 34, None)
+    assert told.body["office"]["unit"] == "HOTLINE"
+
+
+def test_a_submission_prints_the_numbers_that_overseers_are_told_and_no_others(closed: Served):
+    manager = closed.as_(Role.HOTLINE_MANAGER, city=CITY)
+    query = {"from": "2025-04-01", "to": "2025-06-30", "format": "csv"}
+    printed = manager.get("/reports/submission", **query).body.decode()
+    sheet = _sheet(manager.get("/oversight/figures", period="2025Q2").body, "dispatched")
+    units = next(table for table in sheet["tables"] if table["by"] == "unit")
+    lines = [line.split(",")[4:] for line in printed.splitlines() if ",各单位办理情况,派单," in line]
+    told = {line[2]: line[4] for line in lines if line[3] == "件数"}
+    assert told == {"东区": f"{units['lines'][0]['count']}", "其余合并": f"{units['rest']}"}
+    outside = manager.get("/reports/submission", **{**query, "to": "2025-05-31"}).body.decode()
+    assert ",派单," not in outside
