@@ -458,8 +458,10 @@ def _whose(material: Material, entry: Entry) -> str:
     """Return who is responsible for a document: the unit, or the applicant."""
     if entry.actor.role is Role.CITIZEN:
         return Role.CITIZEN.zh
-    law = material.law
-    return law.unit_name(entry.actor.unit or law.hotline_unit, entry.at)
+    law, unit = material.law, entry.actor.unit
+    if entry.actor.role is Role.SYSTEM:  # of what another system told, whoever did it there
+        unit = getattr(entry.event, "unit", "") or ""
+    return law.unit_name(unit or law.hotline_unit, entry.at)
 
 
 def by_words(material: Material, entry: Entry) -> str:
@@ -557,6 +559,8 @@ def _of(tell: Teller, record: msgspec.Struct) -> Iterator[tuple[str, str]]:
                 yield label, attachment_words(tell, value)
             case Citation():
                 yield label, citation_words(value)
+            case tuple() if name == "derived" and value:
+                yield label, f"{'、'.join(map(_field_words, value[1:]))}（按映射 {value[0]}）"
             case str() if name == "field":
                 yield label, _field_words(value)
             case _ if name in ("subject", "assignment"):

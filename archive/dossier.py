@@ -90,6 +90,7 @@ class Cover(NamedTuple):
     piece: str
     section: str
     edition: str
+    policy: str
 
 
 class Deadline(NamedTuple):
@@ -163,6 +164,7 @@ def _cover(material: Material) -> Cover:
         piece=rest.rpartition("-")[2],
         section=fonds.section,
         edition=EDITIONS[material.told.edition],
+        policy=f"{order.policy.pack}{'（推定适用，仅供推演）' if order.assumed_policy else ''}",
     )
 
 

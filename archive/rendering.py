@@ -30,8 +30,8 @@ from archive.wire import Attached, Done, Failed, Job, Lacking, Outcome, read_fro
 MEMORY = 2 << 30
 """Bytes that a rendering process may take: a document that wants more fails alone."""
 
-COLLECT_EVERY = 8
-"""Documents after which what they left behind is collected, all at once."""
+COLLECT_EVERY = 24
+"""Pages after which what documents left behind is collected, all at once."""
 
 _LOG = logging.getLogger("weasyprint")
 
@@ -141,14 +141,16 @@ def _attachments(named: Sequence[Attached]) -> list[Attachment]:
 
 def serve(jobs: BinaryIO, answers: BinaryIO) -> None:
     """Render job after job until there are no more."""
-    renderer, done = Renderer(), 0
+    renderer, pages = Renderer(), 0
     gc.freeze()
     gc.disable()
     while (said := read_from(jobs)) is not None:
-        answers.write(written(msgspec.msgpack.encode(renderer.render(msgspec.msgpack.decode(said, type=Job)))))
+        outcome = renderer.render(msgspec.msgpack.decode(said, type=Job))
+        answers.write(written(msgspec.msgpack.encode(outcome)))
         answers.flush()
-        done += 1
-        if done % COLLECT_EVERY == 0:
+        pages += outcome.pages if isinstance(outcome, Done) else COLLECT_EVERY
+        if pages >= COLLECT_EVERY:
+            pages = 0
             gc.collect()
 
 
