@@ -340,6 +340,10 @@ class Law(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         found = (o for o in self.outages if o.from_at < due <= o.until and self._covers(o, unit, due))
         return next(found, None)
 
+    def outages_of(self, unit: UnitId) -> tuple[Outage, ...]:
+        """Return the outages that cover a unit: those for all, or for it by itself or from above."""
+        return tuple(o for o in self.outages if self._covers(o, unit, o.from_at))
+
     def _covers(self, outage: Outage, unit: UnitId | None, at: datetime) -> bool:
         """Tell whether an outage is one for all, or for `unit` by itself or from above."""
         if not outage.units:

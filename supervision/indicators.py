@@ -332,6 +332,7 @@ def definitions() -> tuple[Definition, ...]:
     spoken = {
         "I1": "calls answered of calls queued, in the worst continuous 24 hours that end in the period",
         "I1x": "the same, calls given up within 5 seconds left out below the line",
+        "I1o": "the same, what was counted while the hotline's system was down left out",
         "I1p": "calls answered of calls queued in the period",
         "I2": "answered within 15 seconds, of those answered or given up after 15 seconds",
         "I20": "complaints about the hotline's service found valid, by the call's date, to services answered",

@@ -37,6 +37,7 @@ DAY: Final = timedelta(hours=24)
 TELEPHONY: Final[Mapping[str, tuple[str, str]]] = {
     "I1": ("接通率(最低连续24小时)", "人工接通 ÷ 进入人工队列, 取期内结束的任意连续 24 小时中最低者"),
     "I1x": ("接通率(不计5秒内放弃)", "同上, 分母减去 5 秒内放弃的"),
+    "I1o": ("接通率(不计系统中断)", "同 I1, 不计与热线系统中断重叠的统计区段"),
     "I1p": ("接通率(全期)", "期内人工接通 ÷ 期内进入人工队列"),
     "I2": ("15秒接听率", "15 秒内接听 ÷ (人工接通 + 15 秒后放弃)"),
     "I20": ("有效投诉率", "认定有效的服务质量投诉(按通话日期) ÷ 人工接通的服务"),
@@ -249,11 +250,19 @@ class Window(msgspec.Struct, frozen=True):
     below: int
 
 
-def worst(found: Sequence[Counts], since: datetime, until: datetime, *, short: bool = True) -> Window | None:
+def worst(
+    found: Sequence[Counts],
+    since: datetime,
+    until: datetime,
+    *,
+    short: bool = True,
+    down: Sequence[tuple[datetime, datetime]] = (),
+) -> Window | None:
     """Return the window of 24 hours with the lowest share answered, of those that end in (since, until]; exactly.
 
     A window begins where an interval begins, or ends where one ends, and counts only where counts are there for the
-    whole of it. `short`: calls given up within 5 seconds count among the queued. None where there is none.
+    whole of it. `short`: calls given up within 5 seconds count among the queued. What an interval counts that reaches
+    into a time when the hotline was `down` is left out. None where there is none.
     """
     spans = _covered(found)
     starts = {one.from_at for one in found} | {one.until - DAY for one in found}
@@ -262,7 +271,11 @@ def worst(found: Sequence[Counts], since: datetime, until: datetime, *, short: b
         end = start + DAY
         if not since < end <= until or not any(first <= start and end <= last for first, last in spans):
             continue
-        inside = [one for one in found if start <= one.from_at < end]
+        inside = [
+            one
+            for one in found
+            if start <= one.from_at < end and not any(one.from_at < up and gone < one.until for gone, up in down)
+        ]
         above = sum(one.answered for one in inside)
         below = sum(one.queued - (0 if short else one.abandoned_in_5s) for one in inside)
         if below and (lowest is None or above * lowest.below < lowest.above * below):
@@ -308,12 +321,14 @@ async def telephony(
     """Return the telephone figures of a period, as the ledger is or was at a position. Raises CutOffAhead."""
     told = await shown.beside("publication", [_tag(TelephonyStatsImported)], cut_off)
     held, position = Intervals(told.rows), told.position
+    law = await shown.law_at(position)
+    down = [(outage.from_at, outage.until) for outage in law.outages_of(law.hotline_unit)]
     rated, valid = await _services(shown, position, since, until)
     figures: list[Figure] = []
     windows: list[Window] = []
     thresholds: list[Threshold] = []
     for part in ("", *sorted({*held.sources, *(c for c, _ in rated), *valid} - {""})):
-        own, made = _of_part(held, part, since, until)
+        own, made = _of_part(held, part, since, until, down)
         windows += made
         services = sum(one.answered for one in held.of(part, since, until))
         complaints = sum(n for centre, n in valid.items() if part in ("", centre))
@@ -337,15 +352,17 @@ def _figure(code: str, part: str, above: int, below: int) -> Figure:
     return Figure(code, TELEPHONY[code][0], part, above, below)
 
 
-def _of_part(held: Intervals, part: str, since: datetime, until: datetime) -> tuple[list[Figure], list[Window]]:
+def _of_part(
+    held: Intervals, part: str, since: datetime, until: datetime, down: Sequence[tuple[datetime, datetime]]
+) -> tuple[list[Figure], list[Window]]:
     reaching = held.of(part, since - DAY, until)
     own = held.of(part, since, until)
     figures: list[Figure] = []
     windows: list[Window] = []
-    for code, short in (("I1", True), ("I1x", False)):
-        lowest = worst(reaching, since, until, short=short)
+    for code, short, left_out in (("I1", True, ()), ("I1x", False, ()), ("I1o", True, down)):
+        lowest = worst(reaching, since, until, short=short, down=left_out)
         figures.append(_figure(code, part, *((lowest.above, lowest.below) if lowest else (0, 0))))
-        if lowest is not None and short:
+        if lowest is not None and code == "I1":
             windows.append(msgspec.structs.replace(lowest, part=part))
     answered = sum(one.answered for one in own)
     figures.append(_figure("I1p", part, answered, sum(one.queued for one in own)))

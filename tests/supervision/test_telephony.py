@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 import msgspec
 import pytest
 
+from domain.institution import OutageDeclared, OutageScope
 from domain.matters.calls import (
     CallDisposition,
     CallLogged,
@@ -24,7 +25,7 @@ from scripts import wiring
 from supervision.telephony import FileUnfit, Intervals, LineUnfit, Window, read, take, telephony, worst
 from tests.conftest import City
 from tests.given import at
-from tests.test_projections import World, world
+from tests.test_projections import BASIS, World, world
 
 HEADER = "分中心,起,止,进入人工,人工接通,15秒内接通,放弃\n"
 
@@ -97,6 +98,33 @@ def test_calls_given_up_at_once_may_be_left_out():
     month = (at("2025-09-01 00:00"), at("2025-10-01 00:00"))
     assert worst(found, *month) == Window("", at("2025-09-01 00:00"), at("2025-09-02 00:00"), 192, 240)
     assert worst(found, *month, short=False) == Window("", at("2025-09-01 00:00"), at("2025-09-02 00:00"), 192, 216)
+
+
+async def test_what_was_counted_while_the_system_was_down_is_left_out_beside_the_figure_that_keeps_it(city: City):
+    """Of 24 hours with 9 of 10 answered, nobody was reached in three; two of those were declared an outage."""
+    rows = [
+        f"市中心,2025-09-01 {n:02}:00,2025-09-01 {n + 1:02}:00,10,{0 if n in (6, 7, 8) else 9},0,{10 if n in (6, 7, 8) else 1}"
+        for n in range(23)
+    ]
+    last = "市中心,2025-09-01 23:00,2025-09-02 00:00,10,9,0,1"
+    month = (at("2025-09-01 00:00"), at("2025-10-01 00:00"))
+    async with world(city) as here, here.projections() as p:
+        assert (await taken(here, p, *rows, last))[0] == 24
+        before = (await telephony(p, *month, options=Options())).figures
+        assert of(before, "I1") == of(before, "I1o") == (189, 240)
+        elsewhere = outage("2025-09-01 01:00", "2025-09-01 05:00", "B")
+        await here.record("institution", "2025-09-02 08:00", elsewhere)
+        await here.record("institution", "2025-09-02 09:00", outage("2025-09-01 06:30", "2025-09-01 08:00"))
+        await p.follow_until()
+        found = await telephony(p, *month, options=Options())
+        assert of(found.figures, "I1") == (189, 240), "the figure itself keeps it"
+        assert of(found.figures, "I1o") == (189, 220)
+        assert [one.below for one in found.windows if not one.part] == [240]
+
+
+def outage(since: str, until: str, *units: str) -> OutageDeclared:
+    scope = OutageScope.UNITS if units else OutageScope.ALL
+    return OutageDeclared(proposal=0, from_at=at(since), until=at(until), scope=scope, units=units, basis=BASIS)
 
 
 # --- files -------------------------------------------------------------------------------------------------------
