@@ -329,6 +329,7 @@ _SAID: dict[int, tuple[type[Refusal], ...]] = {
         refusals.UnknownTopic,
         refusals.WrongKey,
         engine.RebuildBroken,
+        transparency.HeadUnreadable,
         transparency.LedgerRewritten,
         transparency.LedgerTurnedBack,
     ),

@@ -179,7 +179,9 @@ def examine(
     twice = len(numbers) - len(set(numbers))
     tally.look("档号规范性与重复性", [f"重号 {twice} 个"] if twice else [], count=0)
     folders = sum(1 for path in (root / "data").iterdir() if path.is_dir())
-    tally.look("总件数相符性", [f"{folders} 个文件夹，目录 {len(numbers)} 件"] if folders != len(numbers) else [], count=0)
+    tally.look(
+        "总件数相符性", [f"{folders} 个文件夹，目录 {len(numbers)} 件"] if folders != len(numbers) else [], count=0
+    )
     if scan is not None:
         harm = scan(root)
         tally.look("恶意代码检测", [harm] if harm else [], count=done.files)

@@ -166,7 +166,8 @@ _Told = tuple[Kept | None, Sequence[Entry]]
 @lru_cache(maxsize=256)
 def named(path: Path, city: str, version: int = 0, other: int = 0, table: str = "") -> Mapping[str, bytes]:
     """Return the statements of a `.sql` file for a city and for one version of its table (`_M`: another one)."""
-    text = path.read_text(encoding="utf-8").replace("TABLE_N", f"{table}_{version}")
+    text = path.read_text(encoding="utf-8")
+    text = text.replace("TABLE_N", f"{table}_{version}").replace("TABLE_M", f"{table}_{other}")
     text = text.replace("_N", f"_{version}").replace("_M", f"_{other}")
     return recorder.statements(text, city)
 
@@ -880,6 +881,25 @@ class Engine:
         await run(connection, self._sql["no_time_limit"])
         return (await rows(connection, self.sql_of(name, version, other)["differences"]))[0][0]
 
+    async def differing(self, name: str, most: int = 20) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        """Return rows that the table which is read has otherwise than the one kept beside it, side by side; `{}`: none.
+
+        Raises NothingToGoBackTo where there is none beside it.
+        """
+        async with session(self._work) as connection:
+            versions = [v for v in await self._versions(connection) if v.name == name and v.state == "following"]
+            read = next((v.version for v in versions if v.active), 0)
+            beside = [v.version for v in versions if not v.active]
+            if not beside or not read:
+                raise NothingToGoBackTo(name)
+            await run(connection, self._sql["no_time_limit"])
+            found = await rows(connection, named(SQL, self.city, read, beside[-1], name)["differing"], most)
+        pairs: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+        for is_read, row in found:
+            key = tuple(row.get(column) for column in _NAMING)
+            pairs.setdefault(key, [{}, {}])[0 if is_read else 1] = row
+        return [(one, other) for one, other in pairs.values()]
+
     # --- saying where it stands ----------------------------------------------------------------------------------
 
     async def status(self) -> tuple[Status, ...]:
@@ -925,6 +945,9 @@ class Engine:
             moved_at=moved_at,
         )
 
+
+_NAMING = ("id", "order_id", "record_id", "matter_id", "stream", "kind", "unit", "no", "name", "key")
+"""Columns that tell rows of one table apart, where it has them."""
 
 MADE_MEANWHILE = (
     psycopg.errors.UniqueViolation,

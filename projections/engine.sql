@@ -152,6 +152,14 @@ SET LOCAL maintenance_work_mem = '256MB'
 -- name: analyze
 ANALYZE projections.TABLE_N
 
+-- name: differing
+-- Rows that one of two tables has and the other has not; the first is the one that is read.
+(SELECT true, to_jsonb(r) FROM (SELECT * FROM projections.TABLE_N EXCEPT ALL SELECT * FROM projections.TABLE_M) AS r
+    LIMIT $1::bigint)
+UNION ALL
+(SELECT false, to_jsonb(r) FROM (SELECT * FROM projections.TABLE_M EXCEPT ALL SELECT * FROM projections.TABLE_N) AS r
+    LIMIT $1::bigint)
+
 -- name: awake
 SELECT 1
 

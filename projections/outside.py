@@ -72,6 +72,20 @@ class Outside:
         """Write the head that monitors read; its tiles are there. Raises OSError."""
         self._put("checkpoint", str(note).encode())
 
+    def told(self, address: str) -> int:
+        """Return of how many leaves the last head was that an address took. Raises OSError."""
+        return self._told().get(address, 0)
+
+    def tell(self, address: str, size: int) -> None:
+        """Write down that an address took a head. Raises OSError."""
+        self._put("told", msgspec.json.encode({**self._told(), address: size}))
+
+    def _told(self) -> dict[str, int]:
+        try:
+            return msgspec.json.decode((self.folder / "told").read_bytes(), type=dict[str, int])
+        except (FileNotFoundError, msgspec.MsgspecError):
+            return {}
+
     def _note(self, name: str) -> Note | None:
         try:
             return note_from((self.folder / name).read_bytes())

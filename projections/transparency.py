@@ -46,6 +46,10 @@ class LedgerRewritten(Refusal):
     """台账与已签名的树头不一致：历史已被改动，未签新树头。请核验。The ledger does not begin with what a signed head says: its history was changed, and nothing more is signed. Run `huiyin verify`."""
 
 
+class HeadUnreadable(Refusal):
+    """库外保存的树头文件无法读取，未签新树头。请从副本恢复该文件。A head that is kept outside cannot be read: nothing more is signed. Put the file back from a copy."""
+
+
 class NothingToSign(Refusal):
     """台账尚无事件。There is nothing in the ledger yet."""
 
@@ -161,18 +165,24 @@ class Transparency:
     async def sign(self) -> Note:
         """Grow the tree to the ledger's end and return its signed head; the last one where nothing came since.
 
-        Raises NothingToSign; LedgerTurnedBack or LedgerRewritten where the tree does not begin with what was signed.
+        Raises NothingToSign; HeadUnreadable; LedgerTurnedBack or LedgerRewritten where the tree does not begin with what was signed.
         """
         if self._private is None:
             raise NotInitialised("huiyin head")
         await self.follow()
+        try:
+            return await self._signed(self._private)
+        except NotANote as error:
+            raise HeadUnreadable(f"{self.outside.folder}: {error}") from error
+
+    async def _signed(self, private: Ed25519PrivateKey) -> Note:
         async with self._locked() as (connection, size):
             note = await self._last(connection, size)
             if note is None or note.checkpoint.size < size:
                 if not size:
                     raise NothingToSign(self.city)
                 (root,) = await self._roots(connection, [Span(0, size)])
-                note = notes.signed(Checkpoint(self.origin, size, root), self._private)
+                note = notes.signed(Checkpoint(self.origin, size, root), private)
                 ((now,),) = await rows(connection, self._sql["now"])
                 await asyncio.to_thread(self.outside.sign, note, now)
                 await self._keep(connection, note)
@@ -344,7 +354,14 @@ class Transparency:
         """
         findings: list[Finding] = []
         kept = await self._kept(findings)
-        for note in (*await asyncio.to_thread(self.outside.heads), *more):
+        outside: list[Note] = []
+        try:
+            outside = await asyncio.to_thread(self.outside.heads)
+            await asyncio.to_thread(self.outside.published)
+        except NotANote as error:
+            findings.append(Finding(0, "", f"a head outside cannot be read: {error}"))
+            return [*findings, *await check(ledger, [*kept, *more], told, checkers), *await self._tiles_differing()]
+        for note in (*outside, *more):
             findings += self._unsigned(note)
             kept.append(note)
         findings += await check(ledger, kept, told, checkers)

@@ -21,14 +21,14 @@ from domain.evidence import Held, Unproven
 from domain.leaves import Finding
 from domain.ledger import Ledger
 from domain.notes import NotANote, Note, Policy
-from projections.answers import Projections
+from projections.answers import PROJECTIONS, Projections
 from projections.checkers import Checkers
-from projections.transparency import Transparency
+from projections.transparency import CosignatureUnfit, Transparency
 from scripts import desk, dossiers, files, printing, wiring
 from scripts.desk import city_option, json_option, with_city
 from scripts.lawbook import answer
 from scripts.wiring import SettingError
-from scripts.witnessing import Refused, Unreachable, Witness, deliver, over
+from scripts.witnessing import Refused, Unreachable, Witness, deliver, over, post
 from supervision.scheduler import LOG
 
 T = TypeVar("T")
@@ -40,13 +40,13 @@ policy_option = click.option(
 )
 
 
-def with_log(said: str | None, work: Callable[[Ledger, Transparency], Awaitable[T]]) -> T:
-    """Open a city and its transparency log, do `work` and close them."""
+def with_log(said: str | None, work: Callable[[Ledger, Transparency, Projections], Awaitable[T]]) -> T:
+    """Open a city, its transparency log and its tables, do `work` and close them."""
     database = wiring.database()
 
-    async def opened(ledger: Ledger, _: Projections) -> T:
+    async def opened(ledger: Ledger, shown: Projections) -> T:
         async with await wiring.open_log(database, ledger) as log:
-            return await work(ledger, log)
+            return await work(ledger, log, shown)
 
     return with_city(said, opened, follow=False)
 
@@ -69,7 +69,7 @@ def head_command(listed: bool, as_policy: bool, witness: str | None, city: str |
         _trust(city, witness)
         return
 
-    async def work(_: Ledger, log: Transparency) -> None:
+    async def work(_: Ledger, log: Transparency, _shown: Projections) -> None:
         if as_policy:
             if log.key is None:
                 raise SettingError("没有签名密钥 there is no key to sign with")
@@ -85,6 +85,8 @@ def head_command(listed: bool, as_policy: bool, witness: str | None, city: str |
                     click.echo(f"{note.checkpoint.size:>12,}  {note.checkpoint.root.hex()}")
             return
         note = await log.sign()
+        for wrong in await told(log, note):
+            click.echo(f"! 未告知 not told: {wrong}", err=True)
         note = await log.head(note.checkpoint.size)
         if as_json:
             answer({"size": note.checkpoint.size, "root": note.checkpoint.root.hex(), "note": str(note)})
@@ -152,6 +154,8 @@ LARGE = 200_000
 )
 @click.option("--jobs", type=click.IntRange(0), default=0,
     help="进程数 processes; left out: one, of a large ledger as many as there are processors.")  # fmt: skip
+@click.option("--tables", "with_tables", is_flag=True,
+    help="查询表 make every table again from the events, and compare; the right ones serve from then on.")  # fmt: skip
 @click.option("--files", "with_files", is_flag=True, help="附件 open every file too, and hold it against its digest.")
 @city_option
 @json_option
@@ -161,6 +165,7 @@ def verify_command(
     heads: tuple[Path, ...],
     digest: str | None,
     jobs: int,
+    with_tables: bool,
     with_files: bool,
     city: str | None,
     as_json: bool,
@@ -180,11 +185,12 @@ def verify_command(
         return
     held = [_note(path) for path in heads]
 
-    async def work(ledger: Ledger, log: Transparency) -> int:
+    async def work(ledger: Ledger, log: Transparency, shown: Projections) -> int:
         position, _at = await ledger.head()
         with printing.bar("核验 verifying") as bar, _checkers(ledger, jobs, position) as checkers:
             task = bar.add_task("", total=position)
             findings = await log.check(ledger, held, lambda done: bar.update(task, completed=done), checkers)
+        compared = await _tables(shown, jobs or 1, findings) if with_tables else 0
         kept = await files.check(ledger, wiring.files_of(ledger)) if with_files else None
         if as_json:
             answer({"position": position, "findings": [finding._asdict() for finding in findings], "files": kept})
@@ -195,12 +201,47 @@ def verify_command(
             click.echo(
                 f"✓ {position} 个事件逐条核验无误 every leaf of {position} events holds; {signed} 个树头 signed heads hold"
             )
+        if with_tables and not as_json and not any(finding.stream in NAMES for finding in findings):
+            click.echo(f"✓ {compared} 张查询表与事件重算一致 tables are what the events make of them")
         if kept is not None and not as_json:
             _say_files(kept)
         return len(findings) + (len(kept.findings) if kept is not None else 0)
 
     if with_log(city, work):
         sys.exit(1)
+
+
+NAMES = frozenset(projection.name for projection in PROJECTIONS)
+
+
+async def _tables(shown: Projections, jobs: int, findings: list[Finding]) -> int:
+    """Make every table again and add to findings what the old ones had otherwise; return how many were compared.
+
+    A table that was right is dropped again; one that was not is kept beside the new one, to be looked at.
+    """
+    with printing.bar("重算查询表 tables") as bar:
+        task = bar.add_task("", total=None)
+        made = await shown.rebuild(
+            jobs=jobs, compare=True, progress=lambda done, total: bar.update(task, completed=done, total=total)
+        )
+    for one in made:
+        if one.differences == 0:
+            await shown.drop(one.name)
+            continue
+        if one.differences is None:
+            findings.append(Finding(one.position, one.name, "the table was blocked or of another release: made again"))
+            continue
+        what = f"the table has {one.differences} rows otherwise than the events make them"
+        findings.append(Finding(one.position, one.name, what, "0", str(one.differences)))
+        for right, other in await shown.differing(one.name):
+            changed = [name for name in {**right, **other} if right.get(name) != other.get(name)]
+            said = [{name: row[name] for name in changed if name in row} for row in (right, other)]
+            named = right or other
+            where = str(named.get("number") or named.get("id") or named.get("order_id") or "")
+            at = int(named.get("position") or one.position)
+            expected, found = (msgspec.json.encode(row).decode() if row else "—" for row in said)
+            findings.append(Finding(at, one.name, f"row {where}", expected, found))
+    return len(made)
 
 
 def _checkers(ledger: Ledger, jobs: int, position: int) -> contextlib.AbstractContextManager[Checkers | None]:
@@ -392,6 +433,29 @@ async def signed(ledger: Ledger, shown: Projections) -> None:
     async with await wiring.open_log(database, ledger) as log:
         note = await log.sign()
         LOG.debug("head of %s: %s", ledger.city, note.checkpoint.size)
+        for wrong in await told(log, note):
+            LOG.warning("head of %s not told: %s", ledger.city, wrong)
+
+
+async def told(log: Transparency, note: Note) -> list[str]:
+    """Send a head to whoever is to be told of every one (HUIYIN_HEADS_TO); return what went wrong, to be tried again.
+
+    Whoever is told may answer with its cosignature: that of a known witness is taken.
+    """
+    wrong: list[str] = []
+    size = note.checkpoint.size
+    for address in wiring.told_of_heads():
+        if await asyncio.to_thread(log.outside.told, address) >= size:
+            continue
+        try:
+            said = await asyncio.to_thread(post, address, note)
+        except Unreachable as error:
+            wrong.append(str(error))
+            continue
+        await asyncio.to_thread(log.outside.tell, address, size)
+        with contextlib.suppress(NotANote, CosignatureUnfit):  # whatever else is answered says nothing to us
+            await log.cosign(notes.note_from(said))
+    return wrong
 
 
 COMMANDS = (head_command, proof_command, verify_command, witness_command)

@@ -517,6 +517,15 @@ def heads_root() -> Path:
     return Path(said) if said else embedded.home(os.environ) / "heads"
 
 
+def told_of_heads() -> tuple[str, ...]:
+    """Return the addresses that every signed head is sent to: HUIYIN_HEADS_TO, with spaces between. Raises SettingError."""
+    found = tuple(os.environ.get("HUIYIN_HEADS_TO", "").split())
+    for address in found:
+        if wrong := unfit_url(address):
+            raise SettingError(f"HUIYIN_HEADS_TO: {address}: {wrong}")
+    return found
+
+
 def log_key(city: str) -> Ed25519PrivateKey:
     """Return the key that the city's heads are signed with, made and written (mode 600) where there is none yet."""
     return signing_key(keyring_file(city).with_suffix(".log.key"))

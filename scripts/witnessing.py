@@ -69,17 +69,20 @@ def _read(path: Path) -> bytes:
 
 def deliver(source: str, note: Note, token: str = "") -> None:
     """Give a log the cosignature on its head. Raises Unreachable."""
-    request = urllib.request.Request(  # noqa: S310  http or https, as was said
-        f"{source.rstrip('/')}/cosignatures", data=str(note).encode(), method="POST"
-    )
+    post(f"{source.rstrip('/')}/cosignatures", note, token)
+
+
+def post(address: str, note: Note, token: str = "") -> bytes:
+    """Send a head to an address of http or https, and return what is answered. Raises Unreachable."""
+    request = urllib.request.Request(address, data=str(note).encode(), method="POST")  # noqa: S310  as was said
     request.add_header("Content-Type", "text/plain; charset=utf-8")
     if token:
         request.add_header("Authorization", f"Bearer {token}")
     try:
-        with urllib.request.urlopen(request, timeout=PATIENCE):  # noqa: S310
-            return
-    except (urllib.error.URLError, OSError) as error:
-        raise Unreachable(f"{source}/cosignatures: {error}") from error
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
+            return answer.read(LARGEST)
+    except (urllib.error.URLError, OSError, ValueError) as error:
+        raise Unreachable(f"{address}: {error}") from error
 
 
 class Witness:

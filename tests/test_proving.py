@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import random
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from domain import evidence, notes
 from domain.evidence import Unproven
@@ -132,8 +136,15 @@ def test_a_witness_signs_what_grew_and_refuses_what_was_rewritten(office: Deploy
             b"UPDATE town.events SET topic = 'order.order_registered' WHERE topic = 'order.order_withdrawn'"
         )
     assert office.ok("verify", "--head", last, "--city", "town").code == 0
-    (heads_of(office) / "checkpoint").write_text(notes.policy_text(policy), encoding="utf-8")
+    kept = heads_of(office) / "checkpoint"
+    right = kept.read_bytes()
+    kept.write_text(notes.policy_text(policy), encoding="utf-8")
     assert "note" in office.refused(*witness)
+    assert "head-unreadable" in office.refused("head", "--city", "town")
+    told = office.run("verify", "--head", last, "--city", "town", "--json")
+    assert (told.code, [one["position"] for one in told.data["findings"]]) == (1, [0])
+    kept.write_bytes(right)
+    assert office.ok("verify", "--head", last, "--city", "town").code == 0
 
 
 def test_what_is_no_key_policy_or_head_is_refused_with_a_sentence(office: Deployment, tmp_path: Path):
@@ -151,3 +162,89 @@ def test_what_is_no_key_policy_or_head_is_refused_with_a_sentence(office: Deploy
         assert office.refused(*words)
     told = office.run("verify", str(bad), "--policy", str(tmp_path / "policy"))
     assert (told.code, "✗" in told.out) == (1, True)
+
+
+class Told:
+    """Somebody elsewhere who is told of every head: keeps what came, and answers as a witness, or not at all."""
+
+    def __init__(self) -> None:
+        self.heads: list[notes.Note] = []
+        self.answers = False
+        self.private = Ed25519PrivateKey.generate()
+        self.url = ""
+
+    @property
+    def key(self) -> notes.Key:
+        return notes.witness_key("elsewhere.example", self.private)
+
+    def answer(self, said: bytes) -> tuple[int, bytes]:
+        if not self.answers:
+            return 503, b""
+        note = notes.note_from(said)
+        self.heads.append(note)
+        line = notes.cosigned(note, "elsewhere.example", self.private, 1_800_000_000)
+        return 200, str(notes.with_signatures(note, [line])).encode()
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Told]:
+    told = Told()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            status, body = told.answer(self.rfile.read(int(self.headers["content-length"])))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base class's own
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    told.url = f"http://127.0.0.1:{server.server_port}/heads"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield told
+    server.shutdown()
+    server.server_close()
+
+
+def test_every_head_is_sent_elsewhere_until_it_is_taken_and_a_witness_may_answer(
+    office: Deployment, tmp_path: Path, elsewhere: Told
+):
+    recorded(office, tmp_path)
+    head = ("head", "--city", "town")
+    assert "503" in office.ok(*head, HUIYIN_HEADS_TO=elsewhere.url).err
+    elsewhere.answers = True
+    office.ok("head", "--trust", str(elsewhere.key), "--city", "town")
+    said = office.ok(*head, HUIYIN_HEADS_TO=f"{elsewhere.url} http://127.0.0.1:9/nobody")
+    assert elsewhere.url not in said.err
+    assert "127.0.0.1:9/nobody" in said.err
+    note = notes.note_from(said.out)
+    assert [one.checkpoint for one in elsewhere.heads] == [note.checkpoint]
+    assert note.by(elsewhere.key) == 1_800_000_000
+    office.ok(*head, HUIYIN_HEADS_TO=elsewhere.url)
+    assert len(elsewhere.heads) == 1  # what was taken is not sent again
+    recorded(office, tmp_path)
+    office.ok(*head, HUIYIN_HEADS_TO=elsewhere.url)
+    assert elsewhere.heads[-1].checkpoint.size > note.checkpoint.size
+    for bad in ("ftp://example/heads", "https://user:word@example/heads", "nonsense"):
+        assert "HUIYIN_HEADS_TO" in office.run(*head, HUIYIN_HEADS_TO=bad).err
+
+
+def test_a_table_that_somebody_changed_by_hand_is_found_row_by_row_and_made_right(office: Deployment, tmp_path: Path):
+    order = recorded(office, tmp_path)
+    assert "查询表" in office.ok("verify", "--tables", "--city", "town").out
+    with psycopg.connect(office.url, autocommit=True) as connection:
+        query = "SELECT name, version FROM town_projections.active WHERE name = 'orders'"
+        ((name, version),) = connection.execute(query).fetchall()
+        connection.execute(f"UPDATE town_projections.{name}_{version} SET title = '路灯已亮'".encode())
+    told = office.run("verify", "--tables", "--city", "town", "--json")
+    assert told.code == 1
+    first, *rows = [one for one in told.data["findings"] if one["stream"] == "orders"]
+    assert int(first["found"]) == 2 * len(rows) > 0
+    (mine,) = [one for one in rows if order in one["what"]]
+    assert (json.loads(mine["expected"]), json.loads(mine["found"])) == ({"title": "路灯不亮"}, {"title": "路灯已亮"})
+    assert mine["position"] > 0
+    assert "路灯不亮" in office.ok("list", "--city", "town").out
+    assert office.ok("verify", "--tables", "--city", "town", "--json").data["findings"] == []
