@@ -35,6 +35,9 @@ REST = "rest"
 NOTICES = "notices"
 """Every kind of notice, walked and refused."""
 
+SUPERVISED = {"supervised": "S0", "institutions": "S1"}
+"""Weeks of supervision with what the timer does, and the text each is under."""
+
 UNITS = (
     RegisterUnit(unit="D", name="东区", level=UnitLevel.FIRST, kind=UnitKind.DISTRICT_GOVERNMENT, parent="HOTLINE"),
     RegisterUnit(unit="D-B", name="东区住建局", level=UnitLevel.SECOND, kind=UnitKind.DEPARTMENT, parent="D"),
@@ -151,9 +154,11 @@ def served(postgres: embedded.Database, tmp_path_factory: pytest.TempPathFactory
         patched.setenv("HUIYIN_SWEEP", "0")  # what is walked here is of years ago: nobody shall act on it meanwhile
         database = wiring.database()
         suffix = secrets.token_hex(3)
-        names = {name: f"{name}_{suffix}" for name in (*TEXTS, *REFUSED, REST, NOTICES, "api", "other")}
+        walked = (*TEXTS, *REFUSED, REST, NOTICES, *SUPERVISED)
+        names = {name: f"{name}_{suffix}" for name in (*walked, "api", "other")}
         for name, city in names.items():
-            _found(database, city, name[:2].upper() if name[:2] in TEXTS else "S0", people=name in ("api", "other"))
+            policy = name[:2].upper() if name[:2] in TEXTS else SUPERVISED.get(name, "S0")
+            _found(database, city, policy, people=name in ("api", "other"))
             for person in ("keeper-1", "keeper-2"):
                 wiring.appoint(city, person, home / f"{city}-{person}.key")
         with running(home, names.values()) as (url, log, process, client):

@@ -15,14 +15,16 @@ from api.access import OF_UNITS
 from api.asking import is_uuid
 from api.commands import BY_NAME, arms, type_at
 from api.operations import OPERATIONS
+from domain.calendar import show_due
 from domain.clocks import clocks
 from domain.kinds import KINDS
 from domain.law import Law
 from domain.ledger import Ledger
 from domain.state import WorkOrder
-from domain.terms import Act, Role, Sealed
+from domain.terms import SHANGHAI, Act, Role, Sealed
 from scripts import docs, importing, wiring
-from tests.api.conftest import NOTICES, REST, Caller, Reply, Served
+from tests.api.conftest import NOTICES, REST, SUPERVISED, Caller, Reply, Served
+from tests.supervision import test_walks
 from tests.test_cases import TEXTS, expected, lines, row
 from tests.test_notices import DUES, ENDS, shown
 
@@ -217,9 +219,9 @@ def test_a_text_walked_over_http_ends_as_it_does_at_the_command_line(served: Ser
         assert told == [(name, key, unit, status) for name, key, unit, _, status in order.clocks]
 
 
-def test_every_kind_of_notice_is_walked_over_http_with_the_same_dues_and_refusals(served: Served):
-    walk = Walk(served, NOTICES)
-    for number, line in lines(NOTICES).items():
+def refused_alike(walk: Walk) -> None:
+    """Give every line of a script; what it says is refused, and nothing else, is refused for that reason."""
+    for number, line in lines(walk.text).items():
         reply = walk.give(number, line)
         if line.refused is None:
             assert reply.status in (200, 201), (number, line.command["type"], reply.status, reply.body)
@@ -228,6 +230,31 @@ def test_every_kind_of_notice_is_walked_over_http_with_the_same_dues_and_refusal
         first = {"unknown-order", "unknown-stream"} if line.by.role in OF_UNITS else set[str]()
         assert 400 <= reply.status < 500, (number, reply)
         assert reply.body["code"] in {line.refused, *first}, (number, reply.body)
+
+
+@pytest.mark.parametrize("name", SUPERVISED)
+def test_weeks_of_supervision_are_walked_over_http_to_the_same_end_as_at_the_command_line(served: Served, name: str):
+    walk = Walk(served, name)
+    refused_alike(walk)
+    found, law = asyncio.run(_folded(walk))
+    assert len(found) > 10
+    assert all(case.filing.closed is not None for label, case in found.items() if label != "O1")
+    now = wiring.parse_instant("2025-08-15 09:00")
+    if name == "supervised":
+        told = {
+            label: [
+                (c.key, f"{c.start.at.astimezone(SHANGHAI):%m-%d %H:%M}", show_due(c.due), c.status(now))
+                for c in clocks(case, law)
+                if c.name in test_walks.OF_NOTICES and c.due is not None
+            ]
+            for label, case in found.items()
+        }
+        assert {label: dues for label, dues in told.items() if dues} == test_walks.DUES
+
+
+def test_every_kind_of_notice_is_walked_over_http_with_the_same_dues_and_refusals(served: Served):
+    walk = Walk(served, NOTICES)
+    refused_alike(walk)
     found, law = asyncio.run(_folded(walk))
     assert {label: shown(clocks(case, law)) for label, case in found.items()} == DUES
     ended = {label: [(n.kind.value, n.state.value) for n in case.oversight.notices] for label, case in found.items()}
