@@ -378,4 +378,6 @@ def _tag(command: Act) -> str:
 
 def _key(command: Act, clock: Clock, instant: datetime, kind: NoticeKind | None = None) -> str:
     named = _tag(command) if kind is None else f"{_tag(command)}:{kind}"
-    return f"{named}:{clock.name}:{clock.key}:{instant.astimezone(SHANGHAI):%Y%m%dT%H%M%S.%f}"
+    at = instant.astimezone(SHANGHAI)  # written part by part: a format of dates takes half as long again
+    day, time = f"{at.year}{at.month:02}{at.day:02}", f"{at.hour:02}{at.minute:02}{at.second:02}.{at.microsecond:06}"
+    return f"{named}:{clock.name}:{clock.key}:{day}T{time}"

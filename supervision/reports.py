@@ -66,7 +66,7 @@ from supervision.indicators import Adjusted, adjusted
 from supervision.oversight import Overseen, Release
 from supervision.telephony import Telephony, telephony
 
-TEMPLATE = "report/4"
+TEMPLATE = "report/5"
 """The version of the template and of what each kind says: raised with every change of either."""
 
 ONE_DAY = timedelta(days=1)
@@ -783,10 +783,7 @@ def _scored(counted: Counted) -> Part:
         return Part(heading="综合得分", words=("适用政策未设定考评权重（assessment_weights），不计综合得分。",))
     weighed = tuple((indicator_title(code), code, weight) for code, weight in weights.items())
     found = scores(weights, counted.by_unit)
-    rows = tuple(
-        (f"{place}. {counted.name(one.unit)}" if one.points is not None else counted.name(one.unit), *_points(one))
-        for place, one in enumerate(found, 1)
-    )
+    rows = tuple((f"{_place(one, found)}{counted.name(one.unit)}", *_points(one)) for one in found)
     return Part(
         heading="综合得分",
         words=(
@@ -799,6 +796,13 @@ def _scored(counted: Counted) -> Part:
             Table(caption="各单位得分", columns=("单位", "得分", *weights), rows=rows, open=True),
         ),
     )
+
+
+def _place(one: Score, among: Sequence[Score]) -> str:
+    """Say which place a unit has; equal points are one place, none is none."""
+    if one.points is None:
+        return ""
+    return f"{1 + sum(other.points is not None and other.points > one.points for other in among)}. "
 
 
 def _points(one: Score) -> tuple[Cell, ...]:

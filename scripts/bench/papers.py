@@ -3,7 +3,7 @@
     python -m scripts.bench.papers --to DIR [--png]
 
 The file is trial data (HUIYIN_TRIAL_DATA). It comes in under S0, which it is run under by assumption: everything counted
-says 推演. It is audited under S0 and under SC-2025. The instruments, one of each kind, are those of the case scripts,
+says 推演, a dispatch slip of it too. It is audited under S0 and under SC-2025. The instruments, one of each kind, are those of the case scripts,
 which the file has none of but dispatch slips. Everything is made by the commands that an office gives, in a city of its own
 that is removed afterwards. --png makes a picture of every page (pdftoppm).
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import csv
 import os
 import subprocess
 import sys
@@ -69,6 +70,9 @@ def mailbox(table: Path, to: Path, scratch: Path) -> None:
         name = f"findings-{pack}"
         words = ("--assume-policy", pack, "--at", SEEN_AT, "--limit", "60", "--city", "mail")
         huiyin("audit", *words, "--out", to / f"{name}.pdf", "--csv", to / f"{name}.csv")
+    with table.open(encoding="utf-8-sig", newline="") as rows:
+        first = next(csv.DictReader(rows))["留言编号"]
+    huiyin("instrument", first, "2", "--to", to / "assumed-dispatch_slip.pdf", "--city", "mail")
     kinds = (("periodic_circular", MONTH), ("daily_duty", DAY), ("briefing", MONTH), ("public", YEAR))
     for kind, period in kinds:
         huiyin("report", kind, *period, "--assumed", "--out", to / f"{kind}.pdf", "--city", "mail")

@@ -191,6 +191,7 @@ def test_a_city_scores_its_units_by_weights_of_its_own_pack_and_never_without_pr
     assert told["权重", "按时办结率", "权重"] == "40"
     points = {unit: value for (table, unit, column), value in told.items() if (table, column) == ("各单位得分", "得分")}
     assert sorted(points.values()) == ["60.00", "60.00"], "every dispatch was right and none was answered"
+    assert {name.partition(" ")[0] for name in points} == {"1."}, "equal points are one place"
     for row in rows:
         if row[-5] == "综合得分" and row[-4] == "各单位得分":
             assert row[-2] in ("得分", "I5", "I10", "I99"), "each rate stands beside its weight"
