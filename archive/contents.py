@@ -431,6 +431,8 @@ def items(material: Material, papers: Mapping[int, Paper]) -> list[Item]:
     recorded = {entry.version: entry for entry in material.entries}
 
     def watch(order: WorkOrder | None, entry: Entry) -> None:
+        if not material.shows(entry.version):
+            return
         place = _PLACES[type(entry.event)](entry.event, order)
         as_recorded = recorded[entry.version]  # the fold is shown it corrected; a sheet says both, side by side
         found.setdefault(place.key, (place, []))[1].append(as_recorded)
@@ -620,8 +622,9 @@ def kept_files(material: Material) -> list[Kept]:
 
 
 def timeline(material: Material) -> list[Moment]:
-    """Return every event in a line: what happened, when, by whom, and the leaf that proves it."""
-    return [_moment(material, entry, leaf) for entry, leaf in zip(material.entries, material.leaves, strict=True)]
+    """Return every event that is shown in a line: what happened, when, by whom, and the leaf that proves it."""
+    every = zip(material.entries, material.leaves, strict=True)
+    return [_moment(material, entry, leaf) for entry, leaf in every if material.shows(entry.version)]
 
 
 def _moment(material: Material, entry: Entry, leaf: bytes) -> Moment:

@@ -91,6 +91,7 @@ class Cover(NamedTuple):
     section: str
     edition: str
     policy: str
+    volume: str
 
 
 class Deadline(NamedTuple):
@@ -123,6 +124,7 @@ def document(material: Material, papers: Mapping[int, Paper], paper_style: str) 
             copied=instant_words(material.told.copy.at) if material.told.copy is not None else "",
             purpose=material.told.copy.purpose if material.told.copy is not None else "",
             items=found,
+            closes=material.closes,
             papers_style=paper_style,
             files=contents.kept_files(material),
             timeline=contents.timeline(material),
@@ -165,6 +167,7 @@ def _cover(material: Material) -> Cover:
         section=fonds.section,
         edition=EDITIONS[material.told.edition],
         policy=f"{order.policy.pack}{'（推定适用，仅供推演）' if order.assumed_policy else ''}",
+        volume=f"第 {material.told.volume} 卷 · 共 {material.told.volumes} 卷" if material.told.volumes > 1 else "",
     )
 
 
@@ -172,6 +175,9 @@ def _note(material: Material) -> tuple[tuple[str, str], ...]:
     """Return the lines of the notes form: what an archivist should know of this file."""
     order, entries = material.order, material.entries
     said: list[str] = []
+    told = material.told
+    if told.volumes > 1:
+        said.append(f"本案分 {told.volumes} 卷，本卷载第 {told.first} 至 {told.last} 项事件；全部事件原文各卷均附。")
     origins = dict.fromkeys(entry.origin.zh for entry in entries if entry.origin.value != "live")
     if origins:
         said.append(f"部分事件系{'、'.join(origins)}，时间以所载为准。")

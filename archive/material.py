@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
+from itertools import pairwise
 from typing import Final, Literal
 
 import msgspec
@@ -67,6 +68,10 @@ class UseCopy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     at: datetime
 
 
+VOLUME = 150
+"""Events that one file shows: a longer case has several volumes, so that none takes long or much memory."""
+
+
 class Told(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """成文说明. How a file was asked for, what its pages were set with, and the digests of all that lies in it."""
 
@@ -78,6 +83,10 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     fonts: tuple[str, ...] = ()  # digests of the faces that it is set in; rare characters may take others
     fonds: Fonds = Fonds()
     copy: UseCopy | None = None
+    volume: int = 1  # of so many; each carries every event, and shows those from `first` to `last`
+    volumes: int = 1
+    first: int = 1
+    last: int = 0  # 0: to the end
     two_persons: tuple[str, ...] = ()  # keys of an informant's identity: in no edition
     files: dict[str, str] = {}
 
@@ -140,6 +149,15 @@ class Material(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """The instant that the file looks from: when its last event was recorded."""
         return self.entries[-1].recorded_at
 
+    def shows(self, version: int) -> bool:
+        """Tell whether an event stands in this volume."""
+        return self.told.first <= version and (not self.told.last or version <= self.told.last)
+
+    @property
+    def closes(self) -> bool:
+        """Tell whether this is the last volume: deadlines and the index of files stand there."""
+        return self.told.volume == self.told.volumes
+
     def text(self, sealed: Sealed) -> str:
         """Return the text of a sealed field, or what stands in its place. Raises WrongKey where anything was changed."""
         key = self.keys.get(sealed.key)
@@ -198,6 +216,13 @@ def read(files: Mapping[str, bytes]) -> Material:
 
 def _digest(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def volumes(events: int) -> list[tuple[int, int]]:
+    """Return the first and last version of each volume of a case of so many events; alike in size."""
+    count = -(-events // VOLUME) or 1
+    edges = [events * n // count for n in range(count + 1)]
+    return [(first + 1, last) for first, last in pairwise(edges)]
 
 
 # --- entries from what is proven ---------------------------------------------------------------------------------

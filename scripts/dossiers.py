@@ -71,8 +71,8 @@ class Gatherer:
         keys: Mapping[str, bytes] | None = None,
         two_persons: Sequence[str] = (),
         copy: UseCopy | None = None,
-    ) -> Material:
-        """Return what a case's file is made of, up to a version; 0: all but that the file itself was printed."""
+    ) -> list[Material]:
+        """Return what a case's file is made of, volume by volume, up to a version; 0: all but that files were made."""
         rows = await self._shown(stream, upto)
         entries = await self._ledger.history(stream)
         last = rows[-1].event
@@ -92,7 +92,16 @@ class Gatherer:
         )
         case = evidence.made(imprint, rows, Proof(last.position - 1, tuple(path), note), full=True)
         law_events = evidence.picked(imprint, chosen, paths, note)
-        return Material(told=told, case=case, law_events=law_events, keys=keys or {})
+        parts = material.volumes(len(rows))
+        return [
+            Material(
+                told=msgspec.structs.replace(told, volume=no, volumes=len(parts), first=first, last=end),
+                case=case,
+                law_events=law_events,
+                keys=keys or {},
+            )
+            for no, (first, end) in enumerate(parts, 1)
+        ]
 
     async def last(self, stream: str) -> int:
         """Return the version that a file of a case shows last, where none is said. Raises NothingToFile."""
@@ -144,6 +153,8 @@ def papers(made: Material) -> dict[int, Paper]:
     """Return the papers of a case by the versions of their events, set as they were sent."""
     found: dict[int, Paper] = {}
     for entry, _ in instruments.instruments(made.entries):
+        if not made.shows(entry.version):
+            continue
         leaf = f"{made.case.hash}:{made.leaves[entry.version - 1].hex()}"
         try:
             paper, shown = instruments.paper(made.entries, entry.version, made.laws, leaf=leaf)
@@ -235,22 +246,41 @@ def dossier_command(
         used = None
         if receiver and approver and by is not None and edition != "full":
             used = IssueUseCopy(receiver=receiver, purpose=purpose, upto=upto or 1, approver=approver, edition=edition)
-        made, done = await _made(database, ledger, stream, edition, upto, purpose, by, used)
-        digest = f"sha256:{hashlib.sha256(done.pdf).hexdigest()}"
-        path = file or Path(f"{made.order.number}.pdf")
-        path.write_bytes(done.pdf)
-        recorded = by is not None and await record(ledger, made, done, by)
-        number = made.told.copy.number if made.told.copy is not None else ""
+        told: list[dict[str, object]] = []
+        for made, done in await _made(database, ledger, stream, edition, upto, purpose, by, used):
+            path = file or Path(f"{made.order.number}.pdf")
+            if made.told.volumes > 1:
+                path = path.with_stem(f"{path.stem}-{made.told.volume}")
+            path.write_bytes(done.pdf)
+            recorded = by is not None and await record(ledger, made, done, by)
+            told.append(_told(path, made, done, recorded=recorded))
+            if not as_json:
+                _say_made(told[-1])
         if as_json:
-            answer({"file": f"{path}", "digest": digest, "pages": done.pages, "bytes": len(done.pdf), "copy": number,
-                "version": made.entries[-1].version, "position": made.entries[-1].position, "recorded": recorded})  # fmt: skip
-            return
-        click.echo(
-            f"✓ {path}: {done.pages} 页 pages, {len(done.pdf):,} 字节 bytes" + (f"，利用件 {number}" if number else "")
-        )
-        click.echo(f"  {digest}" + ("，已登记 recorded" if recorded else ""))
+            answer(told[0] if len(told) == 1 else told)
 
     with_city(city, work)
+
+
+def _told(path: Path, made: Material, done: Done, *, recorded: bool) -> dict[str, object]:
+    """Return what a file came to, for programs."""
+    return {
+        "file": f"{path}",
+        "digest": f"sha256:{hashlib.sha256(done.pdf).hexdigest()}",
+        "pages": done.pages,
+        "bytes": len(done.pdf),
+        "copy": made.told.copy.number if made.told.copy is not None else "",
+        "volume": made.told.volume,
+        "version": made.entries[-1].version,
+        "position": made.entries[-1].position,
+        "recorded": recorded,
+    }
+
+
+def _say_made(told: Mapping[str, object]) -> None:
+    copy = f"，利用件 {told['copy']}" if told["copy"] else ""
+    click.echo(f"✓ {told['file']}: {told['pages']} 页 pages, {told['bytes']:,} 字节 bytes{copy}")
+    click.echo(f"  {told['digest']}" + ("，已登记 recorded" if told["recorded"] else ""))
 
 
 async def _made(
@@ -262,8 +292,8 @@ async def _made(
     purpose: str,
     by: Actor | None,
     used: IssueUseCopy | None,
-) -> tuple[Material, Done]:
-    """Gather a case and set it; a copy for use is entered in the register before anything is opened for it."""
+) -> list[tuple[Material, Done]]:
+    """Gather a case and set it, volume by volume; a copy for use is entered in the register before anything is opened for it."""
     async with await wiring.open_log(database, ledger) as log, Printer() as printer:
         gatherer = Gatherer(ledger, log, wiring.read_fonds(ledger.city), await printer.faces())
         copy: UseCopy | None = None
@@ -280,7 +310,7 @@ async def _made(
             keys = await _keys(ledger, stream, by, purpose, identity=edition == "full")
         two = await ledger.keys_of_two(stream)
         made = await gatherer.gather(stream, edition, upto=upto, keys=keys, two_persons=two, copy=copy)
-        return made, await printed(made, printer)
+        return [(one, await printed(one, printer)) for one in made]
 
 
 async def _keys(ledger: Ledger, stream: str, by: Actor | None, purpose: str, *, identity: bool) -> dict[str, bytes]:

@@ -281,3 +281,33 @@ def test_a_copy_for_use_bears_its_number_and_for_whom_and_why_it_was_made(tangle
         "dossier", number, *own, *ARCHIVIST, "--to", str(tmp_path / "x.pdf"), *TOWN
     )
     assert not (tmp_path / "x.pdf").exists()
+
+
+def test_a_huge_case_has_volumes_of_which_each_holds_by_itself(
+    tangle: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(material, "VOLUME", 25)
+    number = orders(tangle)["两街交界垃圾堆放"]
+    told = tangle.ok("dossier", number, "--to", str(tmp_path / "d.pdf"), *TOWN, "--json").data
+    assert [one["volume"] for one in told] == [1, 2, 3]
+    monkeypatch.undo()
+    seen: list[int] = []
+    for one in told:
+        content = Path(one["file"]).read_bytes()
+        profile.fit(content)
+        assert checked(content, policy(tangle)).holds
+        text = profile.laid_out(content)
+        assert f"第{one['volume']}卷·共3卷" in "".join(text[0].split())
+        shown = material.read(verify.attachments(content))
+        seen += [entry.version for entry in shown.entries if shown.shows(entry.version)]
+        assert len(shown.entries) == 59, "every volume carries every event"
+        assert ("办理时限及计算说明" in "".join(text[1].split())) == (one["volume"] == 3)
+    assert seen == list(range(1, 60))
+
+
+def test_no_case_has_a_volume_longer_than_the_limit():
+    for events in (1, 149, 150, 151, 300, 301, 4000):
+        parts = material.volumes(events)
+        assert [first for first, _ in parts] == [1, *(last + 1 for _, last in parts[:-1])]
+        assert parts[-1][1] == events
+        assert all(last - first < material.VOLUME for first, last in parts)
