@@ -144,7 +144,7 @@ MEASURES: Final[Sequence[Measure]] = (
         "办结",
         "closed",
         "closed",
-        (Ending("once", "一次办结", hit=True), Ending("more", "多次办理")),
+        (Ending("once", "一次办结", hit=True), Ending("otherwise", "其他方式办结")),
         "I17",
     ),
     Measure("noticed", "督办回复到期", "notices due to be replied to", "notice", _IN_TIME, "I23"),
@@ -346,11 +346,9 @@ def told_apart(rows: Mapping[str, Sequence[Tally]], left: Sequence[Tally], least
         told.remove(min(having, key=lambda name: (_sum(rows[name]), name)))
 
 
-def _betraying(
-    rows: Mapping[str, Sequence[Tally]], told: Iterable[str], left: Sequence[Tally], least: int
-) -> int | None:
+def _betraying(rows: Mapping[str, Sequence[Tally]], told: set[str], left: Sequence[Tally], least: int) -> int | None:
     """Return a column whose remainder would tell of rows that are not told; None where there is none."""
-    secret = [row for name, row in rows.items() if name not in set(told)]
+    secret = [row for name, row in rows.items() if name not in told]
     for column, rest in enumerate(left):
         remainder = _sum((rest, *(row[column] for row in secret)))
         having = sum(row[column].all > 0 for row in secret)

@@ -383,6 +383,19 @@ def test_a_quarters_submission_is_made_recorded_and_written_by_one_command(offic
     assert (as_published["content_hash"], as_published["number"]) == (first["content_hash"], first["number"])
 
 
+def test_what_overseers_are_told_of_a_quarter_is_shown_at_the_terminal(office: Deployment, tmp_path: Path):
+    refused = office.refused("oversight", "2025Q4", "--city", "town")
+    assert "period-not-closed" in refused
+    office.ok("submission", "2025Q1", *WHO, "--folder", str(tmp_path), "--city", "town")
+    listed = json.loads(office.ok("oversight", "--city", "town", "--json").out)
+    assert [one["period"] for one in listed] == ["2025Q1"]
+    told = json.loads(office.ok("oversight", "2025Q1", "--city", "town", "--json").out)
+    assert (told["cut_off"], {sheet["count"] for sheet in told["sheets"]}) == (listed[0]["cut_off"], {None})
+    shown = office.ok("oversight", "2025q1", "--by", "unit", "--measure", "due", "--city", "town").out
+    assert "办理到期" in shown
+    assert "不能单列" in shown
+
+
 def _later(folder: Path) -> Path:
     return write_script(folder / "later.jsonl", registered("c", "2025-03-05T09:00:00+08:00", title="井盖松动"))
 
