@@ -23,6 +23,7 @@ from api.problems import (
 from api.tokens import Claims
 from domain.law import Law
 from domain.matters.matter import Matter, MatterKind
+from domain.matters.publications import PrivacyClass, Publication
 from domain.refusals import UnknownOrder
 from domain.state import Episode, WorkOrder
 from domain.terms import Actor, AssignmentRole, Confidentiality, Entry, Fact, Role, UnitId
@@ -473,6 +474,18 @@ READERS: Mapping[str, frozenset[Role]] = {
 }
 """Who reads a record that is not a case."""
 
+REPORT_MAKERS = frozenset({Role.HOTLINE_MANAGER, Role.SUPERVISOR, Role.COORDINATOR, Role.LEADER, Role.AUDITOR})
+"""Who has a report made that was not published; the others read those that were."""
+
+_GOVERNMENT = frozenset(Role) - OVERSEERS - {Role.CITIZEN, Role.SYSTEM, Role.ADMIN}
+REPORT_READERS: Mapping[PrivacyClass, frozenset[Role]] = {
+    PrivacyClass.PUBLIC: frozenset(Role) - {Role.SYSTEM},
+    PrivacyClass.OVERSEERS: OVERSEERS | _GOVERNMENT,
+    PrivacyClass.GOVERNMENT: _GOVERNMENT,
+    PrivacyClass.LEADERS: REPORT_MAKERS,
+}
+"""Who reads what was published, and of its publication, by its class."""
+
 
 def may_read(kind: str, state: object, who: Viewer) -> bool:
     """Tell whether somebody reads a record that is not a case; a unit what is about it or those below it.
@@ -482,6 +495,8 @@ def may_read(kind: str, state: object, who: Viewer) -> bool:
     if who.role in OVERSEERS and kind == "inquiry":
         return getattr(state, "filed_by", "") == who.actor.user
     if isinstance(state, Matter) and not _told_of(state, who):
+        return False
+    if isinstance(state, Publication) and state.privacy is not None and who.role not in REPORT_READERS[state.privacy]:
         return False
     if isinstance(state, Matter) and state.what is MatterKind.SHIFT and who.role in (Role.AGENT, Role.DISPATCHER):
         return True  # whoever takes over reads what was handed over

@@ -14,6 +14,7 @@ from api.access import Data, Viewer, need, units_asked
 from api.asking import Answer, Ask, listing, next_page
 from api.problems import QueryUnfit, UnknownEntry
 from api.reading import known, lister
+from api.sheets import plain
 from domain.calendar import LAST_YEAR
 from domain.terms import SHANGHAI, DemandType
 from projections.answers import Listing
@@ -138,6 +139,6 @@ def _as_csv(found: Listing[FactRow], rows: list[FactRow], code: str, side: Side,
     for row in rows:
         at = row.at.astimezone(SHANGHAI).isoformat(timespec="seconds")
         hit = "是" if row.hit else "否"
-        writer.writerow([code, side, row.order_id, at, row.unit, row.kind, hit, row.seconds, found.position])
+        writer.writerow([code, side, row.order_id, at, plain(row.unit), row.kind, hit, row.seconds, found.position])
     headers = {"Ledger-Position": str(found.position)} | ({"Huiyin-Next": cursor} if cursor else {})
     return Answer((BOM + out.getvalue()).encode(), headers=headers, media_type=CSV)

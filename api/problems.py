@@ -299,6 +299,7 @@ _SAID: dict[int, tuple[type[Refusal], ...]] = {
         FileNotKept,
         pdf.GlyphsLacking,
         reports.PeriodUnfit,
+        reports.CutOffEarly,
         sampling.PeriodOpen,
         telling.OneByOne,
         refusals.CommandIdReused,

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import date, timedelta
 from enum import StrEnum
 from uuid import UUID
 
 import msgspec
 
-from api.access import OVERSEERS, Viewer
+from api.access import REPORT_MAKERS, REPORT_READERS, Viewer
 from api.asking import Answer, Ask, listing, next_page
 from api.problems import NotForThisRole, QueryUnfit
 from domain.calendar import FIRST_YEAR, LAST_YEAR
 from domain.matters.publications import PrivacyClass, ReportKind, ReportPublished
 from domain.stored import tag
-from domain.terms import SHANGHAI, Entry, Role
+from domain.terms import SHANGHAI, Entry
 from supervision import reports, sheets
 from supervision.reports import FORMS, Report
 
@@ -29,18 +28,6 @@ class Form(StrEnum):
 
 
 MEDIA = {Form.HTML: "text/html; charset=utf-8", Form.PDF: "application/pdf", Form.CSV: "text/csv; charset=utf-8"}
-
-MAKERS = frozenset({Role.HOTLINE_MANAGER, Role.SUPERVISOR, Role.COORDINATOR, Role.LEADER, Role.AUDITOR})
-"""Who has a report made that was not published; the others read those that were."""
-
-_GOVERNMENT = frozenset(Role) - OVERSEERS - {Role.CITIZEN, Role.SYSTEM, Role.ADMIN}
-READERS: Mapping[PrivacyClass, frozenset[Role]] = {
-    PrivacyClass.PUBLIC: frozenset(Role) - {Role.SYSTEM},
-    PrivacyClass.OVERSEERS: OVERSEERS | _GOVERNMENT,
-    PrivacyClass.GOVERNMENT: _GOVERNMENT,
-    PrivacyClass.LEADERS: MAKERS,
-}
-"""Who reads what was published, by its class."""
 
 LONGEST = timedelta(days=366)
 
@@ -88,7 +75,7 @@ def _told(entry: Entry) -> Told:
 async def _published(ask: Ask) -> tuple[int, list[Told]]:
     found = await ask.city.shown.beside("publication", [tag(ReportPublished)])
     rows = (_told(entry) for entry in found.rows)
-    return found.position, [row for row in rows if ask.who.role in READERS[row.privacy_class]]
+    return found.position, [row for row in rows if ask.who.role in REPORT_READERS[row.privacy_class]]
 
 
 async def listed(ask: Ask) -> Answer:
@@ -158,7 +145,7 @@ def _kind(ask: Ask) -> ReportKind:
 
 def _may(who: Viewer, kind: ReportKind, *, published: bool) -> None:
     """Refuse a report to whom it is not for: one of the same class if it was published, else only to those who make them."""
-    if who.role in MAKERS or (published and who.role in READERS[FORMS[kind].privacy]):
+    if who.role in REPORT_MAKERS or (published and who.role in REPORT_READERS[FORMS[kind].privacy]):
         return
     raise NotForThisRole(kind)
 

@@ -168,9 +168,14 @@ def _cell(name: str, value: Any) -> str:
     if isinstance(value, datetime):
         return value.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")
     if isinstance(value, (list, tuple)):
-        return "、".join("热线" if one == "" else str(one) for one in value)
+        return plain("、".join("热线" if one == "" else str(one) for one in value))
     said = _word(name, str(value)) if isinstance(value, (str, UUID)) else str(value)
-    return f"'{said}" if said.startswith(_FORMULA) and isinstance(value, str) else said
+    return plain(said) if isinstance(value, str) else said
+
+
+def plain(said: str) -> str:
+    """Return a text that no spreadsheet takes for a formula."""
+    return f"'{said}" if said.startswith(_FORMULA) else said
 
 
 def _word(name: str, code: str) -> str:

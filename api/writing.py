@@ -39,6 +39,7 @@ from domain.attachments import named_by
 from domain.kinds import KINDS
 from domain.ledger import Receipt
 from domain.matters.calls import call_stream
+from domain.matters.publications import PublishReport
 from domain.refusals import (
     NotForThisStream,
     Refusal,
@@ -53,6 +54,7 @@ from domain.steps.registration import Register
 from domain.terms import Act, Entry, Origin, Role
 from projections.answers import NumberAmbiguous
 from supervision.findings import refuse_unfound
+from supervision.reports import refuse_early
 
 COLLECTIONS: Mapping[str, str] = {
     "orders": "order",
@@ -191,6 +193,8 @@ async def carry_out(ask: Ask, given: Given) -> tuple[Receipt, dict[str, Any]]:
     await ask.city.shown.refuse_forgetting(given.act, given.origin)
     if isinstance(given.act, StateFinding) and given.origin is not Origin.IMPORT:
         refuse_unfound(given.act, ask.who.actor.unit, before or (), await ask.city.law(), ask.house.now())
+    if isinstance(given.act, PublishReport):
+        await refuse_early(given.act, ask.city.ledger)
     receipt = await ask.city.ledger.execute(
         given.act,
         stream=stream,

@@ -531,6 +531,13 @@ class NoSuchNotice(Refusal):
     field = "notice"
 
 
+class ArrivedBeforeCalled(Refusal):
+    """到场时间早于督办签发时间。The arrival lies before the notice that called for it: say when the unit came because of it."""
+
+    basis = "S4-3"
+    field = "arrived_at"
+
+
 class AlreadyArrived(Refusal):
     """到场已有记录。The arrival is on record already."""
 

@@ -28,6 +28,7 @@ from domain.journals import JOURNALS, is_journal
 from domain.kinds import KINDS
 from domain.ledger import Ledger, Receipt
 from domain.matters.calls import call_stream
+from domain.matters.publications import PublishReport
 from domain.order import fold, history
 from domain.refusals import UnknownOrder, UnknownStream
 from domain.sealing import Consent
@@ -41,6 +42,7 @@ from scripts.importing import BY_NAME, arms, structs_in, type_at, words_of
 from scripts.lawbook import answer
 from scripts.wiring import SettingError
 from supervision.findings import refuse_unfound
+from supervision.reports import refuse_early
 
 T = TypeVar("T")
 city_option = click.option(
@@ -405,6 +407,8 @@ def do_command(
         if isinstance(act, StateFinding) and stream is not None:
             (entries,) = await ledger.histories([stream])
             refuse_unfound(act, by.unit, entries, await ledger.law(), wiring.process_now())
+        if isinstance(act, PublishReport):
+            await refuse_early(act, ledger)
         receipt = await ledger.execute(
             act,
             stream=stream,

@@ -95,6 +95,7 @@ async def _publish(
         policies=made.policies,
         orders=made.orders,
     )
+    await reports.refuse_early(act, ledger)
     receipt = await ledger.execute(
         act,
         stream=report_stream(made.kind, *period) if periodic else None,
@@ -243,7 +244,7 @@ def submission_command(
                     f"{before[0].template_version}: {before[0].content_hash}"
                 )
         for body in bodies:
-            await ledger.execute(_sent(made, Body(body)), actor=by, command_id=f"submission:{quarter}:{body}")
+            await ledger.execute(_sent(made, Body(body)), actor=by, command_id=f"submission:{quarter.upper()}:{body}")
         async with Printer() as printer:
             files = await papers.files(made, folder, f"submission-{quarter.upper()}", printer)
         _say(made, files, number, as_json=as_json)

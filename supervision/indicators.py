@@ -238,11 +238,12 @@ async def adjusted(
 ) -> tuple[Adjusted, ...]:
     """Return the closed periods that ended before a day and whose figures differ by now, or by a position.
 
-    What the next report shows of corrections, appeals and facts that came late: each as published and as it is.
+    What the next report shows of corrections, appeals and facts that came late: each as published and as it is. Days
+    are left to the months that hold them: every summary of a day would be read anew for every report.
     """
     found: list[Adjusted] = []
     for one in await closings(shown, cut_off):
-        if one.period_until >= before:
+        if one.period_until >= before or one.kind is ReportKind.DAILY_DUTY:
             continue
         since, until = day_start(one.period_from), day_start(one.period_until + ONE_DAY)
         said = await shown.indicators(since, until, by=by, assumed=False, cut_off=one.cut_off)

@@ -20,6 +20,7 @@ import msgspec
 from domain.clocks import clocks
 from domain.duties import title_of
 from domain.law import Law
+from domain.ledger import Ledger
 from domain.matters.inquiries import (
     Inquiry,
     OversightInquiryAnswered,
@@ -28,7 +29,7 @@ from domain.matters.inquiries import (
     on_inquiry_answered,
     on_inquiry_filed,
 )
-from domain.matters.publications import ON_EVENT, PrivacyClass, ReportKind
+from domain.matters.publications import ON_EVENT, PrivacyClass, PublishReport, ReportKind
 from domain.order import fold
 from domain.policy import Options, Rules
 from domain.refusals import NoPolicyInForce, Refusal, UnknownOrder
@@ -54,7 +55,7 @@ from domain.terms import (
     UnitId,
     Word,
 )
-from domain.units import day_start
+from domain.units import day_of, day_start
 from domain.wording import citation_words, day_words, instant_words
 from projections.answers import Projections
 from projections.figures import BY_CODE, Contested, Figure, Shape, percent
@@ -86,6 +87,24 @@ class PeriodUnfit(Refusal):
 
 class NoCaseNamed(Refusal):
     """这种报告不列名具体工单。This kind of report is about no case: name cases with a special report."""
+
+
+class CutOffEarly(Refusal):
+    """截至位置早于期末：期内的事项尚未全部入账，请以较后的位置公布。The ledger went on within the period after this position: publish as of a later one."""
+
+    field = "cut_off"
+
+
+async def refuse_early(command: PublishReport, ledger: Ledger) -> None:
+    """Refuse to close a period as the ledger was before it was over: what it leaves out could never come in again.
+
+    The domain does not know when a position was written; so every door asks here. Raises CutOffEarly.
+    """
+    if command.report in ON_EVENT or not 0 <= command.cut_off < 1 << 62:
+        return  # no period is closed; or it is no position, as the domain says
+    following = await ledger.read(command.cut_off, 1)
+    if following and day_of(following[0].recorded_at) <= command.period_until:
+        raise CutOffEarly(f"cut_off: {command.cut_off}")
 
 
 # --- what a report is --------------------------------------------------------------------------------------------
@@ -256,7 +275,9 @@ async def made(
     whole = await shown.indicators(since, until, assumed=assumed, cut_off=cut_off)
     units = await shown.indicators(since, until, by="unit", assumed=assumed, cut_off=cut_off)
     calls = await telephony(shown, since, until, options=_options(law, until), cut_off=cut_off)
-    changed = await adjusted(shown, period_from, cut_off=cut_off)
+    changed: Sequence[Adjusted] = ()
+    if _adjustments in FORMS[kind].parts:
+        changed = await adjusted(shown, period_from, cut_off=cut_off)
     counted = Counted(
         kind, period_from, period_until, law, volumes, (*calls.figures, *whole.rows), units.rows, calls, changed
     )

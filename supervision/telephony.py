@@ -10,9 +10,11 @@ import csv
 import hashlib
 import io
 import re
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import accumulate
 from typing import Final, NamedTuple
 
 import msgspec
@@ -265,19 +267,23 @@ def worst(
     into a time when the hotline was `down` is left out. None where there is none.
     """
     spans = _covered(found)
-    starts = {one.from_at for one in found} | {one.until - DAY for one in found}
+    begun = [first for first, _ in spans]
+    told = sorted(found, key=lambda one: one.from_at)
+    times = [one.from_at for one in told]
+    stands = [not any(one.from_at < up and gone < one.until for gone, up in down) for one in told]
+    sums = [
+        (one.answered, one.queued - (0 if short else one.abandoned_in_5s)) if counts else (0, 0)
+        for one, counts in zip(told, stands, strict=True)
+    ]
+    answered, queued = (list(accumulate((pair[n] for pair in sums), initial=0)) for n in (0, 1))
     lowest: Window | None = None
-    for start in sorted(starts):
+    for start in sorted({*times, *(one.until - DAY for one in told)}):
         end = start + DAY
-        if not since < end <= until or not any(first <= start and end <= last for first, last in spans):
+        span = bisect_right(begun, start) - 1
+        if not since < end <= until or span < 0 or end > spans[span][1]:
             continue
-        inside = [
-            one
-            for one in found
-            if start <= one.from_at < end and not any(one.from_at < up and gone < one.until for gone, up in down)
-        ]
-        above = sum(one.answered for one in inside)
-        below = sum(one.queued - (0 if short else one.abandoned_in_5s) for one in inside)
+        first, last = bisect_left(times, start), bisect_left(times, end)
+        above, below = answered[last] - answered[first], queued[last] - queued[first]
         if below and (lowest is None or above * lowest.below < lowest.above * below):
             lowest = Window("", start, end, above, below)
     return lowest

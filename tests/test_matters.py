@@ -444,6 +444,8 @@ class TestNoticesToAUnit:
         called.refuses(arrival, APPROVER, refusals.InstantAhead)
         there = called.at("2025-07-01 16:00")
         there.refuses(arrival, approver("E"), refusals.NotYourUnit)
+        before = RecordUnitArrival(arrived_at=at("2025-06-01 09:00"))
+        there.refuses(before, APPROVER, refusals.ArrivedBeforeCalled)  # else its own word would make it in time
         came = there.does(arrival, APPROVER, UnitArrived)
         came.refuses(arrival, MANAGER, refusals.AlreadyArrived)
         assert came.does(CloseUnitNotice(), MANAGER).state.closed is not None

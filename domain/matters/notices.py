@@ -373,6 +373,8 @@ def record_unit_arrival(matter: Matter, command: RecordUnitArrival, context: Con
     if notice.arrived is not None:
         raise refusals.AlreadyArrived
     guards.not_ahead(context, command.arrived_at)
+    if command.arrived_at < matter.opened.at:
+        raise refusals.ArrivedBeforeCalled(f"{matter.opened.at.isoformat()}")
     return [copied(UnitArrived, command)]
 
 

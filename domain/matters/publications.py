@@ -57,6 +57,7 @@ class Publication(Folded, frozen=True, kw_only=True):
     published: Mark | None = None
     number: str = ""
     content_hash: str = ""
+    privacy: PrivacyClass | None = None
     approver: UserId = ""
     pushed_to: int = 0  # the last position a consumer has taken
     pushes: int = 0
@@ -161,6 +162,7 @@ def on_report_published(publication: Publication | None, event: ReportPublished,
         published=mark(entry),
         number=entry.numbered(event.report),
         content_hash=event.content_hash,
+        privacy=event.privacy_class,
         approver=event.approver,
     )
 

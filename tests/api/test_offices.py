@@ -8,6 +8,7 @@ import typing
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from api import sheets
@@ -264,6 +265,19 @@ def test_lists_are_given_as_tables_that_a_spreadsheet_opens(served: Served):
 
 def heads_of(caller: Caller) -> list[str]:
     return table(caller.get("/matters", format="csv"))[0]
+
+
+def test_a_list_within_a_cell_is_no_formula_either():
+    first = sheets.table(MatterLike, [MatterLike(units=("=1+1", "B"), not_by=("@wang",), late=-3)])
+    assert first.decode().splitlines()[1] == "'=1+1、B,'@wang,-3"
+
+
+class MatterLike(msgspec.Struct, frozen=True):
+    """Columns that hold several words, and a number."""
+
+    units: tuple[str, ...]
+    not_by: tuple[str, ...]
+    late: int
 
 
 @pytest.mark.parametrize("row", [AppealRow, ClockState, MatterRow, NoticeRow])

@@ -62,6 +62,21 @@ def test_who_may_not_have_one_made_reads_those_that_were_published_for_them(serv
     assert served.as_(Role.ORG_HANDLER, "D").get("/reports/briefing", **PERIOD).status == 200
 
 
+def test_who_does_not_read_a_report_does_not_read_of_its_publication_either(served: Served):
+    manager = served.as_(Role.HOTLINE_MANAGER)
+    made = manager.get("/reports/assessment", **PERIOD)
+    assert _publish(served, "assessment", made, privacy="leaders").status == 201
+    path = f"/publications/{_stream('assessment')}"
+    for tail in ("", "/history"):
+        assert served.as_(Role.LEADER).get(path + tail).status == 200
+        for role, unit in ((Role.ORG_HANDLER, "D"), (Role.OVERSEER_NPC, "HOTLINE"), (Role.AGENT, "HOTLINE")):
+            reply = served.as_(role, unit).get(path + tail)
+            assert (reply.status, reply.body["code"]) == (404, "unknown-stream"), role
+    assert not [
+        r for r in served.as_(Role.ORG_HANDLER, "D").get("/reports").body["reports"] if r["report"] == "assessment"
+    ]
+
+
 def _publish(served: Served, kind: str, made: Any, privacy: str = "overseers") -> Any:
     body = {
         "report": kind,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from domain.matters.publications import PrivacyClass, ReportKind, ReportPublished, report_stream
+from domain.matters.publications import PrivacyClass, PublishReport, ReportKind, ReportPublished, report_stream
 from domain.refusals import CutOffAhead
 from domain.steps.correcting import CorrectionRecorded
 from domain.steps.evaluation import EvaluationDeemed, EvaluationRecorded, RedoOrdered, SatisfactionExemptSet
@@ -31,6 +31,7 @@ from projections.figures import BY_CODE, INDICATORS, Figure, Side, percent
 from projections.indicators import FACTS, counted_at
 from supervision import indicators, reports
 from supervision.indicators import NoOrdersBehind, Question
+from supervision.reports import CutOffEarly
 from tests.conftest import City
 from tests.given import at
 from tests.test_projections import (
@@ -205,6 +206,50 @@ async def test_a_published_month_keeps_its_figures_and_shows_what_came_later_as_
             assert rows["2025-09-01至2025-09-30 按时办结率"] == ("1/2", "0/1"), "what was published, and what it is now"
         earlier = await reports.made(p, ReportKind.BRIEFING, *october, cut_off=cut_off)
         assert not [part for part in earlier.parts if part.heading == "已公布数据的调整"], "not known at that position"
+
+
+async def test_days_whose_summaries_were_published_are_adjusted_with_the_month_that_holds_them(city: City):
+    async with world(city) as here, here.projections() as p:
+        name = await one_case(here, 1, *HANDLED, since="2025-09-03 09:00")
+        cut_off = (await p.follow_until()).position
+        day = date(2025, 9, 3)
+        for when, told in (
+            ("2025-09-04 07:00", published(cut_off, ReportKind.DAILY_DUTY, period=(day, day))),
+            ("2025-10-08 09:00", published(cut_off)),
+        ):
+            await here.record(told[0], when, told[1])
+        late = CorrectionRecorded(correction=1, version=4, field="at", basis="误记", new="2025-09-29T09:00:00+08:00")
+        await here.record(name, "2025-10-11 09:00", late)
+        position = (await p.follow_until()).position
+        summary_now = await indicators.answer(
+            p, Question(since=at("2025-09-03 00:00"), until=at("2025-09-04 00:00")), LATER
+        )
+        assert summary_now.adjustments, "whoever asks for the day itself is shown what became of it"
+        closed = {(one.period_from, one.kind) for one in await indicators.closings(p)}
+        assert (day, ReportKind.DAILY_DUTY) in closed
+        assert [one.closing.period_from for one in await indicators.adjusted(p, date(2025, 10, 1))] == [
+            date(2025, 9, 1)
+        ]
+        summary = await reports.made(p, ReportKind.DAILY_DUTY, date(2025, 10, 12), date(2025, 10, 12), cut_off=position)
+        assert not [part for part in summary.parts if part.heading == "已公布数据的调整"]
+
+
+async def test_a_period_is_not_closed_as_the_ledger_was_before_it_was_over(city: City):
+    async with world(city) as here:
+        await one_case(here, 1, dispatched(), since="2025-09-03 09:00")
+        head, now = await here.ledger.head()
+
+        def closing(cut_off: int, days: int, kind: ReportKind = ReportKind.BRIEFING) -> PublishReport:
+            last = now.date() + timedelta(days=days)
+            _, event = published(cut_off, kind, period=(date(2025, 9, 1), last))
+            said = {n: getattr(event, n) for n in PublishReport.__struct_fields__}
+            return PublishReport(**said)
+
+        with pytest.raises(CutOffEarly):
+            await reports.refuse_early(closing(head - 1, 2), here.ledger)
+        await reports.refuse_early(closing(head, 2), here.ledger)
+        await reports.refuse_early(closing(1, -2), here.ledger)  # what came to the ledger later was written after it
+        await reports.refuse_early(closing(1, 2, ReportKind.SPECIAL_INFO), here.ledger)
 
 
 async def test_only_the_citys_own_report_of_exactly_the_period_closes_it_and_the_first_one_stands(city: City):

@@ -371,6 +371,9 @@ def test_a_quarters_submission_is_made_recorded_and_written_by_one_command(offic
     again = json.loads(
         office.ok("submission", "2025Q1", *WHO, "--folder", str(tmp_path / "b"), "--city", "town", "--json").out
     )
+    sent = _sent(office)
+    office.ok("submission", "2025q1", *WHO, "--folder", str(tmp_path / "c"), "--city", "town")
+    assert _sent(office) == sent > 0, "the same quarter, however it is written, is sent once"
     assert {k: v for k, v in again.items() if k != "files"} == {k: v for k, v in first.items() if k != "files"}
     for name in names:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
@@ -394,6 +397,10 @@ def test_what_overseers_are_told_of_a_quarter_is_shown_at_the_terminal(office: D
     shown = office.ok("oversight", "2025q1", "--by", "unit", "--measure", "due", "--city", "town").out
     assert "办理到期" in shown
     assert "不能单列" in shown
+
+
+def _sent(office: Deployment) -> int:
+    return json.loads(office.ok("status", "--city", "town", "--json").out)["position"]
 
 
 def _later(folder: Path) -> Path:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from datetime import date, datetime, timedelta
+from fractions import Fraction
 
 import msgspec
 import pytest
@@ -22,7 +24,7 @@ from domain.refusals import Refusal
 from projections.answers import Projections
 from projections.figures import Figure
 from scripts import wiring
-from supervision.telephony import FileUnfit, Intervals, LineUnfit, Window, read, take, telephony, worst
+from supervision.telephony import DAY, FileUnfit, Intervals, LineUnfit, Window, read, take, telephony, worst
 from tests.conftest import City
 from tests.given import at
 from tests.test_projections import BASIS, World, world
@@ -125,6 +127,46 @@ async def test_what_was_counted_while_the_system_was_down_is_left_out_beside_the
 def outage(since: str, until: str, *units: str) -> OutageDeclared:
     scope = OutageScope.UNITS if units else OutageScope.ALL
     return OutageDeclared(proposal=0, from_at=at(since), until=at(until), scope=scope, units=units, basis=BASIS)
+
+
+Span = tuple[datetime, datetime]
+
+
+def by_hand(found: list[TelephonyStatsImported], since: datetime, until: datetime, down: list[Span]) -> Window | None:
+    """The lowest window, each looked at by itself, minute for minute."""
+    windows: list[Window] = []
+    for start in sorted({moment for one in found for moment in (one.from_at, one.until - DAY)}):
+        end = start + DAY
+        minutes = (start + timedelta(minutes=n) for n in range(24 * 60))
+        whole = all(any(one.from_at <= minute < one.until for one in found) for minute in minutes)
+        begun = [one for one in found if start <= one.from_at < end]
+        inside = [one for one in begun if not any(one.from_at < up and gone < one.until for gone, up in down)]
+        below = sum(one.queued for one in inside)
+        if since < end <= until and whole and below:
+            windows.append(Window("", start, end, sum(one.answered for one in inside), below))
+    return min(windows, key=lambda one: Fraction(one.above, one.below), default=None)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_worst_window_is_the_one_that_is_found_by_looking_at_every_one(seed: int):
+    drawn = random.Random(seed)
+    found: list[TelephonyStatsImported] = []
+    for source in ("市中心", "西区"):
+        moment = at("2025-09-01 00:00")
+        while moment < at("2025-09-04 00:00"):
+            until = moment + timedelta(minutes=drawn.choice((60, 90, 150)))
+            queued = drawn.randrange(30)
+            if drawn.random() > 0.02:  # else a gap
+                one = an_hour(f"{moment:%Y-%m-%d %H:%M}", queued, drawn.randint(0, queued), source)
+                found.append(msgspec.structs.replace(one, until=until))
+            moment = until
+    drawn.shuffle(found)
+    month = (at("2025-09-02 06:00"), at("2025-09-03 18:00"))
+    for down in (
+        [],
+        [(at("2025-09-02 10:00"), at("2025-09-02 11:15")), (at("2025-09-03 02:00"), at("2025-09-03 09:00"))],
+    ):
+        assert worst(found, *month, down=down) == by_hand(found, *month, down)
 
 
 # --- files -------------------------------------------------------------------------------------------------------
