@@ -62,7 +62,7 @@ from projections.figures import BY_CODE, Contested, Figure, Shape, percent
 from projections.volumes import Appealed, Emergency, Volumes
 from supervision.assessment import Score, points_words, scores
 from supervision.assessment import title_of as indicator_title
-from supervision.disclosure import DIMENSIONS, LEAST, Sheet, quarter_of
+from supervision.disclosure import DIMENSIONS, LEAST, Sheet, Tally, quarter_of, together
 from supervision.indicators import Adjusted, adjusted
 from supervision.oversight import Overseen, Release
 from supervision.telephony import Telephony, telephony
@@ -419,11 +419,10 @@ def _suppressed(table: Table, least: int) -> Table:
     hidden: dict[tuple[int, int], str] = {}
     for column in range(1, len(table.columns)):
         numbers = [(cell, n) for n, row in enumerate(table.rows) if isinstance(cell := row[column], int)]
-        few = [n for cell, n in numbers if 0 < cell < least]
-        hidden |= {(n, column): SUPPRESSED.format(least=least) for n in few}
-        rest = sorted((cell, n) for cell, n in numbers if cell >= least)
-        if len(few) == 1 and rest:  # a single one is what the sum lacks: another goes with it
-            hidden[rest[0][1], column] = HIDDEN
+        tallies = {f"{n}": Tally(cell, cell) for cell, n in numbers}
+        for name in together(tallies, least):  # a single one is what the sum lacks: others go with it
+            small = tallies[name].all < least
+            hidden[int(name), column] = SUPPRESSED.format(least=least) if small else HIDDEN
     rows = tuple(
         tuple(_left(cell, row, hidden, (n, column), least) for column, cell in enumerate(row))
         for n, row in enumerate(table.rows)

@@ -297,9 +297,12 @@ def test_a_number_of_few_is_left_out_with_what_would_tell_it():
 
 
 def test_two_numbers_of_few_hide_each_other_and_none_at_all_is_no_secret():
-    part = Part(heading="h", tables=(_table(("甲", 40, "-"), ("乙", 2, "-"), ("丙", 3, "-"), ("丁", 0, "-")),))
+    part = Part(heading="h", tables=(_table(("甲", 40, "-"), ("乙", 3, "-"), ("丙", 4, "-"), ("丁", 0, "-")),))
     (table,) = suppressed(part, 5).tables
     assert [row[1] for row in table.rows] == [40, "<5", "<5", 0]
+    part = Part(heading="h", tables=(_table(("甲", 40, "-"), ("乙", 9, "-"), *((f"{n}", 1, "-") for n in range(5))),))
+    (table,) = suppressed(part, 5).tables
+    assert [row[1] for row in table.rows] == [40, "*", *["<5"] * 5]  # of five together each would have one
 
 
 @pytest.mark.parametrize(
