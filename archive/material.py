@@ -225,6 +225,19 @@ def volumes(events: int) -> list[tuple[int, int]]:
     return [(first + 1, last) for first, last in pairwise(edges)]
 
 
+def split(made: Material) -> list[Material]:
+    """Return a case volume by volume; nearly every case has one."""
+    parts = volumes(len(made.case.events))
+    if len(parts) == 1:
+        return [made]
+    return [
+        msgspec.structs.replace(
+            made, told=msgspec.structs.replace(made.told, volume=no, volumes=len(parts), first=first, last=last)
+        )
+        for no, (first, last) in enumerate(parts, 1)
+    ]
+
+
 # --- entries from what is proven ---------------------------------------------------------------------------------
 
 

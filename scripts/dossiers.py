@@ -71,8 +71,8 @@ class Gatherer:
         keys: Mapping[str, bytes] | None = None,
         two_persons: Sequence[str] = (),
         copy: UseCopy | None = None,
-    ) -> list[Material]:
-        """Return what a case's file is made of, volume by volume, up to a version; 0: all but that files were made."""
+    ) -> Material:
+        """Return what a case's file is made of, up to a version; 0: all but that files were made."""
         rows = await self._shown(stream, upto)
         entries = await self._ledger.history(stream)
         last = rows[-1].event
@@ -92,16 +92,7 @@ class Gatherer:
         )
         case = evidence.made(imprint, rows, Proof(last.position - 1, tuple(path), note), full=True)
         law_events = evidence.picked(imprint, chosen, paths, note)
-        parts = material.volumes(len(rows))
-        return [
-            Material(
-                told=msgspec.structs.replace(told, volume=no, volumes=len(parts), first=first, last=end),
-                case=case,
-                law_events=law_events,
-                keys=keys or {},
-            )
-            for no, (first, end) in enumerate(parts, 1)
-        ]
+        return Material(told=told, case=case, law_events=law_events, keys=keys or {})
 
     async def last(self, stream: str) -> int:
         """Return the version that a file of a case shows last, where none is said. Raises NothingToFile."""
@@ -310,7 +301,7 @@ async def _made(
             keys = await _keys(ledger, stream, by, purpose, identity=edition == "full")
         two = await ledger.keys_of_two(stream)
         made = await gatherer.gather(stream, edition, upto=upto, keys=keys, two_persons=two, copy=copy)
-        return [(one, await printed(one, printer)) for one in made]
+        return [(one, await printed(one, printer)) for one in material.split(made)]
 
 
 async def _keys(ledger: Ledger, stream: str, by: Actor | None, purpose: str, *, identity: bool) -> dict[str, bytes]:

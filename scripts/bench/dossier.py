@@ -53,7 +53,7 @@ async def gathered(title: str) -> tuple[Material, float]:
             )
             await gatherer.gather(row.stream, "full", keys=keys)
             began = time.perf_counter()
-            made, *_ = await gatherer.gather(row.stream, "full", keys=keys)
+            made = await gatherer.gather(row.stream, "full", keys=keys)
             dossiers.html(made)
             return made, time.perf_counter() - began
 
