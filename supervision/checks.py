@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
 from domain import guards
@@ -60,7 +61,7 @@ from domain.terms import (
     UnitId,
     UnitKind,
 )
-from domain.units import day_of
+from domain.units import day_of, day_start
 
 
 class Broke(NamedTuple):
@@ -246,12 +247,19 @@ def _as_ruled(case: Looked, order: WorkOrder, event: dispatch.OrderDispatched, e
         case.say("ruled-elsewhere", entry, also=(ruled.ruled.position,) if ruled.ruled else ())
 
 
+_BEFORE: Final = timedelta(milliseconds=1)
+
+
 def transferred(case: Looked, order: WorkOrder, event: dispatch.AssignmentTransferred, entry: Entry) -> None:
     """Ask whether the order was passed down, and not to whom it is about."""
     _not_accused(case, order, entry, (event.unit,))
     law, holder = case.law, case.law.successor(event.from_unit, entry.at)
     known = law.unit(event.unit) is not None and law.unit(holder) is not None
-    if known and (event.unit == holder or not law.is_within(event.unit, holder, entry.at)):
+    if not known:
+        return
+    # A change of units is valid from the beginning of its day: what came earlier that day was asked of the eve's law.
+    eve = day_start(day_of(entry.at)) - _BEFORE
+    if event.unit == holder or not any(law.is_within(event.unit, holder, at) for at in (entry.at, eve)):
         case.say("not-a-descendant", entry, event.from_unit)
 
 

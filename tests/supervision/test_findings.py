@@ -96,8 +96,11 @@ from domain.terms import (
     Role,
     Substance,
     TerminationGround,
+    UnitKind,
+    UnitLevel,
     Urgency,
 )
+from domain.units import UnitChanged
 from projections.case import Case
 from projections.indicators import derive
 from supervision.audit import Question
@@ -931,6 +934,23 @@ def test_a_step_out_of_its_order_hides_nothing_else_that_is_wrong_with_it():
 # ── statements ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 STATE = StateFinding(finding="late-handle:e1", words="等待上级批复")
+
+
+@pytest.mark.parametrize(("changed", "found"), [(date(2025, 6, 16), False), (date(2025, 6, 15), True)])
+def test_a_unit_moved_on_the_day_of_a_transfer_breaks_no_rule_of_it(changed: date, found: bool):
+    passed = AssignmentTransferred(assignment=1, from_unit="D", unit="B", parent="D")
+    place = {"level": UnitLevel.SECOND, "kind": UnitKind.DEPARTMENT, "parent": "E"}
+    moved = UnitChanged(unit="B", name="东区住建局", valid_from=changed, **place)
+    entry = Entry(
+        event=moved,
+        stream="institution",
+        version=999,
+        position=1,
+        recorded_at=at("2025-06-16 18:00"),
+        actor=OLD,
+    )
+    law = institution.evolve(law_under(S0), entry)
+    assert ("not-a-descendant" in codes(told(sent("D"), ("2025-06-16 09:00", passed)), law)) is found
 
 
 def test_the_units_statement_stands_beside_its_finding():
