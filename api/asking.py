@@ -170,6 +170,7 @@ class House:
         tallies: Tallies,
         proxies: Networks = (),
         reset: Callable[[str], Awaitable[None]] | None = None,
+        packets: Any = None,
         entropy: Entropy,
     ) -> None:
         self.cities = cities
@@ -178,6 +179,8 @@ class House:
         self.printer = printer
         self.proxies = proxies
         self.reset = reset  # makes a sandbox anew
+        self.packets = packets  # where packets are made, and with what
+        self.making: dict[str, asyncio.Task[None]] = {}  # packets that are being made here
         self.entropy = entropy
         self.openings = Pace(60, now, tallies)
         self.gate = Gate(now, tallies)

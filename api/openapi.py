@@ -103,6 +103,7 @@ _PACED = (
     "draw_sample",
     "sample",
     "inform_children",
+    "archive_files",
 )
 """Questions that may be asked so often a minute and no oftener."""
 
@@ -113,6 +114,8 @@ def _answers(operation: Operation) -> dict[str, Any]:
     if operation.command is not None:
         answers["201"] = {**fine, "description": "已记录 recorded"}
         answers["200"] = {**fine, "description": "只试, 或无可记 tried, or nothing to record"}
+    if operation.name in ("archive_start_packet", "archive_packet"):
+        answers["202"] = {**fine, "description": "制作中 being made"}
     if operation.name == "order":
         answers["304"] = {"description": "未变 as you have it", "headers": headers(operation)}
     statuses = [400, 401, 403, 404, 405, 409, 422, 500, 503]

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from api import (
     applicant,
+    archiving,
     auditing,
     callers,
     exchanging,
@@ -32,6 +33,7 @@ from api.asking import LARGEST_PAGE, Answer, Ask
 from api.commands import SERVED
 from api.reading import Opening
 from api.writing import COLLECTIONS, NEW
+from archive.filing import Stage
 from domain.clocks import Status
 from domain.duties import title_of
 from domain.kinds import KINDS
@@ -1027,6 +1029,42 @@ OVERSIGHT: tuple[Operation, ...] = (
 )
 
 
+ARCHIVE: tuple[Operation, ...] = (
+    _ask(
+        "/archive/files",
+        "archive_files",
+        "待归档 closed cases whose file waits for its number, its record copy or its seal, and what each lacks",
+        archiving.waiting,
+        (Tag.DESK, Tag.SUPERVISION),
+        Query("stage", "环节 what it waits for", _words(Stage), example="incomplete"),
+        *PAGED,
+    ),
+    Operation(
+        "POST",
+        "/archive/packets",
+        "archive_start_packet",
+        "制作归档信息包 make a packet of filed cases for the archives; answered at once, asked again how far it is",
+        archiving.start,
+        (Tag.DESK,),
+        body=archiving.Wanted,
+        example={"numbers": "2026-D30-1..200"},
+    ),
+    _ask(
+        "/archive/packets/{packet}",
+        "archive_packet",
+        "信息包进度 how far a packet is, and what was left out",
+        archiving.progress,
+        (Tag.DESK,),
+    ),
+    _ask(
+        "/archive/packets/{packet}/content",
+        "archive_packet_content",
+        "取信息包 a packet that is ready, as a ZIP file; `huiyin verify` and the program in it check it offline",
+        archiving.content,
+        (Tag.DESK,),
+    ),
+)
+
 RESET = Operation(
     "POST",
     "/reset",
@@ -1100,6 +1138,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *REPORTS,
     *AUDITS,
     *PROOFS,
+    *ARCHIVE,
     *OVERSIGHT,
     RESET,
     BATCH,

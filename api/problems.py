@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 
 import msgspec
 
-from archive import pdf
+from archive import gathering, inspection, items, packet, pdf
 from domain import refusals
 from domain.refusals import Refusal
 from projections import answers, engine, transparency
@@ -388,6 +388,10 @@ def known() -> Iterator[type[Refusal]]:
         sampling,
         telling,
         pdf,
+        packet,
+        gathering,
+        items,
+        inspection,
     ):
         for found in vars(module).values():
             if _is_refusal(found, module.__name__):

@@ -151,6 +151,11 @@ _HANDED_OVER = _has(
 )
 """How an order stands that another platform handed over."""
 
+_PACKET = _has(
+    {"packet": TEXT, "state": {"enum": ["making", "ready"]}}, ready=YES, done=WHOLE, of=WHOLE, left_out=THINGS
+)
+"""How far a packet is."""
+
 _SHAPES: dict[str, dict[str, Any]] = {
     "exchange_take": _HANDED_OVER,
     "exchange_order": _HANDED_OVER,
@@ -250,6 +255,9 @@ _SHAPES: dict[str, dict[str, Any]] = {
     "reset": _has({"city": TEXT, "ledger": TEXT, "code": TEXT, **_AT_POSITION}),
     "instruments": _has({"instruments": _rows("Registered"), **_AT_POSITION}, next=TEXT),
     "reports": _has({"reports": THINGS, **_AT_POSITION}, next=TEXT),
+    "archive_files": _has({"files": THINGS, **_AT_POSITION}, next=TEXT),
+    "archive_packet": _PACKET,
+    "archive_start_packet": _PACKET,
     "log_consistency": _has({"from": WHOLE, "to": WHOLE, "hashes": {"type": "array", "items": TEXT}}),
     "log_cosign": _has({"taken": {"type": "array", "items": TEXT}}),
     "order_evidence": _of("Evidence"),
@@ -271,6 +279,8 @@ def content(operation: Operation) -> dict[str, Any]:
         return {"*/*": {"schema": BYTES}}
     if operation.name in ("log_checkpoint", "log_sign"):
         return {"text/plain": {"schema": TEXT}}
+    if operation.name == "archive_packet_content":
+        return {"application/zip": {"schema": BYTES}}
     if operation.name == "log_tile":
         return {"application/octet-stream": {"schema": BYTES}}
     if operation.name.endswith("_instrument") or operation.name in ("applicant_sheet", "duty_book"):
@@ -344,6 +354,7 @@ PLACES: dict[str, tuple[str, dict[str, Any], str]] = {
         {"minLength": 1},
         "HY20261121-000001",
     ),
+    "packet": ("信息包 a packet's name", {"minLength": 1}, "X043-RX·2026-D30-0001_0200"),
     "pack": ("规则 a pack's id, or its digest", {"minLength": 1}, "S0-CHUANYU"),
     "code": ("指标 an indicator's code", {"pattern": "^I[0-9]+[a-z]?$"}, "I10"),
     "year": ("年 the year", {"pattern": "^[0-9]{4}$"}, "2026"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -61,6 +62,31 @@ class Range(NamedTuple):
     def journal(self) -> str:
         """The journal that gives them."""
         return f"{NUMBERS}file/{self.period}-{self.year}"
+
+
+_SERIES = re.compile(r"(\d{4})-(Y|D30|D10)(?:-(\d{1,9}))?(?:\.\.(\d{1,9}))?", re.ASCII)
+
+
+def range_of(said: str) -> Range | None:
+    """Return the numbers that `2026-D30`, `2026-D30-7` or `2026-D30-1..200` means; None for what means none."""
+    found = _SERIES.fullmatch(said)
+    if found is None:
+        return None
+    first = int(found[3] or 1)
+    last = int(found[4]) if found[4] else (first if found[3] else 10**9)
+    return Range(found[1], found[2], first, last) if 0 < first <= last else None
+
+
+async def witnessed(log: Transparency) -> Note:
+    """Return the head that a packet is made under: the newest one that every witness has signed, else the newest."""
+    newest = await log.sign()
+    asked = {one.name for one in log.witnesses}
+    heads = await log.heads(limit=1_000_000)
+    for head in reversed(heads[-1000:]):
+        note = await log.head(head.checkpoint.size)
+        if asked <= {one.name for one in note.signatures}:
+            return note
+    return await log.head(newest.checkpoint.size)
 
 
 class House(NamedTuple):

@@ -17,6 +17,7 @@ goes on behind the last line of the journal. It gets its name when all of it is 
 from __future__ import annotations
 
 import csv
+import fcntl
 import hashlib
 import io
 import os
@@ -51,6 +52,10 @@ _BOM: Final = b"\xef\xbb\xbf"
 
 class PacketExists(Refusal):
     """信息包已存在，请另定位置；已成的包不改动。There is a packet of this name already: choose another place. A packet that is whole is never changed."""
+
+
+class PacketBusy(Refusal):
+    """信息包正在制作，请稍候。The packet is being made by somebody: wait until it is there."""
 
 
 class CopyChanged(Refusal):
@@ -118,8 +123,32 @@ class Total(msgspec.Struct, kw_only=True):
     left_out: list[str] = []
 
 
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a packet is: done so far, of how many, what was left out."""
+
+    ready: bool
+    done: int = 0
+    of: int = 0
+    left_out: tuple[str, ...] = ()
+
+
+def standing(target: Path) -> Standing | None:
+    """Return how far the packet of a place is; None where none was begun."""
+    if target.exists():
+        return Standing(ready=True)
+    journal = target.with_name(f".{target.name}.journal")
+    try:
+        first, *lines = journal.read_bytes().split(b"\n")
+        plan = msgspec.json.decode(first, type=Plan)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+    done = [msgspec.json.decode(line, type=Done) for line in lines[:-1]]
+    left = tuple(f"{one.number}：{one.left_out}" for one in done if one.left_out)
+    return Standing(ready=False, done=len(done), of=plan.last - plan.first + 1, left_out=left)
+
+
 class Draft:
-    """A packet that is being made."""
+    """A packet that is being made, by one at a time."""
 
     def __init__(self, target: Path, plan: Plan) -> None:
         if target.exists():
@@ -127,11 +156,17 @@ class Draft:
         self.target = target
         self.root = target.with_name(f".{target.name}.making")
         self._path = target.with_name(f".{target.name}.journal")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self._journal = self._path.open("ab")
+        try:
+            fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._journal.close()
+            raise PacketBusy(target.name) from error
         self.plan, self.done = _begun(self._path, plan)
         if not self.done:
             shutil.rmtree(self.root, ignore_errors=True)
         (self.root / "data").mkdir(parents=True, exist_ok=True)
-        self._journal = self._path.open("ab")
 
     def close(self) -> None:
         """Let go of the journal; what is whole stays for whoever goes on."""
@@ -279,7 +314,7 @@ def _begun(path: Path, plan: Plan) -> tuple[Plan, int]:
 
     A last line that was cut off is taken away.
     """
-    if path.exists():
+    if path.stat().st_size:
         with path.open("r+b") as file:
             first = file.readline()
             done, whole = 0, file.tell()
@@ -292,7 +327,6 @@ def _begun(path: Path, plan: Plan) -> tuple[Plan, int]:
             found = msgspec.json.decode(first, type=Plan)
             if (found.name, found.ledger, found.fonds) == (plan.name, plan.ledger, plan.fonds):
                 return found, done
-    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(msgspec.json.encode(plan) + b"\n")
     return plan, 0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -23,7 +22,6 @@ from archive.gathering import House, Range
 from archive.packet import Done, Plan, Total
 from archive.pdf import Printer
 from domain.ledger import Ledger
-from domain.notes import Note
 from domain.terms import SHANGHAI, Actor, Role
 from projections.answers import Projections
 from projections.transparency import Transparency
@@ -240,19 +238,13 @@ async def filed(ledger: Ledger, shown: Projections) -> None:
 
 # --- 归档信息包 --------------------------------------------------------------------------------------------------
 
-_SERIES = re.compile(r"(\d{4})-(Y|D30|D10)(?:-(\d{1,9}))?(?:\.\.(\d{1,9}))?")
-
 
 def range_of(said: str) -> Range:
-    """Return the numbers that `2026-D30`, `2026-D30-1` or `2026-D30-1..200` means. Raises SettingError."""
-    found = _SERIES.fullmatch(said)
+    """Return the numbers that are meant. Raises SettingError."""
+    found = gathering.range_of(said)
     if found is None:
-        raise SettingError(f"写作 write it as 2026-D30, 2026-D30-7, 2026-D30-1..200: {said!r}")
-    first = int(found[3] or 1)
-    last = int(found[4]) if found[4] else (first if found[3] else 10**9)
-    if not 0 < first <= last:
-        raise SettingError(f"首号不大于末号 the first number not above the last: {said}")
-    return Range(found[1], found[2], first, last)
+        raise SettingError(f"写作, 首号不大于末号 write it as 2026-D30, 2026-D30-7, 2026-D30-1..200: {said!r}")
+    return found
 
 
 @archive_group.command("packet")
@@ -276,7 +268,7 @@ def packet_command(series: str, folder: Path | None, actor: str, city: str | Non
         fonds = fonds_of(ledger.city)
         async with await wiring.open_log(database, ledger) as log, Printer() as printer:
             house = House(ledger, log, wiring.files_of(ledger), fonds, await maker(ledger, log, by, printer))
-            head = await witnessed(log)
+            head = await gathering.witnessed(log)
             plan = await gathering.planned(house, wanted, head, by=by.user, now=await ledger.now())
             target = (folder or wiring.packets_root(ledger.city)) / plan.name
 
@@ -310,18 +302,6 @@ async def beside(printer: Printer, plan: Plan, total: Total, report: Report) -> 
 
 def _advancing(advance: Callable[..., None], task: object) -> Callable[[Done], None]:
     return lambda _: advance(task)
-
-
-async def witnessed(log: Transparency) -> Note:
-    """Return the head that a packet is made under: the newest one that every witness has signed, else the newest."""
-    newest = await log.sign()
-    asked = {one.name for one in log.witnesses}
-    heads = await log.heads(limit=1_000_000)
-    for head in reversed(heads[-1000:]):
-        note = await log.head(head.checkpoint.size)
-        if asked <= {one.name for one in note.signatures}:
-            return note
-    return await log.head(newest.checkpoint.size)
 
 
 COMMANDS = (archive_group,)

@@ -24,16 +24,19 @@ from granian.server.mp import MPServer
 from litestar import Litestar
 
 from api.app import application
+from api.archiving import Packets
 from api.asking import City, House
 from api.operating import LOG, Lines
 from api.problems import SandboxResetting
 from api.pushing import Courier
 from api.tokens import Verifier, mint
+from archive.fourfold import Report
+from archive.packet import Plan, Total
 from archive.pdf import Printer
 from domain.refusals import Refusal, Unavailable
 from projections.answers import Projections
 from projections.consumers import Consumers
-from scripts import demo, desk, embedded, files, jobs, wiring
+from scripts import archiving, demo, desk, embedded, files, jobs, wiring
 from scripts.desk import city_option
 from scripts.wiring import SettingError
 from supervision.scheduler import LOG as SUPERVISION
@@ -90,10 +93,20 @@ async def house() -> AsyncIterator[House]:
             tallies=tallies,
             proxies=wiring.proxies(),
             reset=_reset,
+            packets=_packets(printer),
             entropy=os.urandom,
         )
         asyncio.get_running_loop().add_signal_handler(ENDING, served.closing.set)
         yield served
+
+
+def _packets(printer: Printer) -> Packets:
+    """Return where packets are made that are asked for over HTTP."""
+
+    async def forms(plan: Plan, total: Total, report: Report) -> list[tuple[str, bytes]]:
+        return await archiving.beside(printer, plan, total, report)
+
+    return Packets(wiring.packets_root, wiring.read_fonds, forms, wiring.scanner())
 
 
 async def _city(database: embedded.Database, name: str, schema: str, opened: AsyncExitStack) -> City:

@@ -336,10 +336,11 @@ def test_every_command_shows_an_example_of_its_form():
 ELSEWHERE = (
     *("batch", "upload_attachment", "open_attachment", "reset", "log_cosign", "order_bundle", "matter_bundle"),
     *("draw_sample", "sample", "inform_children", "audit_copies"),
+    *("archive_start_packet", "archive_packet", "archive_packet_content"),
     *(f"oversight_{word}" for word in ("figures", "orders", "order", "text", "text_asked", "topics", "matter")),
     *(f"{word}{kind}_instrument" for word in ("", "open_") for kind in ("matter", "inquiry")),
 )
-"""Operations whose bodies are no JSON, or that need a file, a sandbox, a paper, a drawing, callers, orders by name or a closed quarter that are there: tried by tests of their own."""
+"""Operations whose bodies are no JSON, or that need a file, a sandbox, a paper, a drawing, callers, orders by name, a packet or a closed quarter that are there: tried by tests of their own."""
 
 
 def test_the_examples_of_every_question_are_taken(served: Served):

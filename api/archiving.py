@@ -1,0 +1,217 @@
+"""档案 over HTTP: what waits to be filed and what it lacks; packets for the archives, made while the caller looks on."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import zipfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import IO, Annotated, Any, NamedTuple, cast
+
+import msgspec
+
+from api.asking import Answer, Ask, listing, next_page
+from api.problems import BodyUnfit, NotForThisRole, UnknownEntry
+from archive import filing, gathering, packet
+from archive.filing import Case, Stage
+from archive.fonds import Fonds
+from archive.fourfold import Report, Scanner
+from archive.gathering import House
+from archive.packet import Plan, Total
+from domain.refusals import Refusal, UnknownStream
+from domain.terms import Role
+
+LOOKERS = frozenset({Role.ARCHIVIST, Role.HOTLINE_MANAGER, Role.SUPERVISOR, Role.AUDITOR})
+"""Who is shown what waits to be filed: who files, who leads, who checks."""
+
+PART = 1 << 18
+_NAME = re.compile(r"[0-9A-Za-z]{1,20}-[0-9A-Za-z]{1,20}[·.]\d{4}-(Y|D30|D10)-\d{4,9}_\d{4,10}")
+
+
+class FondsUnknown(Refusal):
+    """尚未登记全宗号，不能成包；请由系统管理员以 huiyin archive fonds 登记档案馆所给全宗号。
+    The code of the fonds is not known, so no packet is made: have it set with `huiyin archive fonds`.
+    """
+
+    basis = "DA/T 22-2015"
+
+
+class PacketNotReady(Refusal):
+    """信息包尚未制成，请稍后再取。The packet is still being made: ask again when it is ready."""
+
+
+Forms = Callable[[Plan, Total, Report], Awaitable[list[tuple[str, bytes]]]]
+
+
+class Packets(NamedTuple):
+    """Where packets are made, and with what: handed in by whoever knows the settings."""
+
+    root: Callable[[str], Path]
+    fonds: Callable[[str], Fonds]
+    forms: Forms
+    scan: Scanner | None = None
+
+
+class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which numbers are wanted: `2026-D30`, `2026-D30-7`, `2026-D30-1..200`."""
+
+    numbers: Annotated[str, msgspec.Meta(min_length=6, max_length=40)]
+
+
+# --- what waits --------------------------------------------------------------------------------------------------
+
+
+async def waiting(ask: Ask) -> Answer:
+    """Return cases whose file waits for something, in the order of registration, with what each lacks."""
+    if ask.who.role not in LOOKERS:
+        raise NotForThisRole
+    ask.paced("archive_files")
+    stage = ask.word("stage", Stage)
+    limit, held = ask.limit(), ask.cursor(tuple[str])
+    after = held[0] if held is not None else ""
+    found: list[Case] = []
+    last = ""
+    async for lot in filing.at_hand(ask.city.ledger, ask.city.shown):
+        for one in lot:
+            last = one.order.stream
+            if last > after and (stage is None or one.standing.stage is stage):
+                found.append(one)
+    found.sort(key=lambda one: one.order.stream)
+    rows = [_row(one) for one in found[:limit]]
+    position, _ = await ask.city.ledger.head()
+    cursor = next_page(found[limit - 1].order.stream) if len(found) > limit else ""
+    return listing(ask, "files", rows, position, cursor)
+
+
+def _row(one: Case) -> dict[str, Any]:
+    held = one.order.filing
+    return {
+        "number": one.order.number,
+        "id": one.order.id,
+        "stage": one.standing.stage,
+        "missing": list(one.standing.missing),
+        "file_number": held.file_number,
+        "keep": held.keep,
+        "period": held.period,
+        "closed_as": held.kind,
+    }
+
+
+# --- packets -----------------------------------------------------------------------------------------------------
+
+
+def _packets(ask: Ask) -> Packets:
+    if ask.who.role is not Role.ARCHIVIST:
+        raise NotForThisRole
+    assert ask.house.packets is not None
+    return ask.house.packets
+
+
+async def start(ask: Ask) -> Answer:
+    """Begin a packet, or go on with it, and answer at once; whoever asks again is told how far it is."""
+    packets, said = _packets(ask), await ask.said(Wanted)
+    city = ask.city
+    wanted = gathering.range_of(said.numbers)
+    if wanted is None:
+        raise BodyUnfit("numbers: 2026-D30, 2026-D30-7, 2026-D30-1..200", field="numbers")
+    fonds = packets.fonds(city.ledger.city)
+    if fonds.unfit():
+        raise FondsUnknown(fonds.unfit())
+    head = await gathering.witnessed(city.log)
+    house = House(city.ledger, city.log, city.files, fonds)
+    plan = await gathering.planned(house, wanted, head, by=ask.who.actor.user, now=await city.ledger.now())
+    target = packets.root(city.ledger.city) / plan.name
+    key = f"{city.name}/{plan.name}"
+    there = await asyncio.to_thread(target.exists)
+    if not there and key not in ask.house.making:
+
+        async def work() -> None:
+            await gathering.made(house, target, plan, ask.who.actor, packets.forms, scan=packets.scan)
+
+        ask.house.making[key] = asyncio.create_task(work())
+    return await _told(ask, packets, plan.name)
+
+
+async def progress(ask: Ask) -> Answer:
+    """Return how far a packet is: made so far, of how many, what was left out and why."""
+    return await _told(ask, _packets(ask), _name(ask))
+
+
+def _name(ask: Ask) -> str:
+    name = ask.path("packet")
+    if not _NAME.fullmatch(name):
+        raise UnknownEntry(f"{name[:60]!a}")
+    return name
+
+
+async def _told(ask: Ask, packets: Packets, name: str) -> Answer:
+    target = packets.root(ask.city.ledger.city) / name
+    task = ask.house.making.get(f"{ask.city.name}/{name}")
+    if task is not None and task.done():
+        ask.house.making.pop(f"{ask.city.name}/{name}", None)
+        failed = None if task.cancelled() else task.exception()
+        if failed is not None and not isinstance(failed, packet.PacketBusy):  # another worker makes it
+            raise failed
+    found = await asyncio.to_thread(packet.standing, target)
+    if found is None and task is None:
+        raise UnknownStream(name)
+    ready = found is not None and found.ready
+    body = {"packet": name, "state": "ready" if ready else "making", **(msgspec.to_builtins(found) if found else {})}
+    return Answer(body, 200 if ready else 202)
+
+
+async def content(ask: Ask) -> Answer:
+    """Return a packet that is ready as one ZIP file, part by part."""
+    packets, name = _packets(ask), _name(ask)
+    target = packets.root(ask.city.ledger.city) / name
+    found = await asyncio.to_thread(packet.standing, target)
+    if found is None:
+        raise UnknownStream(name)
+    if not found.ready:
+        raise PacketNotReady(name)
+    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{_encoded(name)}.zip"}
+    return Answer(_later(zipped(target)), headers=headers, media_type="application/zip")
+
+
+def _encoded(name: str) -> str:
+    return name.replace("·", "%C2%B7")
+
+
+async def _later(parts: Iterator[bytes]) -> AsyncIterator[bytes]:
+    while (part := await asyncio.to_thread(next, parts, None)) is not None:
+        yield part
+
+
+class _Sink:
+    """Takes what a ZIP file writes, until it is sent on."""
+
+    def __init__(self) -> None:
+        self.waiting = bytearray()
+
+    def write(self, said: bytes) -> int:
+        """Take some bytes."""
+        self.waiting += said
+        return len(said)
+
+    def flush(self) -> None:
+        """Nothing lies elsewhere."""
+
+    def taken(self) -> bytes:
+        """Return what came since the last time."""
+        said = bytes(self.waiting)
+        self.waiting.clear()
+        return said
+
+
+def zipped(folder: Path) -> Iterator[bytes]:
+    """Yield a folder as a ZIP file, stored as it is, the same bytes whenever it is asked for."""
+    sink = _Sink()
+    with zipfile.ZipFile(cast("IO[bytes]", sink), "w", zipfile.ZIP_STORED) as archive:
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            named = zipfile.ZipInfo(f"{folder.name}/{path.relative_to(folder).as_posix()}")
+            with path.open("rb") as file, archive.open(named, "w", force_zip64=True) as entry:
+                while part := file.read(PART):
+                    entry.write(part)
+                    yield sink.taken()
+    yield sink.taken()

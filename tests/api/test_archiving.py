@@ -1,0 +1,107 @@
+"""The archive over HTTP: what waits, a packet made while its archivist looks on, and the file that comes of it."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import time
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from domain.terms import Role
+from tests.api.conftest import CHECKOUT, Reply, Served, registered
+
+REFUSED = {"reason": "litigation", "medium": "phone", "words": "属法院执行程序。"}
+
+
+def huiyin(served: Served, *words: str) -> str:
+    """Run a command beside the service."""
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.huiyin", *words],
+        cwd=CHECKOUT,
+        env=dict(os.environ),
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode()
+
+
+def closed(served: Served) -> str:
+    """Return the number of an order that was refused."""
+    order = registered(served).body
+    said = {**REFUSED, "informed_at": order["recorded_at"] if "recorded_at" in order else datetime.now(UTC).isoformat()}
+    reply = served.as_(Role.AGENT).post(f"/orders/{order['id']}/refuse", said)
+    assert reply.status == 201, reply
+    return served.as_(Role.AGENT).get(f"/orders/{order['id']}").body["order"]["number"]
+
+
+def waiting(served: Served, **query: Any) -> list[dict[str, Any]]:
+    reply = served.as_(Role.ARCHIVIST).get("/archive/files", limit=200, **query)
+    assert reply.status == 200, reply
+    return reply.body["files"]
+
+
+def until_ready(served: Served, name: str) -> Reply:
+    archivist = served.as_(Role.ARCHIVIST)
+    until = time.monotonic() + 120
+    while (reply := archivist.get(f"/archive/packets/{name}")).status == 202 and time.monotonic() < until:
+        time.sleep(0.2)
+    return reply
+
+
+def test_a_packet_is_asked_for_made_and_taken_and_verifies_offline(served: Served, tmp_path: Path):
+    city, archivist = served.names["api"], served.as_(Role.ARCHIVIST)
+    number = closed(served)
+    until = time.monotonic() + 60
+    while number not in {row["number"] for row in waiting(served, stage="file")} and time.monotonic() < until:
+        time.sleep(0.2)
+    (row,) = [row for row in waiting(served) if row["number"] == number]
+    assert (row["stage"], row["missing"], row["closed_as"]) == ("file", [], "not_accepted")
+    year = f"{datetime.now(UTC).year}"
+    refused = archivist.post("/archive/packets", {"numbers": f"{year}-D10"})
+    assert (refused.status, refused.body["code"]) == (409, "fonds-unknown")
+    huiyin(served, "archive", "fonds", "--code", "X043", "--name", "某市热线", "--city", city)
+    huiyin(served, "archive", "run", number, "--city", city)
+    assert number not in {one["number"] for one in waiting(served, stage="file")}
+    begun = archivist.post("/archive/packets", {"numbers": f"{year}-D10"})
+    assert begun.status in (200, 202), begun
+    name = begun.body["packet"]
+    assert name.startswith(f"X043-RX·{year}-D10-0001_")
+    ready = until_ready(served, name)
+    assert (ready.status, ready.body["state"]) == (200, "ready")
+    assert archivist.post("/archive/packets", {"numbers": f"{year}-D10"}).body["state"] == "ready"
+    taken = archivist.raw("GET", f"/archive/packets/{name}/content")
+    assert taken.headers["content-type"] == "application/zip"
+    with zipfile.ZipFile(io.BytesIO(taken.content)) as packed:
+        assert packed.testzip() is None
+        packed.extractall(tmp_path)
+    (tmp_path / "policy").write_text(huiyin(served, "head", "--policy", "--city", city), encoding="utf-8")
+    assert "✓" in huiyin(served, "verify", str(tmp_path / name), "--policy", str(tmp_path / "policy"))
+
+
+@pytest.mark.parametrize("role", [Role.AGENT, Role.ADMIN, Role.ORG_HANDLER, Role.CITIZEN])
+def test_packets_are_the_archivists_and_what_waits_is_shown_to_who_files_leads_or_checks(served: Served, role: Role):
+    other = served.as_(role, "D") if role is Role.ORG_HANDLER else served.as_(role)
+    assert other.get("/archive/files").status == 403
+    assert other.post("/archive/packets", {"numbers": "2026-D10"}).status == 403
+    assert other.get("/archive/packets/X043-RX·2026-D10-0001_0002").status == 403
+    assert served.as_(Role.AUDITOR).get("/archive/files").status == 200
+    assert served.as_(Role.AUDITOR).post("/archive/packets", {"numbers": "2026-D10"}).status == 403
+
+
+def test_what_means_no_numbers_or_no_packet_is_refused(served: Served):
+    archivist = served.as_(Role.ARCHIVIST)
+    assert archivist.post("/archive/packets", {"numbers": "2026-D99"}).status == 422
+    assert archivist.post("/archive/packets", {"numbers": "2026-D10-9..3"}).status == 422
+    assert archivist.post("/archive/packets", {}).status == 422
+    for name in ("X043-RX·2026-D10-9001_9002", "..", "%2e%2e%2fkeys", "X"):
+        assert archivist.get(f"/archive/packets/{name}").status in (404, 405)
+        assert archivist.get(f"/archive/packets/{name}/content").status in (404, 405)
+    assert archivist.get("/archive/files", stage="nothing").status == 400
