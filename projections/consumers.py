@@ -10,12 +10,12 @@ import asyncio
 import contextlib
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import msgspec
 
 from domain import recorder
-from projections.engine import MADE_MEANWHILE, pool, rows, run, session
+from projections.engine import MADE_MEANWHILE, Entered, rows, run, session
 
 SQL = Path(__file__).with_suffix(".sql")
 
@@ -63,24 +63,12 @@ class DeadLetter(msgspec.Struct, frozen=True):
     dead_at: datetime
 
 
-class Consumers:
+class Consumers(Entered):
     """The consumers of one city."""
 
     def __init__(self, dsn: str, city: str) -> None:
+        super().__init__(dsn, recorder.SESSION)
         self._sql = recorder.statements(SQL.read_text(encoding="utf-8"), city)
-        self._pool = pool(dsn, recorder.SESSION, 4)
-
-    async def __aenter__(self) -> Self:
-        await self._pool.open()
-        try:
-            await self._create()
-        except BaseException:
-            await self._pool.close()
-            raise
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._pool.close()
 
     async def _create(self) -> None:
         for _ in range(20):

@@ -202,6 +202,28 @@ async def session(of: AsyncConnectionPool[Connection]) -> AsyncIterator[Connecti
         raise Unavailable(f"{type(error).__name__}: {error}") from error
 
 
+class Entered:
+    """What has sessions of its own, and is entered once the tables are there that it keeps."""
+
+    def __init__(self, dsn: str, settings: Mapping[str, str], sessions: int = 4) -> None:
+        self._pool = pool(dsn, settings, sessions)
+
+    async def __aenter__(self) -> Self:
+        await self._pool.open()
+        try:
+            await self._create()
+        except BaseException:
+            await self._pool.close()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._pool.close()
+
+    async def _create(self) -> None:
+        """Make what is missing; several may at once."""
+
+
 async def rows(connection: Connection, statement: bytes, *parameters: object) -> list[tuple[Any, ...]]:
     """Return the rows of a statement."""
     cursor = AsyncRawCursor(connection)

@@ -12,7 +12,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from psycopg import AsyncConnection
@@ -25,7 +25,7 @@ from domain.notes import Checkpoint, Key, NotANote, Note, Proof
 from domain.refusals import NotInitialised, Refusal, UnknownStream
 from domain.tree import Place, Roots, Span
 from projections.checkers import Checkers
-from projections.engine import MADE_MEANWHILE, pool, rows, run, session
+from projections.engine import MADE_MEANWHILE, Entered, rows, run, session
 from projections.outside import Outside
 
 SQL = Path(__file__).with_suffix(".sql")
@@ -62,7 +62,7 @@ class CosignatureUnfit(Refusal):
     """见证签名不合格，未收下。The cosignature does not fit, and was not taken."""
 
 
-class Transparency:
+class Transparency(Entered):
     """The transparency log of one city. Without a private key it grows and answers, and signs nothing."""
 
     def __init__(
@@ -75,6 +75,7 @@ class Transparency:
         private: Ed25519PrivateKey | None = None,
         witnesses: Sequence[Key] = (),
     ) -> None:
+        super().__init__(dsn, recorder.SESSION)
         self.city = city
         self.hash = imprint.hash
         self.origin = notes.origin_of(imprint.ledger_id, imprint.hash)
@@ -82,19 +83,6 @@ class Transparency:
         self.witnesses = tuple(witnesses)
         self._private = private
         self._sql = recorder.statements(SQL.read_text(encoding="utf-8"), city)
-        self._pool = pool(dsn, recorder.SESSION, 4)
-
-    async def __aenter__(self) -> Self:
-        await self._pool.open()
-        try:
-            await self._create()
-        except BaseException:
-            await self._pool.close()
-            raise
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._pool.close()
 
     async def _create(self) -> None:
         async with session(self._pool) as connection:
