@@ -29,6 +29,7 @@ from domain.terms import (
     ClockName,
     Entry,
     Limit,
+    Mark,
     NoticeKind,
     Private,
     Role,
@@ -377,9 +378,7 @@ def _notice(at: At, event: oversight.SupervisionNoticeIssued) -> dict[str, Any]:
     order = at.order
     notice, found = order.oversight.notices[-1], clocks(order, at.law)
     about = next((c for c in found if c.name is event.clock and c.key == event.clock_key), None)
-    facts, demand, signed = at.own("facts", event.facts), at.own("demand", event.demand), _by(at.entry)
-    if event.special_report is not None:
-        facts, demand, signed = _from_draft(at, event.special_report, facts, demand)
+    facts, demand, signed = _said(at, event)
     reply = next((c for c in found if c.name is ClockName.SUPV_REPLY and c.key == f"n{notice.no}.{notice.turn}"), None)
     article = event.article
     if article is None:
@@ -455,18 +454,22 @@ def _reply_by(notice: Notice, reply: Clock | None, about: Clock | None) -> str:
     return "以办理为准，不另行要求书面回复"
 
 
-def _from_draft(at: At, no: int, facts: str, demand: str) -> tuple[str, str, str]:
-    """Return facts, demand and signature of a special report from its draft and the leader's approval."""
+def _said(at: At, event: oversight.SupervisionNoticeIssued) -> tuple[str, str, str]:
+    """Return facts, demand and signature; of a special report from its draft and the leader's approval.
+
+    Under a leader's name stand the words that the leader approved, whatever was said when it was issued.
+    """
+    no = event.special_report or 0
     drafts = [e for e in at.before if isinstance(e.event, oversight.SpecialReportDrafted)]
     approved = next(
         (e for e in at.before if isinstance(e.event, oversight.SpecialReportApproved) and e.event.special_report == no),
         None,
     )
-    if 0 < no <= len(drafts):
-        draft = drafts[no - 1]
-        facts = facts or at.text(draft, "facts", draft.event.facts)
-        demand = demand or at.text(draft, "demand", draft.event.demand)
-    return facts, demand, _by(approved) if approved is not None else _by(at.entry)
+    if approved is None or not 0 < no <= len(drafts):
+        return at.own("facts", event.facts), at.own("demand", event.demand), _by(at.entry)
+    draft = drafts[no - 1]
+    facts, demand = (at.text(draft, name, getattr(draft.event, name)) for name in ("facts", "demand"))
+    return facts, demand, _by(approved)
 
 
 def _notice_again(at: At, event: oversight.SupervisionReplyRejected) -> dict[str, Any]:
@@ -528,9 +531,9 @@ def _unit_notice(at: At, event: notices.UnitNoticeIssued) -> dict[str, Any]:
 def _counted(at: At, limit: Limit, *, served: bool) -> str:
     if not served or limit.until is not None:
         return f"{within(limit)}书面回复"
-    law = at.law
-    due = law.calendar().due(at.entry.at, limit, law.rules(law.policy_at(at.entry.at)).kernel).at
-    return f"{instant_words(due)}前书面回复"
+    due = notices.counted_from(Mark(at.entry.at, at.entry.position), limit, None, at.law)
+    assert due is not None
+    return f"{instant_words(due.at)}前书面回复"
 
 
 def _unit_notice_again(at: At, event: notices.UnitNoticeRejected) -> dict[str, Any]:

@@ -425,11 +425,12 @@ def reply_due(matter: Matter, context: Context) -> datetime | None:
 
 def answer_due(notice: UnitNotice, law: Law) -> datetime | None:
     """Return when the reply to a notice falls due, counted from its service; None where none is asked for."""
-    found = _counted_from(notice.served, notice.limit, None, law)
+    found = counted_from(notice.served, notice.limit, None, law)
     return None if found is None else found.at
 
 
-def _counted_from(served: Mark | None, limit: Limit | None, ended: Mark | None, law: Law) -> Due | None:
+def counted_from(served: Mark | None, limit: Limit | None, ended: Mark | None, law: Law) -> Due | None:
+    """Return when a limit falls due that is counted from the service of a notice; None before it or without a limit."""
     if served is None or limit is None:
         return None
     pack = law.policies.base.at(served.at)
@@ -453,7 +454,7 @@ def turns(matter: Matter, law: Law) -> tuple[Turn, ...]:
     found: list[Turn] = []
     for served, replied, limit in (*notice.earlier, (notice.served, notice.replied, notice.limit)):
         dropped = matter.closed if replied is None else None
-        due = _counted_from(served, limit, replied or dropped, law)  # what has ended keeps the calendar of then (K11)
+        due = counted_from(served, limit, replied or dropped, law)  # what has ended keeps the calendar of then (K11)
         if due is not None:
             found.append(Turn(due, replied, dropped))
     return tuple(found)

@@ -9,13 +9,17 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 import pikepdf
 import pytest
 
 from archive.pdf import Printer
 from domain import journals
+from domain.institution import PolicyPackPublished
 from domain.ledger import Ledger
+from domain.matters.notices import UnitNoticeIssued
 from domain.refusals import Erased
+from domain.steps.oversight import SpecialReportDrafted, SupervisionNoticeIssued
 from domain.terms import Actor, Entry, Role
 from domain.wording import instant_words
 from scripts import embedded
@@ -201,6 +205,44 @@ def test_what_somebody_wrote_is_text_on_paper_and_never_markup(towns: dict[str, 
     assert "<script>" not in html
     assert "<img" not in html
     assert "{{ 7*7 }}" in html
+
+
+def test_under_a_leaders_name_stand_the_words_that_the_leader_approved(towns: dict[str, Town]):
+    """The notice says other facts than the draft: the paper shows those of the draft."""
+    town = towns["s4"]
+    entries, issued = next(
+        (entries, entry)
+        for entries in records(town).values()
+        for entry in entries
+        if isinstance(entry.event, SupervisionNoticeIssued) and entry.event.special_report is not None
+    )
+    draft = next(entry for entry in entries if isinstance(entry.event, SpecialReportDrafted))
+    other = msgspec.structs.replace(issued.event, facts=draft.event.demand, demand=draft.event.facts)
+    forged = [msgspec.structs.replace(e, event=other) if e is issued else e for e in entries]
+    laws = records(town)["institution"]
+    _, shown = paper(forged, issued.version, laws)
+    names = {f"{draft.version}:{path}": f"批准的{path}" for path in ("facts", "demand")}
+    assert {one.name for one in shown} >= set(names)
+    assert not [one for one in shown if one.entry.version == issued.version]
+    printed, _ = paper(forged, issued.version, laws, opened=names)
+    assert {text for one in printed.sections for text in one.paragraphs} >= set(names.values())
+
+
+def test_a_notice_to_a_unit_is_printed_also_where_no_pack_is_in_force(towns: dict[str, Town]):
+    found = [
+        (town, entries, entry)
+        for town in towns.values()
+        for entries in records(town).values()
+        for entry in entries
+        if isinstance(entry.event, UnitNoticeIssued) and entry.event.served_by_system and entry.event.limit is not None
+    ]
+    assert found
+    for town, entries, entry in found:
+        laws = records(town)["institution"]
+        without = [law for law in laws if not isinstance(law.event, PolicyPackPublished)]
+        printed, _ = paper(entries, entry.version, without)
+        assert printed.reply_by == paper(entries, entry.version, laws)[0].reply_by
+        assert printed.reply_by.endswith("前书面回复")
 
 
 def test_midnight_is_the_end_of_the_day_before():
