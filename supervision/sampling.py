@@ -21,6 +21,7 @@ from uuid import UUID
 import msgspec
 
 from domain import order as orders
+from domain.calendar import FIRST_YEAR, LAST_YEAR
 from domain.clocks import clocks
 from domain.context import Context
 from domain.law import Law
@@ -68,6 +69,11 @@ class DrawingUnknown(Refusal):
     field = "seed"
 
 
+def counted_days(first: date, last: date) -> bool:
+    """Tell whether days follow on each other within the years that can be counted."""
+    return first.year > FIRST_YEAR and first <= last and last.year < LAST_YEAR
+
+
 class Drawing(msgspec.Struct, frozen=True, kw_only=True):
     """抽样方案. Everything a sample is made of but the ledger itself."""
 
@@ -105,9 +111,12 @@ class Drawing(msgspec.Struct, frozen=True, kw_only=True):
             if said is None:
                 raise ValueError(seed)
             first, last = (datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC).date() for day in said.group(1, 2))
+            position, percent = int(said[3]), int(said[4])
+            if not (counted_days(first, last) and 1 <= percent <= 100):
+                raise ValueError(seed)
         except ValueError as error:
             raise DrawingUnknown(seed) from error
-        return cls(first=first, last=last, position=int(said[3]), percent=int(said[4]), nonce=said[5])
+        return cls(first=first, last=last, position=position, percent=percent, nonce=said[5])
 
 
 class Member(msgspec.Struct, frozen=True, order=True):
@@ -287,9 +296,11 @@ async def sample(
 
     Raises PeriodOpen, and Unavailable and ClosedDoor where the ledger cannot be asked.
     """
+    if not counted_days(first, last):
+        raise PeriodOpen(f"{first} … {last}")
     found = await shown.visits_opened(day_start(first), day_start(date.fromordinal(last.toordinal() + 1)))
     drawing = Drawing(first=first, last=last, position=found.position, percent=percent, nonce=entropy(8).hex())
-    if last < first or now < drawing.until:
+    if now < drawing.until:
         raise PeriodOpen(f"{first} … {last}")
     read = await _read(ledger, await _law(ledger, shown, drawing.position), drawing, found.rows)
     made = Frame(drawing, tuple(read.members))

@@ -159,8 +159,9 @@ async def test_a_period_that_is_not_over_is_not_drawn(city: City):
         await answered(here, 1)
         with pytest.raises(PeriodOpen):
             await drawn(here, p, "2025-06-17 23:59")
-        with pytest.raises(PeriodOpen):
-            await drawn(here, p, last=DAY - timedelta(days=1))
+        for first, last in ((DAY, DAY - timedelta(days=1)), (DAY, date.max), (date.min, DAY)):
+            with pytest.raises(PeriodOpen):
+                await drawn(here, p, first=first, last=last)
 
 
 # --- who may be drawn --------------------------------------------------------------------------------------------
@@ -212,7 +213,19 @@ async def test_an_order_that_somebody_slipped_in_or_left_out_is_found(city: City
         assert (checked.missing, checked.strange, checked.holds) == ((missing,), (strange,), False)
 
 
-@pytest.mark.parametrize("seed", ["", "x", "20250617-20250617.p1.r30", "20259917-20250617.p1.r30.0000000000000000"])
+@pytest.mark.parametrize(
+    "seed",
+    [
+        "",
+        "x",
+        "20250617-20250617.p1.r30",
+        "20259917-20250617.p1.r30.0000000000000000",
+        "20250617-99991231.p1.r30.0000000000000000",
+        "00010101-20250617.p1.r30.0000000000000000",
+        "20250617-20250617.p1.r0.0000000000000000",
+        f"20250617-20250617.p1.r{'9' * 400}.0000000000000000",
+    ],
+)
 async def test_what_is_no_seed_and_what_lies_beyond_the_ledger_is_refused(city: City, seed: str):
     async with world(city) as here, here.projections() as p:
         await p.follow_until()
