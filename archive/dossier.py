@@ -228,7 +228,7 @@ def _explained(told: Explanation) -> list[tuple[str, str]]:
     if told.limit is not None and told.limit.until is not None:
         limit = f"至 {show_end(told.limit.until)}"
     lines.append(("时限", (limit or "未规定") + ("（派单或文书载明）" if told.written else "")))
-    if told.steps and (days := day_steps(told.steps)) not in _UNCOUNTED:
+    if told.steps and not (days := day_steps(told.steps)).endswith(_UNCOUNTED):
         lines.append(("计日", days))
     for move in told.moves:
         days = day_steps(move.steps)
