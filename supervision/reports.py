@@ -17,6 +17,7 @@ from uuid import UUID
 
 import msgspec
 
+from domain.calendar import FIRST_YEAR, LAST_YEAR
 from domain.clocks import clocks
 from domain.duties import title_of
 from domain.law import Law
@@ -263,7 +264,7 @@ async def made(
     `assumed` counts orders under an assumed pack too: for trials, never for what is published (8.15). `orders`: cases
     that a special report is about.
     """
-    if period_until < period_from:
+    if period_until < period_from or not FIRST_YEAR < period_from.year <= period_until.year < LAST_YEAR:
         raise PeriodUnfit(f"{period_from} … {period_until}")
     if kind is ReportKind.DAILY_DUTY and period_from != period_until:
         raise PeriodUnfit(f"{kind.zh}: 一日 one day")
@@ -1150,7 +1151,8 @@ def packs(policies: Iterable[PolicyRef]) -> str:
 def quarter(said: str) -> tuple[date, date]:
     """Return the first and last day of a quarter, written `2026Q3`. Raises PeriodUnfit."""
     year, _, number = said.upper().partition("Q")
-    if not (year.isdecimal() and len(year) == 4 and number in ("1", "2", "3", "4")):
+    counted = year.isdecimal() and len(year) == 4 and FIRST_YEAR < int(year) < LAST_YEAR
+    if not (counted and number in ("1", "2", "3", "4")):
         raise PeriodUnfit(f"{said}: 写作 write it as 2026Q3")
     first = date(int(year), 3 * int(number) - 2, 1)
     following = date(first.year + (first.month == 10), (first.month + 2) % 12 + 1, 1)

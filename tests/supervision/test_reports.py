@@ -317,7 +317,7 @@ def test_a_quarter_is_its_first_and_last_day(said: str, days: tuple[str, str]):
     assert tuple(f"{day}" for day in quarter(said)) == days
 
 
-@pytest.mark.parametrize("said", ["2026", "2026Q5", "26Q1", "Q1", "2026Q", "2026Q11"])
+@pytest.mark.parametrize("said", ["2026", "2026Q5", "26Q1", "Q1", "2026Q", "2026Q11", "0000Q1", "9999Q4"])
 def test_what_is_no_quarter_is_refused(said: str):
     with pytest.raises(PeriodUnfit):
         quarter(said)
@@ -437,6 +437,7 @@ def test_a_report_of_a_period_that_is_none_is_refused(office: Deployment):
     assert "period-unfit" in office.refused(
         "report", "daily_duty", "--from", "2025-03-01", "--to", "2025-03-03", "--city", "town"
     )
+    assert "period-unfit" in office.refused("report", "briefing", "--from", "9999-12-31", "--city", "town")
     assert "cut-off-ahead" in office.refused(
         "report", "briefing", "--from", "2025-03-03", "--cut-off", "999999", "--city", "town"
     )
