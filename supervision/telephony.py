@@ -30,7 +30,7 @@ from domain.matters.publications import ImportTelephonyStats, TelephonyStatsImpo
 from domain.policy import Options
 from domain.refusals import AlreadyImported, IntervalsOverlap, Refusal
 from domain.terms import SHANGHAI, Actor, Entry
-from domain.units import day_of
+from domain.units import BEGINNING, day_of
 from projections.answers import Projections
 from projections.figures import Figure
 
@@ -361,7 +361,7 @@ def _figure(code: str, part: str, above: int, below: int) -> Figure:
 def _of_part(
     held: Intervals, part: str, since: datetime, until: datetime, down: Sequence[tuple[datetime, datetime]]
 ) -> tuple[list[Figure], list[Window]]:
-    reaching = held.of(part, since - DAY, until)
+    reaching = held.of(part, max(since, BEGINNING + DAY) - DAY, until)
     own = held.of(part, since, until)
     figures: list[Figure] = []
     windows: list[Window] = []

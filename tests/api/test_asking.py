@@ -433,4 +433,5 @@ def test_the_orders_behind_a_figure_its_definition_and_a_spreadsheet(served: Ser
     ahead = manager.get("/indicators", **year, cut_off="999999")
     assert (ahead.status, ahead.body["code"]) == (409, "cut-off-ahead")
     assert manager.get("/indicators", **year, cut_off="0").status == 400
+    assert manager.get("/indicators", **{**year, "from": "0001-01-01"}).status == 200
     assert manager.get("/indicators", **year, only="I99").status == 400

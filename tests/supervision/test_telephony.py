@@ -230,6 +230,8 @@ async def test_a_file_is_taken_in_once_and_corrected_only_on_purpose(city: City)
         assert of(found.figures, "I1p", "西区") == (4, 4)
         before = await telephony(p, at("2025-09-01 00:00"), at("2025-10-01 00:00"), options=Options(), cut_off=head[0])
         assert of(before.figures, "I1p") == (13, 14), "as it was said then"
+        ever = await telephony(p, at("0001-01-01 00:00"), at("2025-10-01 00:00"), options=Options())
+        assert of(ever.figures, "I1p") == (12, 14)
 
 
 async def test_lines_that_disagree_are_refused_each_by_itself(city: City):
