@@ -402,6 +402,17 @@ def test_what_overseers_are_told_of_a_quarter_is_shown_at_the_terminal(office: D
     assert "不能单列" in shown
 
 
+def test_a_quarter_without_cases_is_submitted_all_the_same(office: Deployment, tmp_path: Path):
+    made = json.loads(
+        office.ok("submission", "2024Q2", *WHO, "--folder", str(tmp_path), "--city", "town", "--json").out
+    )
+    assert made["number"]
+    assert (tmp_path / "submission-2024Q2.pdf").read_bytes().startswith(b"%PDF")
+    page = (tmp_path / "submission-2024Q2.html").read_text(encoding="utf-8")
+    assert "—" in page
+    assert "100.00%" not in page
+
+
 def _sent(office: Deployment) -> int:
     return json.loads(office.ok("status", "--city", "town", "--json").out)["position"]
 

@@ -337,6 +337,12 @@ async def test_sweeps_at_once_issue_each_notice_exactly_once(either: City):
         assert len(told) == 80
         assert set(told.values()) == {1}
         assert sum(one.total for one in swept) == 80
+        papers: dict[str, list[int]] = {}
+        for number in range(1, 41):
+            for notice in (await order(here, number)).oversight.notices:
+                papers.setdefault(notice.kind, []).append(int(notice.number.rpartition("-")[2]))
+        for numbers in papers.values():
+            assert sorted(numbers) == list(range(1, len(numbers) + 1)), "no number twice, none left out"
         assert (await live(here, p)).total == 0
         assert await here.ledger.verify_all() == []
 
