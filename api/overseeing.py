@@ -576,7 +576,9 @@ async def matter(ask: Ask) -> Answer:
         if isinstance(entry.event, kind)
     }
     opened = await ask.opened(fields, stream=stream, purpose=f"oversight.{asked.purpose}")
-    return Answer({"matter": views.plain(state), **{name: opened.get(name) for name in ("text", "answer")}})
+    return Answer(
+        {"matter": views.without_cases(views.plain(state)), **{name: opened.get(name) for name in ("text", "answer")}}
+    )
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True):

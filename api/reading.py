@@ -178,6 +178,8 @@ async def record(ask: Ask) -> Answer:
     look, state = await _record(ask)
     version = look.entries[-1].version
     shown = views.plain(state, await _gone(ask, look.entries))
+    if ask.who.role in OVERSEERS:
+        shown = views.without_cases(shown)
     return _fresh(look, version, {"record": shown, "version": version})
 
 
@@ -195,6 +197,9 @@ async def _entries(ask: Ask, look: Look) -> Answer:
     named = ask.who.role not in OVERSEERS
     gone = await _gone(ask, rest[:limit])
     shown = [views.entry_view(entry, named=named, gone=gone) for entry in rest[:limit]]
+    if ask.who.role in OVERSEERS:
+        for one in shown:
+            one["event"] = views.without_cases(one["event"])
     return listing(ask, "entries", shown, look.position, cursor)
 
 

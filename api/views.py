@@ -74,6 +74,17 @@ def sealed_fields(value: object, path: str = "") -> Iterator[tuple[str, Sealed]]
 # --- entries -----------------------------------------------------------------------------------------------------
 
 
+_CASES = frozenset({"order", "orders"})
+
+
+def without_cases(view: dict[str, Any]) -> dict[str, Any]:
+    """Return a record or an event without the ids of cases: when a case was registered can be read in its id."""
+    told = {name: value for name, value in view.items() if name not in _CASES}
+    if "dossiers" in told:
+        told["dossiers"] = [without_cases(one) for one in told["dossiers"]]
+    return told
+
+
 def entry_view(entry: Entry, *, named: bool = True, gone: AbstractSet[str] = frozenset()) -> dict[str, Any]:
     """Return an entry: what happened, when, by whom; `named`: with the official who did it."""
     actor = {"role": entry.actor.role, "unit": entry.actor.unit}

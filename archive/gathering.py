@@ -255,8 +255,6 @@ def _why(house: House, order: WorkOrder, one: Named) -> str:
 async def _opened(house: House, stream: str, digests: Sequence[str], by: Actor) -> dict[str, Opened]:
     """Open the files of a case that are here, after the access journal says so."""
     there = [digest for digest in dict.fromkeys(digests) if house.files.there(stream, digest)]
-    if not there:
-        return {}
     keys = {digest: house.files.key_of(stream, digest) for digest in there}
     await house.ledger.note_access(
         ("dossier", "attachments"),

@@ -739,6 +739,17 @@ class Ledger:
         ids = list(used)
         return set(ids) - set(await self._keys(ids)) if ids else set()
 
+    async def keys_spoiled(self, used: Iterable[str]) -> set[str]:
+        """Return those of the keys that somebody changed, so that they open nothing; of two persons' keys no one can tell."""
+        spoiled: set[str] = set()
+        for name, row in (await self._keys(list(used))).items():
+            if row.wrap == MASTER:
+                try:
+                    unwrap(row, self._proposer.keyring)
+                except (WrongKey, ValueError):  # of one cut short nothing is tried
+                    spoiled.add(name)
+        return spoiled
+
     async def keys_lost(self, missing: Mapping[str, tuple[int, str]]) -> list[Finding]:
         """Return the keys that are gone though nothing in the ledger says that they were destroyed.
 

@@ -349,6 +349,7 @@ class Transparency(Entered):
         except NotANote as error:
             findings.append(Finding(0, "", f"a head outside cannot be read: {error}"))
             return [*findings, *await check(ledger, [*kept, *more], told, checkers), *await self._tiles_differing()]
+        findings += _unkept(kept, outside)
         for note in (*outside, *more):
             findings += self._unsigned(note)
             kept.append(note)
@@ -400,12 +401,20 @@ class Transparency(Entered):
         size = await asyncio.to_thread(self.outside.published)
         async with session(self._pool) as connection:
             for place, width in tree.tiles(size):
-                if place.level:
-                    break
                 said = await asyncio.to_thread(self.outside.tile, place, width)
                 first = place.number * tree.WIDTH
+                if said is None:
+                    at = (first << (tree.HEIGHT * place.level)) + 1
+                    return [
+                        Finding(at, "", f"the tile {place.level}/{place.number} that was published outside is gone")
+                    ]
+                if place.level:
+                    held = (await self._held(connection, [place])).get(place, b"")[: width * tree.SIZE]
+                    if said != held:
+                        return [_tile_differs(place, said, held, " outside")]
+                    continue
                 leaves = b"".join(leaf for _, leaf in await rows(connection, self._sql["leaves"], first, width))
-                if said is None or said == leaves:
+                if said == leaves:
                     continue
                 at = next(_differing(said, leaves), 0)
                 here, there = (one[at * tree.SIZE : (at + 1) * tree.SIZE].hex() or "—" for one in (said, leaves))
@@ -445,12 +454,22 @@ class Transparency(Entered):
         return [(place, b"".join(islice(every, width))) for place, width in wanted]
 
 
-def _tile_differs(place: Place, held: bytes, below: bytes) -> Finding:
+def _tile_differs(place: Place, held: bytes, below: bytes, where: str = "") -> Finding:
     """Return a finding that names the first position whose leaf is another than the tile says."""
     same = next(_differing(held, below), 0)
     first = ((place.number * tree.WIDTH + same) << (tree.HEIGHT * place.level)) + 1
     said = (one[same * tree.SIZE : (same + 1) * tree.SIZE].hex() or "—" for one in (below, held))
-    return Finding(first, "", f"the tile {place.level}/{place.number} does not follow from what is below it", *said)
+    return Finding(
+        first, "", f"the tile {place.level}/{place.number}{where} does not follow from what is below it", *said
+    )
+
+
+def _unkept(kept: Iterable[Note], outside: Sequence[Note]) -> list[Finding]:
+    """Return heads outside that were taken out of the database. Whoever signs the last one may just not have kept it yet."""
+    known = {note.checkpoint.size for note in kept}
+    sizes = sorted({note.checkpoint.size for note in outside})[:-1]
+    what = "a head that was signed is outside and no more in the database"
+    return [Finding(size, "", what, f"{size}", "—") for size in sizes if size not in known]
 
 
 def _differing(one: bytes, other: bytes) -> Iterator[int]:
@@ -503,6 +522,8 @@ async def check(
     for head in reversed(waiting):
         lost = f"a head was signed of {head.size} events, and there are {grown.size}: lost from here on"
         findings.append(Finding(grown.size + 1, "", lost, f"{head.size}", f"{grown.size}"))
+    what = "a key was changed: it opens nothing any more"
+    findings += [Finding(position, stream, what, key, "—") for key, (position, stream) in keys.spoiled.items()]
     return findings + await ledger.keys_lost(keys.missing)
 
 
@@ -514,6 +535,7 @@ class _Keys:
 
     def __init__(self, ledger: Ledger) -> None:
         self.missing: dict[str, tuple[int, str]] = {}  # where each was met first
+        self.spoiled: dict[str, tuple[int, str]] = {}
         self._ledger = ledger
         self._there: set[str] = set()
 
@@ -522,6 +544,7 @@ class _Keys:
         fresh = used.keys() - self._there - self.missing.keys()
         gone = await self._ledger.keys_missing(fresh)
         self.missing |= {key: used[key] for key in gone}
+        self.spoiled |= {key: used[key] for key in await self._ledger.keys_spoiled(fresh - gone)}
         if len(self._there) > _REMEMBERED:
             self._there.clear()
         self._there |= fresh - gone

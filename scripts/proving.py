@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import getpass
 import os
 import sys
 import time
@@ -21,6 +22,7 @@ from domain.evidence import Held, Unproven
 from domain.leaves import Finding
 from domain.ledger import Ledger
 from domain.notes import NotANote, Note, Policy
+from domain.terms import Role
 from projections.answers import PROJECTIONS, Projections
 from projections.checkers import Checkers
 from projections.transparency import CosignatureUnfit, Transparency
@@ -116,16 +118,26 @@ def _trust(city: str | None, said: str) -> None:
 @click.argument("record")
 @click.option("--to", "file", type=click.Path(dir_okay=False, path_type=Path), help="写入文件 a file; without: shown.")
 @click.option("--full", is_flag=True, help="含事件内容 with what happened (sealed stays sealed), not digests alone.")
+@click.option(
+    "--as", "actor", metavar="USER/ROLE[@UNIT]", help="操作人 who takes it; without: this account, as an administrator."
+)
+@click.option("--purpose", default="evidence", show_default=True, help="用途代码 what for; it is recorded.")
 @city_option
-def proof_command(record: str, file: Path | None, full: bool, city: str | None) -> None:
+def proof_command(
+    record: str, file: Path | None, full: bool, actor: str | None, purpose: str, city: str | None
+) -> None:
     """存证: the history of a record with the proof that it is in the ledger, to be checked by anybody, offline.
 
     RECORD: an order's number, or KIND:ID. `huiyin verify FILE --policy POLICY` checks it without database and network.
+    Who took it stands in the access journal first.
     """
     database = wiring.database()
+    by = desk.parse_actor(actor if actor is not None else f"{getpass.getuser()}/{Role.ADMIN}")
 
     async def work(ledger: Ledger, shown: Projections) -> None:
         stream = await desk.stream_of(shown, record)
+        command_id = f"cli:evidence:{wiring.fresh()}"
+        await ledger.note_access(("evidence",), stream=stream, viewer=by, purpose=purpose, command_id=command_id)
         async with await wiring.open_log(database, ledger) as log:
             await log.sign()
             said = msgspec.json.format(msgspec.json.encode(await log.evidence(ledger, stream, full=full)), indent=1)

@@ -226,8 +226,16 @@ class Overseen:
                 await self._close(closing)
         return self._course
 
-    async def with_quarter(self, quarter: Quarter, cut_off: int, at: datetime) -> Release:
-        """Return the release of a quarter as it was closed by a position, or else as it would be closed at it."""
+    async def with_quarter(self, quarter: Quarter, cut_off: int, at: datetime) -> Release | None:
+        """Return the release of a quarter as it was closed by a position, or else as it would be closed at it.
+
+        None where it was closed since as of another position: the two would differ by what came between them.
+        """
+        for closing in await closings(self._shown):
+            if quarter_of(closing.period_from, closing.period_until) == quarter and closing.position > cut_off:
+                if closing.cut_off != cut_off:
+                    return None
+                return (await self.course(closing.position)).releases[str(quarter)]
         course = await self.course(cut_off)
         if str(quarter) not in course.releases:
             last = quarter.until - timedelta(days=1)

@@ -88,6 +88,15 @@ def test_evidence_is_checked_by_a_stranger_without_a_database(office: Deployment
     assert evidence.check(evidence.read(full.read_bytes()), policy).open == 1
 
 
+def test_who_takes_evidence_at_the_terminal_stands_in_the_journal_first(office: Deployment, tmp_path: Path):
+    order = recorded(office, tmp_path)
+    office.ok("proof", order, "--as", "he/auditor", "--purpose", "court", "--city", "town")
+    office.ok("proof", order, "--full", "--city", "town")
+    looks = json.loads(office.ok("trace", "looks", order, "--json", "--city", "town").out)
+    told = [(one["actor"]["role"], one["event"]["fields"], one["event"]["purpose"]) for one in looks]
+    assert told == [("auditor", ["evidence"], "court"), ("admin", ["evidence"], "evidence")]
+
+
 def test_whatever_is_changed_in_evidence_is_found(office: Deployment, tmp_path: Path):
     order = recorded(office, tmp_path)
     policy = policy_of(office, tmp_path / "policy")

@@ -19,7 +19,7 @@ from domain.leaves import Finding
 from domain.ledger import Ledger
 from domain.notes import Note, Policy
 from domain.refusals import NotInitialised, Unavailable
-from domain.tree import Span
+from domain.tree import Place, Span
 from projections.checkers import Checkers
 from projections.outside import Outside
 from projections.transparency import (
@@ -213,6 +213,39 @@ async def test_a_key_that_was_deleted_is_found_and_one_that_was_destroyed_is_not
         ((first,),) = as_superuser(city, f"SELECT min(position) FROM {{}}.events WHERE originator_id = '{orders[0]}'")
         (finding,) = await log.check(ledger)
         assert (finding.position, finding.stream, finding.expected, finding.found) == (first, orders[0], key, "—")
+
+
+async def test_a_key_that_was_changed_is_found(city: City, tmp_path: Path):
+    async with door(city) as ledger, log_of(city, ledger, tmp_path) as log:
+        orders = [(await opened(ledger, title=f"第{n}件", words="窗外施工")).stream for n in range(3)]
+        await log.sign()
+        for order, wrong in ((orders[0], "'\\x00'::bytea || substr(wrapped, 2)"), (orders[1], "substr(wrapped, 1, 4)")):
+            as_superuser(city, f"UPDATE {{}}.keys SET wrapped = {wrong} WHERE stream = '{order}'")
+        as_superuser(city, f"UPDATE {{}}.keys SET holder = 'somebody' WHERE stream = '{orders[2]}'")
+        found = await log.check(ledger)
+        assert {one.stream for one in found} == set(orders)
+        assert {one.what for one in found} == {"a key was changed: it opens nothing any more"}
+
+
+async def test_what_is_missing_or_changed_outside_the_database_is_found(city: City, tmp_path: Path):
+    async with door(city) as ledger, log_of(city, ledger, tmp_path) as log:
+        for count in (3, 200, 200):
+            await more(ledger, count)
+            await log.sign()
+        assert await log.check(ledger) == []
+        size = log.outside.published()
+        paths = {place: log.outside.folder / tree.path_of(place, width) for place, width in tree.tiles(size)}
+        for path in (paths[Place(1, 0)], paths[Place(0, 0)]):
+            held = path.read_bytes()
+            path.unlink()
+            assert [(one.position, "is gone" in one.what) for one in await log.check(ledger)] == [(1, True)]
+            path.write_bytes(bytes([held[0] ^ 1]) + held[1:])
+            assert [one.position for one in await log.check(ledger)] == [1]
+            path.write_bytes(held)
+        _, middle, _ = [note.checkpoint.size for note in await log.heads()]
+        as_superuser(city, f"DELETE FROM {{}}.heads WHERE size = {middle}")
+        (finding,) = await log.check(ledger)
+        assert (finding.position, "no more in the database" in finding.what) == (middle, True)
 
 
 async def test_a_cosignature_is_taken_from_known_witnesses_only(city: City, tmp_path: Path):

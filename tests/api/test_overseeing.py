@@ -10,7 +10,7 @@ import pytest
 
 from api.access import IMPORTING, TO_OVERSEERS
 from api.operations import OPERATIONS
-from domain.matters.publications import ReportKind, report_stream
+from domain.matters.publications import ReportKind, report_stream, telephony_stream
 from domain.terms import SHANGHAI, Role
 from scripts import wiring
 from supervision import reports
@@ -251,6 +251,11 @@ def test_a_text_is_asked_for_released_by_another_than_its_author_and_read_on_rec
     filed = manager.get(f"/inquiries/{asked.body['inquiry']}/history").body["entries"][0]["event"]
     assert (filed["matter_kind"], filed["reference"]) == ("letter", handle)
     order = filed["orders"][0]
+    mine = f"/inquiries/{asked.body['inquiry']}"
+    opened = deputy.post(f"/oversight/matters/{asked.body['inquiry']}/open", {"purpose": "research"})
+    for told in (deputy.get(mine), deputy.get(f"{mine}/history"), opened):
+        assert told.status in (200, 201), told
+        assert order not in json.dumps(told.body)  # an id tells when its case was registered
     body = {"summary": "一处路灯损坏，当日修复。", "version": 2}
     told = manager.post(f"/orders/{order}/release_text_for_oversight", body, Huiyin_Reason="oversight")
     assert told.status == 201, told
@@ -368,6 +373,34 @@ def test_topics_are_those_told_of_the_quarter_and_the_one_before(closed: Served)
     (topic,) = told.body["topics"]
     assert (topic["category"], topic["registered"], topic["before"]) == ("市政/路灯", 34, None)
     assert told.body["office"]["unit"] == "HOTLINE"
+
+
+def test_counts_of_what_was_pushed_or_imported_are_no_reading_for_overseers(closed: Served):
+    stream = telephony_stream("pbx", date(2025, 7, 1)).partition(":")[2]
+    body = {
+        "source": "pbx",
+        "day": "2025-07-01",
+        "from_at": "2025-07-01T09:00:00+08:00",
+        "until": "2025-07-01T10:00:00+08:00",
+        **dict.fromkeys(("queued", "answered", "answered_in_15s"), 2),
+        "abandoned": 0,
+    }
+    manager = closed.as_(Role.HOTLINE_MANAGER, city=CITY)
+    told = manager.post(f"/publications/{stream}/import_telephony_stats", body)
+    assert told.status == 201, told
+    assert manager.get(f"/publications/{stream}").status == 200
+    for path in ("", "/history"):
+        assert closed.as_(Role.OVERSEER_NPC, city=CITY).get(f"/publications/{stream}{path}").status == 404
+
+
+def test_a_submission_as_of_another_position_than_the_quarter_was_closed_at_prints_no_other_numbers(closed: Served):
+    manager = closed.as_(Role.HOTLINE_MANAGER, city=CITY)
+    closing = manager.get("/oversight").body["periods"][0]["cut_off"]
+    query = {"from": "2025-04-01", "to": "2025-06-30", "format": "csv"}
+    other = manager.get("/reports/submission", **query, cut_off=closing - 1).body.decode()
+    assert ",派单," not in other
+    same = manager.get("/reports/submission", **query, cut_off=closing).body.decode()
+    assert ",各单位办理情况,派单," in same
 
 
 def test_a_submission_prints_the_numbers_that_overseers_are_told_and_no_others(closed: Served):
