@@ -60,7 +60,11 @@ def test_the_same_paper_has_the_same_bytes_as_html_and_as_pdf(served: Served):
     ("role", "unit", "status"),
     [
         (Role.ORG_HANDLER, "E", 404),  # another unit knows of no such order
-        (Role.OVERSEER_NPC, "HOTLINE", 404),  # told of notices by list and outcome, never by paper
+        (
+            Role.OVERSEER_NPC,
+            "HOTLINE",
+            403,
+        ),  # told of notices by list and outcome: papers are no question of theirs at all
         (Role.ADMIN, "HOTLINE", 403),
         (Role.SUPERVISOR, "HOTLINE", 200),
         (Role.AUDITOR, "HOTLINE", 200),
