@@ -255,18 +255,24 @@ def reconcile_command(file: Path, mapping: str, city: str | None, as_json: bool)
 
 @click.command("export")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@desk.who_option
+@click.option("--purpose", default="backup", show_default=True, help="用途代码 what for; it is recorded.")
 @city_option
 @json_option
-def export_command(file: Path, city: str | None, as_json: bool) -> None:
+def export_command(file: Path, actor: str | None, purpose: str, city: str | None, as_json: bool) -> None:
     """导出: write a city to a file, as it stands at one instant.
 
     JSON Lines, compressed where the name ends in .gz: every commit with its events, salts and leaves, keys as they
     are wrapped. Sealed fields stay sealed; the master key is not in it and travels apart. Others may go on writing.
+    Who took it stands in the access journal first.
     """
-    database = wiring.database()
+    database, by = wiring.database(), desk.whoever(actor)
 
     async def run() -> transfer.Carried:
         name = await desk.the_city(database, city)
+        async with await wiring.open_city(database, name) as ledger:
+            command_id = f"cli:export:{wiring.fresh()}"
+            await ledger.note_access(("export",), stream="ledger", viewer=by, purpose=purpose, command_id=command_id)
         with printing.bar(f"导出 exporting {name}") as bar:
             task = bar.add_task("", total=None)
             return await transfer.export_city(

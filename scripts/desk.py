@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import json
 import re
 import secrets
@@ -52,6 +53,16 @@ json_option = click.option("--json", "as_json", is_flag=True, help="供程序读
 as_option = click.option(
     "--as", "actor", required=True, metavar="USER/ROLE[@UNIT]", help="操作人 who acts: wang/org_handler@D-B1"
 )
+
+
+who_option = click.option(
+    "--as", "actor", metavar="USER/ROLE[@UNIT]", help="操作人 who takes it; without: this account, as an administrator."
+)
+
+
+def whoever(said: str | None) -> Actor:
+    """Return who is said to act; else whose account it is at this terminal, as an administrator."""
+    return parse_actor(said if said is not None else f"{getpass.getuser()}/{Role.ADMIN}")
 
 
 def parse_actor(text: str) -> Actor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import getpass
 import os
 import sys
 import time
@@ -22,7 +21,6 @@ from domain.evidence import Held, Unproven
 from domain.leaves import Finding
 from domain.ledger import Ledger
 from domain.notes import NotANote, Note, Policy
-from domain.terms import Role
 from projections.answers import PROJECTIONS, Projections
 from projections.checkers import Checkers
 from projections.transparency import CosignatureUnfit, Transparency
@@ -118,9 +116,7 @@ def _trust(city: str | None, said: str) -> None:
 @click.argument("record")
 @click.option("--to", "file", type=click.Path(dir_okay=False, path_type=Path), help="写入文件 a file; without: shown.")
 @click.option("--full", is_flag=True, help="含事件内容 with what happened (sealed stays sealed), not digests alone.")
-@click.option(
-    "--as", "actor", metavar="USER/ROLE[@UNIT]", help="操作人 who takes it; without: this account, as an administrator."
-)
+@desk.who_option
 @click.option("--purpose", default="evidence", show_default=True, help="用途代码 what for; it is recorded.")
 @city_option
 def proof_command(
@@ -132,7 +128,7 @@ def proof_command(
     Who took it stands in the access journal first.
     """
     database = wiring.database()
-    by = desk.parse_actor(actor if actor is not None else f"{getpass.getuser()}/{Role.ADMIN}")
+    by = desk.whoever(actor)
 
     async def work(ledger: Ledger, shown: Projections) -> None:
         stream = await desk.stream_of(shown, record)

@@ -476,6 +476,9 @@ def test_export_and_restore_from_the_terminal(deployment: Deployment, tmp_path: 
     told = deployment.ok("export", str(file), "--city", "kept")
     assert "the master key is not in it" in told.said
     assert "the file exists" in deployment.refused("export", str(file), "--city", "kept")
+    asked = ("trace", "entries", "--type", "access.logged", "--as", "he/auditor", "--city", "kept", "--json")
+    taken = deployment.ok(*asked).data[0]
+    assert (taken["role"], taken["stream"][:7]) == ("admin", "access:")
     assert "master key is missing" in deployment.refused("restore", str(file), "again")
     keys = deployment.home / "keys"
     (keys / "again.key").write_bytes((keys / "kept.key").read_bytes())

@@ -447,6 +447,20 @@ def test_what_cannot_be_put_in_is_left_out_and_said(postgres: embedded.Database,
     assert "'=1+1" in (root / "data" / "归档文件目录.csv").read_text(encoding="utf-8-sig")
 
 
+def test_each_case_that_is_put_in_stands_in_the_journal_also_where_its_files_are_gone(
+    postgres: embedded.Database, tmp_path: Path
+):
+    async def work(there: Office) -> list[list[str]]:
+        streams = await there.filed(2)
+        shutil.rmtree(there.files.root / streams[1].partition(":")[2])
+        await there.packet(tmp_path, None)
+        since = (await there.ledger.history(streams[0]))[0].recorded_at
+        looks = [await there.ledger.looks_at([stream], since, limit=9) for stream in streams]
+        return [[entry.event.purpose for entry in some] for some in looks]
+
+    assert within(postgres, tmp_path, work) == [["archive_packet"]] * 2
+
+
 def synthetic(no: int) -> Item:
     number = f"2026-D10-{no:04d}"
     at = datetime(2026, 1, 1, tzinfo=UTC)
