@@ -962,7 +962,7 @@ OVERSIGHT: tuple[Operation, ...] = (
         "POST",
         "/oversight/orders/{handle}/ask",
         "oversight_text_asked",
-        "请求公开摘要 ask the hotline's office to release a summary of its text",
+        "请求公开摘要或调阅脱敏卷宗 ask the hotline's office to release a summary of its text, or its masked dossier",
         overseeing.ask_text,
         (Tag.OVERSIGHT,),
         body=overseeing.Asking,

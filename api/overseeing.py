@@ -31,6 +31,7 @@ from domain.matters.inquiries import (
     OversightQueryExecuted,
     OversightSubmissionSent,
     RecordQuery,
+    RequestMaskedDossier,
 )
 from domain.refusals import UnknownStream
 from domain.stored import tag
@@ -444,31 +445,44 @@ async def order(ask: Ask) -> Answer:
 
 
 class Asking(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What an overseer wants of an order's text: why, in words that are sealed."""
+    """What an overseer wants of an order: why, in words that are sealed; and whether it is the masked dossier (8.14)."""
 
     words: Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
+    dossier: bool = False
 
 
 async def ask_text(ask: Ask) -> Answer:
-    """Ask the hotline's office to release a summary of a listed order's text: a letter of inquiry, with the time for one."""
+    """Ask the hotline's office to release a summary of a listed order's text: a letter of inquiry, with the time for one.
+
+    Or its masked dossier, for a committee's office: the request is made for who has the order's handle alone.
+    """
     if ask.who.role not in OVERSEERS:
         raise NotForThisRole
     release, listed = await _listed(ask)
     asked = await ask.said(Asking)
     handle = f"{release.period}-{listed.no}"
+    key = ask.header("idempotency-key") or f"oversight:{ask.city.ledger.fresh_id()}"
     receipt = await ask.city.ledger.execute(
         FileInquiry(
             matter_kind=InquiryKind.LETTER,
             body=BODY_OF[ask.who.role],
-            title="请求公开办件摘要",
+            title="请求调阅脱敏卷宗" if asked.dossier else "请求公开办件摘要",
             text=asked.words,
             reference=handle,
             orders=(listed.order,),
         ),
         actor=ask.who.actor,
-        command_id=ask.header("idempotency-key") or f"oversight:{ask.city.ledger.fresh_id()}",
+        command_id=key,
         trace_id=ask.trace(),
     )
+    if asked.dossier:
+        await ask.city.ledger.execute(
+            RequestMaskedDossier(order=listed.order, purpose=asked.words),
+            stream=receipt.stream,
+            actor=ask.who.actor,
+            command_id=f"dossier:{receipt.stream}",
+            trace_id=ask.trace(),
+        )
     _, _, name = receipt.stream.partition(":")
     body = {"inquiry": name, "number": receipt.events[0].numbered("inquiry"), "position": receipt.first_position}
     return Answer(body, 201)

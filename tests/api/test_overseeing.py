@@ -266,6 +266,21 @@ def test_a_text_is_asked_for_released_by_another_than_its_author_and_read_on_rec
     assert closed.as_(Role.SUPERVISOR, city=CITY).post(f"{path}/ask", {"words": "x"}).status == 403
 
 
+def test_a_masked_dossier_is_asked_for_by_handle_and_decided_by_the_hotline(closed: Served):
+    deputy, manager = closed.as_(Role.OVERSEER_NPC, city=CITY), closed.as_(Role.HOTLINE_MANAGER, city=CITY)
+    handle = _listed(closed)["orders"][0]["handle"]
+    asked = deputy.post(f"/oversight/orders/{handle}/ask", {"words": "请调阅脱敏卷宗。", "dossier": True})
+    assert asked.status == 201, asked
+    path = f"/inquiries/{asked.body['inquiry']}"
+    (wanted,) = manager.get(path).body["record"]["dossiers"]
+    assert len(wanted["order"]) == 36
+    refused = manager.post(f"{path}/refuse_masked_dossier", {"request": 1, "words": "请先看办理过程。"})
+    assert refused.status == 201, refused
+    (told,) = deputy.get(path).body["record"]["dossiers"]
+    assert "order" not in told
+    assert told["decided"]
+
+
 def test_whatever_else_tells_of_cases_and_numbers_is_closed_to_overseers(closed: Served):
     order = _case(closed, "D", "07-03")
     year = {"from": "2025-01-01", "to": "2025-12-31"}
