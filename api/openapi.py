@@ -104,6 +104,13 @@ _PACED = (
     "sample",
     "inform_children",
     "archive_files",
+    "audit_entries",
+    "audit_orders",
+    "audit_copies",
+    "duty_book",
+    "report",
+    "oversight_text",
+    "oversight_matter",
 )
 """Questions that may be asked so often a minute and no oftener."""
 

@@ -8,6 +8,7 @@ only what the matrix gives that role may show.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import json
 import os
@@ -26,6 +27,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from api.access import OVERSEERS
 from api.commands import BY_NAME
 from api.operations import OPERATIONS, Operation
 from api.tokens import mint
@@ -190,7 +192,8 @@ def test_no_file_of_the_database_shows_anybody(cities: Planted, postgres: embedd
     files = [path for path in root.rglob("*") if path.is_file()]
     assert any("pg_wal" in str(path) for path in files)
     for path in files:
-        assert not buried_in(path.read_bytes()), path
+        with contextlib.suppress(FileNotFoundError):  # the server made another of it meanwhile
+            assert not buried_in(path.read_bytes()), path
 
 
 def test_no_file_of_the_service_shows_anybody(cities: Planted):
@@ -263,7 +266,8 @@ def unit_of(cities: Planted, city: str) -> str:
 @pytest.mark.parametrize("city", SCRIPTS)
 def test_no_record_shows_anybody_to_anybody_who_reads_it(cities: Planted, city: str, role: Role):
     unit = unit_of(cities, city) if role is Role.ORG_APPROVER else "HOTLINE"
-    assert _client_reads(cities, role, cities.records[city], city, unit) > 0
+    shown = _client_reads(cities, role, cities.records[city], city, unit)
+    assert shown > 0 or role in OVERSEERS  # whose operations name no record but their own inquiry
 
 
 @pytest.mark.parametrize("role", sorted(Role))

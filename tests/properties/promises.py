@@ -480,6 +480,7 @@ SEALED_TAKES = frozenset(
         "ApproveErasure",
         "RejectErasure",
         "RestrictPersonalData",
+        "IssueUseCopy",
         "FileAppeal",  # a figure may be published after the sealing
         "DecideAppeal",
     }
