@@ -16,6 +16,7 @@ import re
 import secrets
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -256,10 +257,14 @@ def _client_reads(cities: Planted, role: Role, records: list[str], city: str = F
 
 
 def unit_of(cities: Planted, city: str) -> str:
-    """Return the unit that most was dispatched to."""
-    rows = cities.as_(Role.SUPERVISOR, city=city).get("/orders", limit=200).body["orders"]
-    units = [row["unit"] for row in rows if row.get("unit")]
-    return max(units, key=units.count)
+    """Return the unit that most was dispatched to, once the table of orders has caught up."""
+    supervisor = cities.as_(Role.SUPERVISOR, city=city)
+    for _ in range(1000):
+        units = [row["unit"] for row in supervisor.get("/orders", limit=200).body["orders"] if row.get("unit")]
+        if units:
+            return max(units, key=units.count)
+        time.sleep(0.1)
+    raise AssertionError(f"{city}: nothing was dispatched")
 
 
 @pytest.mark.parametrize("role", [Role.SUPERVISOR, Role.ORG_APPROVER, Role.OVERSEER_NPC, Role.CITIZEN])

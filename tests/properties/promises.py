@@ -29,6 +29,7 @@ from domain.steps import (
 from domain.steps.correcting import CorrectionRecorded
 from domain.steps.linking import Unmerge
 from domain.steps.oversight import (
+    ServeNotice,
     SpecialReportApproved,
     SupervisionReplyAccepted,
     SupervisionReplyRejected,
@@ -237,6 +238,8 @@ def late_stays_late(before: Town, deed: Deed, answer: Answer, after: Town) -> No
                 continue  # a right, not a duty
             found = now.get((clock.name, clock.key))
             assert found is not None, f"{clock.name} {clock.key} is gone"
+            if isinstance(deed.act, ServeNotice) and deed.act.undelivered is not None:
+                continue  # what never arrived told nobody: the time begins with the service that did
             assert found.start == clock.start, f"{clock.name} {clock.key} starts anew"
             kept = good or not clock.breached(before.now) or found.breached(after.now)
             assert kept, f"{clock.name} {clock.key} was late and is no more"
