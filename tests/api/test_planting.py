@@ -51,6 +51,9 @@ FULLEST = "rest"
 UNTRIED = {("found", "hotline.duty_phone"): "a city is founded without one; that of its units is planted"}
 PERIOD = {"from": "2025-06-01", "to": "2025-06-30"}
 
+SPOILT = ("found", "hotline.duty_phone")
+"""A field that is planted nowhere: its number stands in what a test writes behind the ledger's back."""
+
 
 class Planted(NamedTuple):
     """Cities full of plants, served; `records` are the streams of each city, `planted` the fields that were reached."""
@@ -194,7 +197,7 @@ def test_no_file_of_the_database_shows_anybody(cities: Planted, postgres: embedd
     assert any("pg_wal" in str(path) for path in files)
     for path in files:
         with contextlib.suppress(FileNotFoundError):  # the server made another of it meanwhile
-            assert not buried_in(path.read_bytes()), path
+            assert buried_in(path.read_bytes()) <= {SPOILT}, path
 
 
 def test_no_file_of_the_service_shows_anybody(cities: Planted):
@@ -378,7 +381,7 @@ def test_an_error_inside_the_program_shows_nobody_in_answer_or_log(cities: Plant
     with psycopg.connect(cities.deployment.url, autocommit=True) as connection:
         table = sql.Identifier(city, "events")
         spoil = sql.SQL("UPDATE {} SET state = %s WHERE originator_id = %s AND originator_version = 1")
-        plant = planting.words("0001", "content")
+        plant = planting.words(planting.NUMBER[SPOILT], "content")
         ((was,),) = connection.execute(
             sql.SQL("SELECT state FROM {} WHERE originator_id = %s AND originator_version = 1").format(table), [stream]
         )
