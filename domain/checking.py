@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from domain import leaves
 from domain.leaves import Finding, Imprint, Witnessed
-from domain.sealing import keys_in
+from domain.sealing import is_of_informant, keys_in
 
 
 class Looked(NamedTuple):
@@ -23,6 +23,7 @@ class Looked(NamedTuple):
     last_at: datetime | None
     keys: dict[str, tuple[int, str]]  # what its events are sealed with: where each key was met first
     findings: list[Finding]
+    informants: dict[str, int] = {}  # records that became an informant's, and at which position
 
 
 Looker = Callable[[int, int], Awaitable[Looked]]
@@ -36,7 +37,10 @@ def looked_at(imprint: Imprint, after: int, upto: int, rows: Sequence[Witnessed]
     if last < upto:
         findings.append(Finding(last + 1, "", "positions are missing from here on", f"{upto}", f"{last}"))
     keys: dict[str, tuple[int, str]] = {}
+    informants: dict[str, int] = {}
     for event, _, _ in rows:
+        if is_of_informant(event.state):
+            informants.setdefault(event.stream, event.position)
         for key in keys_in(event.state):
             keys.setdefault(key, (event.position, event.stream))
     return Looked(
@@ -46,4 +50,5 @@ def looked_at(imprint: Imprint, after: int, upto: int, rows: Sequence[Witnessed]
         last_at=rows[-1].event.recorded_at if rows else None,
         keys=keys,
         findings=findings,
+        informants=informants,
     )

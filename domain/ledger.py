@@ -51,6 +51,7 @@ from domain.sealing import (
     Keyring,
     KeyRow,
     Survey,
+    intact,
     is_identity,
     mac_of,
     opened,
@@ -739,16 +740,23 @@ class Ledger:
         ids = list(used)
         return set(ids) - set(await self._keys(ids)) if ids else set()
 
-    async def keys_spoiled(self, used: Iterable[str]) -> set[str]:
-        """Return those of the keys that somebody changed, so that they open nothing; of two persons' keys no one can tell."""
-        spoiled: set[str] = set()
-        for name, row in (await self._keys(list(used))).items():
-            if row.wrap == MASTER:
-                try:
-                    unwrap(row, self._proposer.keyring)
-                except (WrongKey, ValueError):  # of one cut short nothing is tried
-                    spoiled.add(name)
-        return spoiled
+    async def keys_amiss(self, used: Iterable[str]) -> tuple[set[str], set[str]]:
+        """Return those of the keys that are not there, and those that somebody changed: they open nothing any more.
+
+        Of what two persons hold nothing is opened: each such key has the seal of whoever wrapped it.
+        """
+        ids = set(used)
+        if not ids:
+            return set(), set()
+        there, keyring = await self._keys(list(ids)), self._proposer.keyring
+        return ids - there.keys(), {name for name, row in there.items() if not intact(row, keyring)}
+
+    async def keys_of_one(self, informants: Iterable[str]) -> dict[str, str]:
+        """Return the keys of informants that the master key alone opens, each with its record: two persons had held them."""
+        streams = list(informants)
+        found = await self._pages.rows("read_keys", recorder.texts(streams)) if streams else []
+        every = [KeyRow(*row) for row in found]
+        return {row.id: row.stream for row in every if row.wrap == MASTER and is_identity(row.holder)}
 
     async def keys_lost(self, missing: Mapping[str, tuple[int, str]]) -> list[Finding]:
         """Return the keys that are gone though nothing in the ledger says that they were destroyed.

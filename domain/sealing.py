@@ -370,7 +370,20 @@ def wrap_for_two(keyring: Keyring, entropy: Entropy, place: tuple[str, str, str]
         _box_for(keyring.informant[person], entropy(32), share, _bound(place))
         for person, share in zip(persons, shares, strict=True)
     ]
-    return KeyRow(*place, ",".join(persons), b"".join(boxes))
+    wrap, wrapped = ",".join(persons), b"".join(boxes)
+    return KeyRow(*place, wrap, wrapped + _seal_of(keyring, place, wrap, wrapped))
+
+
+def intact(row: KeyRow, keyring: Keyring) -> bool:
+    """Tell whether a key is wrapped as it was once wrapped here. What two persons hold stays closed: its seal is looked at."""
+    if row.wrap != MASTER:
+        place, boxes = (row.id, row.stream, row.holder), row.wrapped[: 2 * _BOX]
+        return hmac.compare_digest(row.wrapped[2 * _BOX :], _seal_of(keyring, place, row.wrap, boxes))
+    try:
+        unwrap(row, keyring)
+    except (WrongKey, ValueError):  # of one cut short nothing is tried
+        return False
+    return True
 
 
 def unwrap(row: KeyRow, keyring: Keyring, consents: Iterable[Consent] = ()) -> bytes:
@@ -383,8 +396,7 @@ def unwrap(row: KeyRow, keyring: Keyring, consents: Iterable[Consent] = ()) -> b
         persons = row.wrap.split(",")
         if any(person not in given for person in persons):
             raise TwoPersonsNeeded(row.wrap)
-        half = len(row.wrapped) // 2
-        boxes = (row.wrapped[:half], row.wrapped[half:])
+        boxes = (row.wrapped[:_BOX], row.wrapped[_BOX : 2 * _BOX])
         shares = [_open_box(given[p], box, _bound(place)) for p, box in zip(persons, boxes, strict=True)]
     except InvalidTag as error:
         raise WrongKey from error
@@ -393,6 +405,20 @@ def unwrap(row: KeyRow, keyring: Keyring, consents: Iterable[Consent] = ()) -> b
 
 def _bound(place: tuple[str, str, str]) -> bytes:
     return canonical(list(place))
+
+
+_BOX = 80
+"""Bytes of a share in its box: the ephemeral half, the share and what shows that it was not changed."""
+
+
+@lru_cache(maxsize=16)
+def _seal_secret(master: bytes) -> bytes:
+    return keyed_hash(master, b"huiyin/held-by-two")
+
+
+def _seal_of(keyring: Keyring, place: tuple[str, str, str], wrap: str, boxes: bytes) -> bytes:
+    """Return what shows that two persons' boxes are those that were once made here; it opens nothing."""
+    return keyed_hash(_seal_secret(keyring.master), canonical([*place, wrap]) + boxes)
 
 
 def _agreed(shared: bytes, ephemeral: bytes, bound: bytes) -> AESGCM:
@@ -551,6 +577,11 @@ _NAMED = re.compile(rb'"subject":"([0-9a-f-]{36})"')
 def keys_in(state: bytes) -> list[str]:
     """Return the keys that a stored event is sealed with. Within a text no quotation mark stands without a backslash."""
     return [found.decode() for found in _USED.findall(state)]
+
+
+def is_of_informant(state: bytes) -> bool:
+    """Tell whether a stored event says that its record is an informant's."""
+    return b'"confidentiality":"informant"' in state
 
 
 def subjects_in(state: bytes) -> list[str]:

@@ -8,7 +8,7 @@ learns of it. So whoever restores an old database meets what was promised since.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -59,6 +59,10 @@ class Outside:
             return (self.folder / path_of(place, width)).read_bytes()
         except FileNotFoundError:
             return None
+
+    def tiles(self, wanted: Iterable[tuple[Place, int]]) -> list[bytes | None]:
+        """Return tiles as monitors read them, one for each place and width. Raises OSError."""
+        return [self.tile(place, width) for place, width in wanted]
 
     def put(self, tiles: Mapping[Place, bytes]) -> None:
         """Write tiles, each as wide as it is. Raises OSError."""

@@ -400,27 +400,33 @@ class Transparency(Entered):
         """Return from which position on the ledger is another than was published outside the database."""
         size = await asyncio.to_thread(self.outside.published)
         async with session(self._pool) as connection:
-            for place, width in tree.tiles(size):
-                said = await asyncio.to_thread(self.outside.tile, place, width)
-                first = place.number * tree.WIDTH
-                if said is None:
-                    at = (first << (tree.HEIGHT * place.level)) + 1
-                    return [
-                        Finding(at, "", f"the tile {place.level}/{place.number} that was published outside is gone")
-                    ]
-                if place.level:
-                    held = (await self._held(connection, [place])).get(place, b"")[: width * tree.SIZE]
-                    if said != held:
-                        return [_tile_differs(place, said, held, " outside")]
-                    continue
-                leaves = b"".join(leaf for _, leaf in await rows(connection, self._sql["leaves"], first, width))
-                if said == leaves:
-                    continue
-                at = next(_differing(said, leaves), 0)
-                here, there = (one[at * tree.SIZE : (at + 1) * tree.SIZE].hex() or "—" for one in (said, leaves))
-                what = "from here on the ledger is another than was published outside it: lost or changed"
-                return [Finding(first + at + 1, "", what, here, there)]
+            for _, own in groupby(tree.tiles(size), lambda one: one[0].level):
+                while some := list(islice(own, _AT_ONCE)):
+                    outside = await asyncio.to_thread(self.outside.tiles, some)
+                    held = await self._held(connection, (place for place, _ in some))
+                    for (place, width), said in zip(some, outside, strict=True):
+                        here = held.get(place, b"")[: width * tree.SIZE]
+                        if said != here and (found := await self._otherwise(connection, place, width, said, here)):
+                            return [found]
         return []
+
+    async def _otherwise(
+        self, connection: Connection, place: Place, width: int, said: bytes | None, held: bytes
+    ) -> Finding | None:
+        """Return what a published tile says otherwise than ours; None where only ours is wrong, which is looked at apart."""
+        first = place.number * tree.WIDTH
+        if said is None:
+            at = (first << (tree.HEIGHT * place.level)) + 1
+            return Finding(at, "", f"the tile {place.level}/{place.number} that was published outside is gone")
+        if place.level:
+            return _tile_differs(place, said, held, " outside")
+        leaves = b"".join(leaf for _, leaf in await rows(connection, self._sql["leaves"], first, width))
+        if said == leaves:
+            return None
+        at = next(_differing(said, leaves), 0)
+        there, here = (one[at * tree.SIZE : (at + 1) * tree.SIZE].hex() or "—" for one in (said, leaves))
+        what = "from here on the ledger is another than was published outside it: lost or changed"
+        return Finding(first + at + 1, "", what, there, here)
 
     async def _tiles_differing(self) -> list[Finding]:
         """Compute each tile again from what is below it, and return those that differ."""
@@ -505,6 +511,9 @@ async def check(
     async for looked in pages:
         findings += looked.findings
         await keys.look(looked.keys)
+        for key, stream in (await ledger.keys_of_one(looked.informants)).items():
+            what = "the key of an informant is no more held by two persons"
+            findings.append(Finding(looked.informants[stream], stream, what, "2", f"1: {key}"))
         rest = looked.leaves
         grown_to = grown.size + len(rest)
         if told is not None:
@@ -542,9 +551,9 @@ class _Keys:
     async def look(self, used: Mapping[str, tuple[int, str]]) -> None:
         """Look after the keys of a page, each with where it was met first."""
         fresh = used.keys() - self._there - self.missing.keys()
-        gone = await self._ledger.keys_missing(fresh)
+        gone, spoiled = await self._ledger.keys_amiss(fresh)
         self.missing |= {key: used[key] for key in gone}
-        self.spoiled |= {key: used[key] for key in await self._ledger.keys_spoiled(fresh - gone)}
+        self.spoiled |= {key: used[key] for key in spoiled}
         if len(self._there) > _REMEMBERED:
             self._there.clear()
         self._there |= fresh - gone

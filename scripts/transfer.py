@@ -26,8 +26,8 @@ from domain.journals import SHREDS, KeysShredded
 from domain.leaves import FORM, CommitRow, EventRow, Imprint, Witnessed, canonical
 from domain.ledger import Ledger
 from domain.recorder import Connection, byteas, instants, ints, texts
-from domain.refusals import LedgerExists, NotInitialised, Refusal
-from domain.sealing import Keyring, KeyRow, unwrap
+from domain.refusals import LedgerExists, NotInitialised, Refusal, WrongKey
+from domain.sealing import Keyring, KeyRow, intact
 from domain.settling import Proposal, Written
 from domain.terms import Entry, Origin, Shred
 from scripts import wiring
@@ -459,9 +459,9 @@ class _Reading:
         return f"第 {self._line} 行, 位置 line {self._line}, position {self.position + 1}"
 
     def _check_key(self, key: Key) -> None:
-        """See that what the master key wraps opens with it; `unwrap` raises WrongKey."""
-        if key.wrap == "master":
-            unwrap(KeyRow(key.id, key.stream, key.holder, key.wrap, key.wrapped), self._keyring)
+        """See that a key was wrapped with this master key, or sealed with it as two persons hold it. Raises WrongKey."""
+        if not intact(KeyRow(key.id, key.stream, key.holder, key.wrap, key.wrapped), self._keyring):
+            raise WrongKey(key.id)
 
     def _check(self, commit: Commit) -> None:
         """Compute every leaf of a commit again, and see that it follows on what came before."""

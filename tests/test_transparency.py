@@ -19,6 +19,7 @@ from domain.leaves import Finding
 from domain.ledger import Ledger
 from domain.notes import Note, Policy
 from domain.refusals import NotInitialised, Unavailable
+from domain.terms import Confidentiality
 from domain.tree import Place, Span
 from projections.checkers import Checkers
 from projections.outside import Outside
@@ -31,8 +32,11 @@ from projections.transparency import (
     Transparency,
 )
 from scripts.bench import tamper
+from tests import test_sealing as sealed
 from tests.conftest import City, as_superuser
 from tests.test_ledger import BurnSlip, do, door, opened
+
+two, city_of_two = sealed.two, sealed.city_of_two
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 NPC = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
@@ -225,6 +229,51 @@ async def test_a_key_that_was_changed_is_found(city: City, tmp_path: Path):
         found = await log.check(ledger)
         assert {one.stream for one in found} == set(orders)
         assert {one.what for one in found} == {"a key was changed: it opens nothing any more"}
+
+
+_OTHERWISE = (  # of a key that two persons hold: a box, its end, whose it is; and an ordinary one said to be theirs
+    "UPDATE {}.keys SET wrapped = set_byte(wrapped, 40, get_byte(wrapped, 40) # 1) WHERE wrap = 'li,wang'",
+    "UPDATE {}.keys SET wrapped = set_byte(wrapped, 170, get_byte(wrapped, 170) # 1) WHERE wrap = 'li,wang'",
+    "UPDATE {}.keys SET wrapped = substr(wrapped, 1, 160) WHERE wrap = 'li,wang'",
+    "UPDATE {}.keys SET wrap = 'li,zhao' WHERE wrap = 'li,wang'",
+    "UPDATE {}.keys SET wrap = 'master' WHERE wrap = 'li,wang'",
+    "UPDATE {}.keys SET wrap = 'li,wang' WHERE wrap = 'master' AND stream <> ''",
+)
+
+
+async def test_a_key_of_two_persons_that_was_changed_is_found_and_opens_nothing(
+    city_of_two: City, two: sealed.Two, tmp_path: Path
+):
+    async with sealed.door(city_of_two) as ledger, log_of(city_of_two, ledger, tmp_path) as log:
+        order = await sealed.filed(ledger, applicant=sealed.ZHANG, content="举报")
+        (before,) = as_superuser(city_of_two, "SELECT * FROM {}.keys WHERE stream <> '' AND holder NOT LIKE '%:texts'")
+        await do(ledger, order.stream, sealed.MarkFile(confidentiality=Confidentiality.INFORMANT))
+        held = order.events[0].event.all.applicant.name
+        opened_ = await sealed.read(ledger, order.stream, name=held, consents=two.both())
+        assert (opened_, await log.check(ledger)) == ({"name": "张三"}, [])
+        kept = as_superuser(city_of_two, "SELECT * FROM {}.keys WHERE stream <> ''")
+        assert len(kept) == 2
+        for change in _OTHERWISE:
+            as_superuser(city_of_two, change)
+            found = await log.check(ledger)
+            assert {one.stream for one in found} == {order.stream}, change
+            assert "a key was changed: it opens nothing any more" in {one.what for one in found}, change
+            put_back(city_of_two, kept)
+        assert await log.check(ledger) == []
+        put_back(city_of_two, [before, *(row for row in kept if row[0] != before[0])])
+        (finding,) = await log.check(ledger)  # as it lay before it became theirs: whole, and the door alone opens it
+        assert (finding.stream, finding.what) == (
+            order.stream,
+            "the key of an informant is no more held by two persons",
+        )
+
+
+def put_back(city: City, rows: list[tuple[Any, ...]]) -> None:
+    """Make the keys of a city as they were."""
+    as_superuser(city, "DELETE FROM {}.keys WHERE stream <> ''")
+    for row in rows:
+        said = ", ".join(f"'{one}'" for one in row[:4])
+        as_superuser(city, f"INSERT INTO {{}}.keys VALUES ({said}, '\\x{row[4].hex()}')")
 
 
 async def test_what_is_missing_or_changed_outside_the_database_is_found(city: City, tmp_path: Path):
