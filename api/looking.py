@@ -23,6 +23,10 @@ WHAT: dict[str, str] = {
     "bundle": "移送证据包",
     "evidence": "存证",
     "export": "取证复制",
+    "search": "查账检索",
+    "difference": "两时点对比",
+    "corrections": "更正对照",
+    "state": "某一位置的情况",
     "duty_book": "值班记录簿",
 }
 """What was looked at that is no field, as it is told."""

@@ -42,6 +42,7 @@ def evidence_group() -> None:
 @click.option(
     "--file", type=click.Path(dir_okay=False, path_type=Path), required=True, help="证据包 where it is written."
 )
+@click.option("--purpose", default="referral", show_default=True, help="用途代码 what for; it is recorded.")
 @as_option
 @city_option
 @json_option
@@ -52,12 +53,14 @@ def evidence_refer(
     ground: str,
     facts: str,
     file: Path,
+    purpose: str,
     actor: str,
     city: str | None,
     as_json: bool,
 ) -> None:
     """移送问责: write the bundle of the records it rests on, and refer the unit with its digest.
 
+    Of every record stands in the access journal first who took it along.
     RECORD: an order by its number, or matter:ID. One order alone is referred in its own file; several, as a matter.
     """
     by = parse_actor(actor)
@@ -70,6 +73,9 @@ def evidence_refer(
         if any(not stream.startswith(("order:", "matter:")) for stream in streams):
             raise SettingError("只收工单与督办事项 only orders and matters go into a bundle")
         streams.sort(key=lambda stream: stream.startswith("matter:"))  # as the referral names them: so it is made again
+        for stream in streams:
+            look = f"cli:bundle:{secrets.token_hex(12)}"
+            await ledger.note_access(("bundle",), stream=stream, viewer=by, purpose=purpose, command_id=look)
         async with await wiring.open_log(database, ledger) as log:
             head = (await log.sign()).checkpoint.size
             content = await log.bundle(ledger, streams, head)

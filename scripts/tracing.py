@@ -152,16 +152,32 @@ def _print_entries(rows: Sequence[EntryRow]) -> None:
     help="按 what had happened, what was recorded, or positions.",
 )
 @click.option("--unit", help="单位 of a list: what this unit leads.")
+@purpose_option
+@as_option
 @city_option
 @json_option
 def difference_command(
-    order: str | None, first: str, last: str, by: str, unit: str | None, city: str | None, as_json: bool
+    order: str | None,
+    first: str,
+    last: str,
+    by: str,
+    unit: str | None,
+    purpose: str,
+    actor: str,
+    city: str | None,
+    as_json: bool,
 ) -> None:
-    """两时点对比: what ORDER had otherwise; without ORDER, the orders of the list that were otherwise."""
+    """两时点对比: what ORDER had otherwise; without ORDER, the orders of the list that were otherwise; recorded first.
+
+    What is sealed is told as sealed.
+    """
+    who = _auditor(actor)
     if by == "position" and (order is None or not (first.isdecimal() and last.isdecimal())):
         raise SettingError("--by position: 须指明工单与两个位置 name an order, and two positions")
 
     async def work(ledger: Ledger, shown: Projections) -> None:
+        stream, words = await stream_of(shown, order) if order is not None else "ledger", f"{by} {first} … {last}"
+        await _noted(ledger, who, "difference", purpose, words, stream)
         if order is None:
             one, other = [await _list(shown, by, wiring.parse_instant(at), unit) for at in (first, last)]
             found = [paired(*pair) for pair in workbench.changed(one.rows, other.rows)]
@@ -173,7 +189,7 @@ def difference_command(
                 _print_differences(pair["differences"])
             click.echo(f"{len(found)} 件不同 orders were otherwise")
             return
-        entries, law = await ledger.history(await stream_of(shown, order)), await ledger.law()
+        entries, law = await ledger.history(stream), await ledger.law()
         told = list(workbench.differences(*(_state(entries, law, by, at) for at in (first, last))))
         if as_json:
             answer(told)
@@ -221,13 +237,18 @@ def _said(value: Any) -> str:
 
 @trace_group.command("corrections")
 @click.argument("order")
+@purpose_option
+@as_option
 @city_option
 @json_option
-def corrections_command(order: str, city: str | None, as_json: bool) -> None:
-    """更正对照: what was corrected beside what had been recorded, with who proposed and who approved it."""
+def corrections_command(order: str, purpose: str, actor: str, city: str | None, as_json: bool) -> None:
+    """更正对照: what was corrected beside what had been recorded, with who proposed and who approved it; recorded first."""
+    who = _auditor(actor)
 
     async def work(ledger: Ledger, shown: Projections) -> None:
-        found = views.plain(workbench.corrections(await ledger.history(await stream_of(shown, order))))
+        stream = await stream_of(shown, order)
+        await _noted(ledger, who, "corrections", purpose, order, stream)
+        found = views.plain(workbench.corrections(await ledger.history(stream)))
         if as_json:
             answer(found)
             return

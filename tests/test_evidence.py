@@ -35,6 +35,13 @@ def test_a_bundle_is_made_with_its_referral_and_holds_offline_until_a_byte_is_ch
     told = town.ok("evidence", "refer", *said, *REFERRED, "--file", str(file), *TOWN, "--json").data
     entry = next(one for one in told["events"] if "bundle" in one["event"])
     digest = entry["event"]["bundle"]
+    for record in said[1:]:  # whoever took a record along is found with it
+        (look,) = town.ok("trace", "looks", record, *TOWN, "--json").data
+        assert (look["actor"]["user"], look["event"]["fields"], look["event"]["purpose"]) == (
+            entry["actor"]["user"],
+            ["bundle"],
+            "referral",
+        )
     content = file.read_text(encoding="utf-8")
     assert "住处门前路灯坏了三天" not in content, "what is sealed stays sealed"
     assert "000-2025-0001" not in content

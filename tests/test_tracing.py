@@ -54,22 +54,26 @@ def test_what_is_found_is_listed_and_the_search_is_on_record(office: Deployment,
 
 def test_two_states_and_what_was_corrected_stand_beside_each_other(office: Deployment, tmp_path: Path):
     number = corrected(office, tmp_path)
-    times = ("--from", "2025-03-05 12:00", "--to", "2025-03-06 12:00", "--city", "town")
+    times = ("--from", "2025-03-05 12:00", "--to", "2025-03-06 12:00", *AUDITOR)
     told = {one["path"] for one in office.ok("trace", "difference", number, *times, "--json").data}
     assert "corrections.0" in told
     assert "demand.category" not in told  # what is known today of both days is the corrected one
     assert "corrections.0" in office.ok("trace", "difference", number, *times).out
-    (one,) = office.ok("trace", "corrections", number, "--city", "town", "--json").data
+    (one,) = office.ok("trace", "corrections", number, *AUDITOR, "--json").data
     assert (one["old"], one["new"], one["approved_by"]) == ("市政设施/照明", "市政/照明", "hotline-supervisor")
-    assert "市政设施/照明 → " in office.ok("trace", "corrections", number, "--city", "town").out
+    assert "市政设施/照明 → " in office.ok("trace", "corrections", number, *AUDITOR).out
     positions = [row["position"] for row in office.ok("history", number, "--city", "town", "--json").data]
-    by = ("--from", str(positions[0]), "--to", str(positions[-1]), "--by", "position", "--city", "town")
+    by = ("--from", str(positions[0]), "--to", str(positions[-1]), "--by", "position", *AUDITOR)
     assert office.ok("trace", "difference", number, *by, "--json").data
-    days = ("--from", "2025-03-05 00:00", "--to", "2025-03-07 00:00", "--city", "town")
+    days = ("--from", "2025-03-05 00:00", "--to", "2025-03-07 00:00", *AUDITOR)
     listed = office.ok("trace", "difference", *days, "--json").data
     assert [one["appeared"] for one in listed if one["number"] == number] == [True]
     assert number in office.ok("trace", "difference", *days).out
     assert "--by position" in office.refused("trace", "difference", *times, "--by", "position")
+    looks = office.ok("trace", "looks", number, "--city", "town", "--json").data
+    assert [one["event"]["fields"] for one in looks] == [["difference"]] * 2 + [["corrections"]] * 2 + [["difference"]]
+    for said in (("difference", number, *times[:4]), ("corrections", number)):
+        assert "role-not-allowed" in office.refused("trace", *said, "--as", "agent/agent@HOTLINE", "--city", "town")
 
 
 def test_copies_are_verified_by_a_stranger_and_are_on_record(office: Deployment, tmp_path: Path):
