@@ -78,7 +78,6 @@ def wrapper(
 
 def _file(item: Item, fonds: Fonds, documents: Sequence[Document], software: str) -> list[Node]:
     year, period, no = parted(item.file_number)
-    pages = item.pages + sum(pages for _, pages in item.supplements)
     return [
         ("聚合层次", "文件"),
         (
@@ -109,7 +108,7 @@ def _file(item: Item, fonds: Fonds, documents: Sequence[Document], software: str
             [
                 ("文件组合类型", "组合文件" if len(documents) > 1 else "单件"),
                 ("件数", "1"),
-                ("页数", str(pages)),
+                ("页数", str(item.pages)),
                 ("语种", "中文"),
                 ("稿本", "正本"),
             ],

@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
@@ -36,6 +36,7 @@ from domain.steps.filing import (
     RecordDossier,
     Seal,
     UseCopyIssued,
+    Volume,
 )
 from domain.terms import Act, Actor, ClockName, Entry, OrderState, Word
 from projections.answers import Projections
@@ -60,16 +61,50 @@ class Stage(Word):
 
 
 class Rendered(NamedTuple):
-    """A dossier as it was made: its bytes, its pages, what it was set with."""
+    """A dossier as it was made: its bytes, its pages, what it was set with; a long case's second volume and those behind it."""
 
     pdf: bytes
     pages: int
     fonts: tuple[str, ...]
     template: str
+    further: tuple[tuple[bytes, int], ...] = ()
+
+    @property
+    def volumes(self) -> tuple[bytes, ...]:
+        """The bytes of every volume."""
+        return (self.pdf, *(pdf for pdf, _ in self.further))
 
 
 Maker = Callable[[str, int], Awaitable[Rendered]]
 """Makes the full edition of a case's dossier as far as a version goes."""
+
+
+def digest_of(pdf: bytes) -> str:
+    """Return the digest by which the ledger knows a file."""
+    return f"sha256:{hashlib.sha256(pdf).hexdigest()}"
+
+
+async def kept(
+    ledger: Ledger, files: Files, stream: str, made: Rendered, upto: int, edition: Literal["full", "masked"] = "full"
+) -> RecordDossier:
+    """Return what tells the ledger of a dossier; a record copy is first kept, sealed as all files of its case are."""
+    for pdf in made.volumes if edition == "full" else ():
+        with contextlib.suppress(CaseWithoutKey):  # nothing of it is sealed: it is made again where it is needed
+            await files.keep(stream, await ledger.file_key(stream), PDF, _parts(pdf))
+    return RecordDossier(
+        digest=digest_of(made.pdf),
+        template_version=made.template,
+        fonts=made.fonts,
+        upto=upto,
+        pages=made.pages,
+        edition=edition,
+        further=tuple(Volume(digest=digest_of(pdf), pages=pages) for pdf, pages in made.further),
+    )
+
+
+async def _parts(content: bytes) -> AsyncIterator[bytes]:
+    for at in range(0, len(content), PART):
+        yield content[at : at + PART]
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -292,19 +327,9 @@ class Archivist:
             made = await make(stream, upto)
         finally:
             self._free.put_nowait(make)
-        digest = f"sha256:{hashlib.sha256(made.pdf).hexdigest()}"
-        with contextlib.suppress(CaseWithoutKey):  # nothing of it is sealed: it is made again where it is needed
-            await self.files.keep(stream, await self.ledger.file_key(stream), PDF, _parts(made.pdf))
-        act = RecordDossier(
-            digest=digest,
-            template_version=made.template,
-            fonts=made.fonts,
-            upto=upto,
-            pages=made.pages,
-            edition="full",
-        )
+        act = await kept(self.ledger, self.files, stream, made, upto)
         await self._done(act, stream, f"dossier:{stream}:{upto}")
-        return digest
+        return act.digest
 
     async def seal(self, stream: str, order: WorkOrder, note: Note) -> bool:
         """Seal a filed case whose time has come, with the record copy that it has. Raises what `Seal` refuses."""
@@ -319,8 +344,3 @@ class Archivist:
         except CommandIdReused:  # another was quicker, with a copy of its own
             return False
         return not receipt.replayed
-
-
-async def _parts(content: bytes) -> AsyncIterator[bytes]:
-    for at in range(0, len(content), PART):
-        yield content[at : at + PART]

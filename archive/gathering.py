@@ -209,12 +209,11 @@ async def _ready(
     if not item.file_number.endswith(f"-{no:04d}") or not item.file_number.startswith(f"{plan.year}-{plan.period}-"):
         raise Absent(f"改归 now filed as {item.file_number}")
     found = await house.log.evidence(house.ledger, stream, full=True, under=note)
-    copies = [(item.dossier, f"{item.number}.pdf", "卷宗（归档件）")]
-    copies += [(digest, f"{item.number}-补{n}.pdf", f"补卷{n}") for n, (digest, _) in enumerate(item.supplements, 1)]
+    copies = list(item.copies())
     attached = named_files(known)
-    opened = await _opened(house, stream, [digest for digest, _, _ in copies] + [one.digest for one in attached], by)
+    opened = await _opened(house, stream, [digest for _, _, digest in copies] + [one.digest for one in attached], by)
     given: list[Given] = []
-    for digest, name, title in copies:
+    for name, title, digest in copies:
         one = opened.get(digest)
         given.append(
             Given(name, title, PDF, chunks(one) if one is not None else [await _again(house, known, digest)], digest)
@@ -240,8 +239,13 @@ async def _again(house: House, entries: Sequence[Entry], digest: str) -> bytes:
     """Make a record copy again that is not kept: of a case without any key. Raises UnknownFile."""
     if house.make is None:
         raise UnknownFile(digest)
-    shown = next(e for e in entries if isinstance(e.event, DossierRendered) and e.event.digest == digest)
-    return (await house.make(entries[0].stream, shown.event.upto)).pdf
+    for entry in entries:
+        if isinstance(entry.event, DossierRendered):
+            digests = [one.digest for one in entry.event.volumes]
+            if digest in digests:
+                made = (await house.make(entries[0].stream, entry.event.upto)).volumes
+                return made[min(digests.index(digest), len(made) - 1)]  # of another division: refused by its digest
+    raise UnknownFile(digest)
 
 
 def _why(house: House, order: WorkOrder, one: Named) -> str:

@@ -326,16 +326,28 @@ def _number(states: States) -> str:
 
 
 def _copies(states: States, name: str) -> dict[str, str]:
-    """Return the digests of the record copy, and of what came after the sealing, by the names of their files."""
-    full = (state for topic, state, _ in states if topic == "order.dossier_rendered" and state.get("edition") == "full")
-    recorded = list(dict.fromkeys(str(state.get("digest")) for state in full))
+    """Return the digests of the record copy's volumes, and of what came after the sealing, by the names of their files."""
+    full = [state for topic, state, _ in states if topic == "order.dossier_rendered" and state.get("edition") == "full"]
+    volumes = {str(one.get("digest")): _further(one) for one in full}
+    recorded = list(volumes)
     sealed = [str(state.get("dossier") or "") for topic, state, _ in states if topic == "order.archive_package_sealed"]
     if not recorded:
         return {}
     kept = sealed[-1] if sealed else ""
     first = recorded.index(kept) if kept in recorded else len(recorded) - 1
     after = recorded[first + 1 :] if kept else []
-    return {f"{name}.pdf": recorded[first], **{f"{name}-补{n}.pdf": one for n, one in enumerate(after, 1)}}
+    found: dict[str, str] = {}
+    for n, digest in enumerate((recorded[first], *after)):
+        stem = f"{name}-补{n}" if n else name
+        found[f"{stem}.pdf"] = digest
+        found.update({f"{stem}-卷{no}.pdf": one for no, one in enumerate(volumes[digest], 2)})
+    return found
+
+
+def _further(state: Mapping[str, Any]) -> list[str]:
+    """Return the digests of a copy's volumes behind the first."""
+    said = state.get("further")
+    return [str(one.get("digest")) for one in said if isinstance(one, dict)] if isinstance(said, list) else []
 
 
 def _named(value: object) -> Iterator[tuple[str, int]]:

@@ -19,7 +19,7 @@ from domain.attachments import named_in
 from domain.law import Law
 from domain.refusals import Refusal
 from domain.state import WorkOrder
-from domain.steps.filing import ArchivePackageSealed, DossierRendered
+from domain.steps.filing import ArchivePackageSealed, DossierRendered, Volume
 from domain.terms import SHANGHAI, Citation, Entry, Role
 
 PERIODS: Final = {"Y": "永久", "D30": "30年", "D10": "10年"}
@@ -70,10 +70,22 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     district: str
     secrecy: str  # 密级
     control: str  # 控制标识
-    pages: int
-    dossier: str  # the digest of the record copy (归档件)
-    supplements: tuple[tuple[str, int], ...] = ()  # 补卷: digest and pages, of what came after the sealing
+    dossier: tuple[Volume, ...]  # the volumes of the record copy (归档件)
+    supplements: tuple[tuple[Volume, ...], ...] = ()  # 补卷: those of what came after the sealing
     earlier_numbers: tuple[str, ...] = ()
+
+    @property
+    def pages(self) -> int:
+        """页数 of all that was filed."""
+        return sum(one.pages for copy in (self.dossier, *self.supplements) for one in copy)
+
+    def copies(self) -> Iterator[tuple[str, str, str]]:
+        """Yield every volume that was filed: its file's name, its title, its digest."""
+        for n, copy in enumerate((self.dossier, *self.supplements)):
+            name, title = (f"{self.number}-补{n}", f"补卷{n}") if n else (self.number, "卷宗（归档件）")
+            for no, one in enumerate(copy, 1):
+                which, said = (f"-卷{no}", f"第{no}卷") if no > 1 else ("", "")
+                yield f"{name}{which}.pdf", f"{title}{said}", one.digest
 
     @property
     def day(self) -> str:
@@ -83,10 +95,10 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     def row(self, ordinal: int) -> tuple[str, ...]:
         """Return its line of the catalogue."""
         remark = [f"补卷 {len(self.supplements)}"] if self.supplements else []
+        remark += [f"分 {len(self.dossier)} 卷"] if len(self.dossier) > 1 else []
         remark += [f"原档号 {one}" for one in self.earlier_numbers]
-        pages = self.pages + sum(pages for _, pages in self.supplements)
         cells = (self.number, self.order_number, self.responsible, self.title, self.day, self.secrecy)
-        return (str(ordinal), *cells, str(pages), "; ".join(remark))
+        return (str(ordinal), *cells, str(self.pages), "; ".join(remark))
 
 
 def item_of(order: WorkOrder, entries: Sequence[Entry], law: Law, fonds: Fonds) -> Item:
@@ -96,8 +108,7 @@ def item_of(order: WorkOrder, entries: Sequence[Entry], law: Law, fonds: Fonds) 
     if filing.filed is None or filing.closed is None or filing.keep != "dossier" or not rendered:
         raise NotFiled(order.number or order.stream)
     sealed = next((e.event for e in reversed(entries) if isinstance(e.event, ArchivePackageSealed)), None)
-    kept = next((n for n, (digest, _) in enumerate(rendered) if sealed and digest == sealed.dossier), len(rendered) - 1)
-    digest, pages = rendered[kept]
+    kept = next((n for n, one in enumerate(rendered) if sealed and one[0].digest == sealed.dossier), len(rendered) - 1)
     unit = (order.episode.lead if order.episode is not None else "") or law.hotline_unit
     return Item(
         stream=order.stream,
@@ -114,17 +125,16 @@ def item_of(order: WorkOrder, entries: Sequence[Entry], law: Law, fonds: Fonds) 
         district=order.demand.district,
         secrecy="",  # 密级 is given by law to state secrets alone, and those are never filed here
         control=order.confidentiality.zh,
-        pages=pages,
-        dossier=digest,
+        dossier=rendered[kept],
         supplements=tuple(rendered[kept + 1 :]) if sealed else (),
         earlier_numbers=filing.earlier_numbers,
     )
 
 
-def _copies(entries: Sequence[Entry]) -> list[tuple[str, int]]:
-    """Return digest and pages of every full edition that was recorded, each once."""
+def _copies(entries: Sequence[Entry]) -> list[tuple[Volume, ...]]:
+    """Return the volumes of every full edition that was recorded, each once."""
     found = (e.event for e in entries if isinstance(e.event, DossierRendered))
-    return list(dict.fromkeys((one.digest, one.pages) for one in found if one.edition == "full"))
+    return list({one.digest: one.volumes for one in found if one.edition == "full"}.values())
 
 
 class Named(msgspec.Struct, frozen=True):

@@ -210,4 +210,5 @@ def _shown(made: Material) -> dict[str, str]:
         "edition": made.told.edition,
         "version": f"{made.entries[-1].version}",
         "file_number": order.filing.file_number,
+        **({"volume": f"{made.told.volume}/{made.told.volumes}"} if made.told.volumes > 1 else {}),
     }

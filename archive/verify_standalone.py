@@ -694,19 +694,27 @@ def number_of(states):
 
 
 def copies_of(states, name):
-    """Return the digests of the record copy and of what came after the sealing, by the names of their files."""
-    recorded, kept = [], ""
+    """Return the digests of the record copy and of what came after the sealing, volume by volume, by their files' names."""
+    recorded, volumes, kept = [], {}, ""
     for topic, state, _ in states:
-        if topic == "order.dossier_rendered" and state.get("edition") == "full" and state.get("digest") not in recorded:
-            recorded.append(state.get("digest"))
+        if topic == "order.dossier_rendered" and state.get("edition") == "full":
+            if state.get("digest") not in recorded:
+                recorded.append(state.get("digest"))
+            more = state.get("further")
+            volumes[state.get("digest")] = [
+                one.get("digest") for one in (more if isinstance(more, list) else []) if isinstance(one, dict)
+            ]
         if topic == "order.archive_package_sealed":
             kept = state.get("dossier") or ""
     if not recorded:
         return {}
     first = recorded.index(kept) if kept in recorded else len(recorded) - 1
-    found = {name + ".pdf": recorded[first]}
-    for n, digest in enumerate(recorded[first + 1 :] if kept else (), 1):
-        found["%s-补%d.pdf" % (name, n)] = digest
+    found = {}
+    for n, digest in enumerate(recorded[first:] if kept else recorded[first : first + 1]):
+        stem = "%s-补%d" % (name, n) if n else name
+        found[stem + ".pdf"] = digest
+        for no, one in enumerate(volumes[digest], 2):
+            found["%s-卷%d.pdf" % (stem, no)] = one
     return found
 
 

@@ -168,6 +168,7 @@ TERMS: Final[Mapping[str, str]] = {
     "from_position": "起始位置",
     "from_unit": "转出单位",
     "from_units": "原单位",
+    "further": "其余各卷",
     "from_whom": "来源",
     "gaps": "缺口",
     "giver": "提供人",

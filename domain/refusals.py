@@ -1090,6 +1090,13 @@ class RetentionUnknown(Refusal):
     field = "keep"
 
 
+class VolumeTwice(Refusal):
+    """同一卷登记了两次，各卷摘要应各不相同，请核对后重报。One volume is named twice: each has a digest of its own; look again at which they are."""
+
+    basis = "DOMAIN 5.4"
+    field = "further"
+
+
 class DossierMissing(Refusal):
     """尚未形成归档件。The record copy has not been rendered."""
 

@@ -14,7 +14,7 @@ import msgspec
 from rich.markup import escape
 from rich.table import Table
 
-from archive import filing, forms, gathering, packet
+from archive import filing, forms, gathering, material, packet
 from archive.filing import Archivist, Case, Maker, Rendered, Tally
 from archive.fonds import Fonds
 from archive.fourfold import Report
@@ -210,9 +210,8 @@ async def maker(ledger: Ledger, log: Transparency, by: Actor, printer: Printer) 
             stream, viewer=by, purpose="filing", command_id=f"filing:{wiring.fresh()}", identity=True
         )
         two = await ledger.keys_of_two(stream)
-        material = await gatherer.gather(stream, "full", upto=upto, keys=keys, two_persons=two)
-        done = await dossiers.printed(material, printer)
-        return Rendered(done.pdf, done.pages, done.fonts, material.told.template)
+        made = await gatherer.gather(stream, "full", upto=upto, keys=keys, two_persons=two)
+        return dossiers.bound([await dossiers.printed(one, printer) for one in material.split(made)])
 
     return make
 

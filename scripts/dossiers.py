@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import importlib.metadata
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 import msgspec
 
-from archive import dossier, material, verify
+from archive import dossier, filing, material, verify
 from archive.contents import Paper
+from archive.filing import Rendered
 from archive.fonds import Fonds
 from archive.material import Edition, Material, Told, UseCopy
 from archive.pdf import Done, Printer
@@ -22,8 +22,8 @@ from domain.journals import is_journal
 from domain.leaves import Witnessed
 from domain.ledger import Ledger
 from domain.notes import Note, Policy, Proof
-from domain.refusals import CaseWithoutKey, Erased, Refusal
-from domain.steps.filing import DossierRendered, IssueUseCopy, RecordDossier, UseCopyIssued
+from domain.refusals import Erased, Refusal
+from domain.steps.filing import DossierRendered, IssueUseCopy, UseCopyIssued
 from domain.stored import tag
 from domain.terms import Actor, Entry, Role
 from projections.answers import Projections
@@ -168,6 +168,13 @@ async def printed(made: Material, printer: Printer) -> Done:
     return await printer.printed(html(made), made.files)
 
 
+def bound(volumes: Sequence[Done]) -> Rendered:
+    """Return the volumes of a file as the one thing that is recorded."""
+    first, *rest = volumes
+    fonts = tuple(sorted({font for one in volumes for font in one.fonts}))
+    return Rendered(first.pdf, first.pages, fonts, dossier.TEMPLATE, tuple((one.pdf, one.pages) for one in rest))
+
+
 class SetElsewhere(Refusal):
     """本件是用另一版本的模板、程序或字体成文的，此处不能逐字节重新生成；请在同一版本上核验，或以 --digest 给出登记的摘要。
     It was set with other templates, another renderer or other fonts: check it where they are the same, or name the
@@ -238,12 +245,14 @@ def dossier_command(
         if receiver and approver and by is not None and edition != "full":
             used = IssueUseCopy(receiver=receiver, purpose=purpose, upto=upto or 1, approver=approver, edition=edition)
         told: list[dict[str, object]] = []
-        for made, done in await _made(database, ledger, stream, edition, upto, purpose, by, used):
+        volumes = await _made(database, ledger, stream, edition, upto, purpose, by, used)
+        whole = bound([done for _, done in volumes])
+        recorded = by is not None and await record(ledger, volumes[0][0], whole, by)
+        for made, done in volumes:
             path = file or Path(f"{made.order.number}.pdf")
             if made.told.volumes > 1:
                 path = path.with_stem(f"{path.stem}-{made.told.volume}")
             path.write_bytes(done.pdf)
-            recorded = by is not None and await record(ledger, made, done, by)
             told.append(_told(path, made, done, recorded=recorded))
             if not as_json:
                 _say_made(told[-1])
@@ -257,7 +266,7 @@ def _told(path: Path, made: Material, done: Done, *, recorded: bool) -> dict[str
     """Return what a file came to, for programs."""
     return {
         "file": f"{path}",
-        "digest": f"sha256:{hashlib.sha256(done.pdf).hexdigest()}",
+        "digest": filing.digest_of(done.pdf),
         "pages": done.pages,
         "bytes": len(done.pdf),
         "copy": made.told.copy.number if made.told.copy is not None else "",
@@ -310,41 +319,18 @@ async def _keys(ledger: Ledger, stream: str, by: Actor | None, purpose: str, *, 
     return await ledger.hand_out_keys(stream, viewer=by, purpose=purpose, command_id=command_id, identity=identity)
 
 
-async def record(ledger: Ledger, made: Material, done: Done, by: Actor) -> bool:
-    """Record that a file was made, with its digest, template and fonts; not twice what is recorded already."""
-    digest = f"sha256:{hashlib.sha256(done.pdf).hexdigest()}"
-    now = await ledger.fold(made.case.stream)
+async def record(ledger: Ledger, made: Material, done: Rendered, by: Actor) -> bool:
+    """Record that a file was made, with its digests, template and fonts; not twice what is recorded already."""
+    stream = made.case.stream
+    now = await ledger.fold(stream)
     full = made.told.edition == "full"
     known = now.filing.record_copies if full and now.filing.filed is not None else now.filing.dossiers
-    if digest in known:
+    if filing.digest_of(done.pdf) in known:
         return True
-    if full:
-        await _kept(ledger, made.case.stream, done.pdf)
-    act = RecordDossier(
-        digest=digest,
-        template_version=made.told.template,
-        fonts=done.fonts,
-        upto=made.entries[-1].version,
-        pages=done.pages,
-        edition="full" if full else "masked",
-    )
-    await ledger.execute(act, stream=made.case.stream, actor=by, command_id=f"cli:dossier:{wiring.fresh()}")
+    upto, edition = made.entries[-1].version, "full" if full else "masked"
+    act = await filing.kept(ledger, wiring.files_of(ledger), stream, done, upto, edition)
+    await ledger.execute(act, stream=stream, actor=by, command_id=f"cli:dossier:{wiring.fresh()}")
     return True
-
-
-async def _kept(ledger: Ledger, stream: str, pdf: bytes) -> None:
-    """Keep a record copy among the files of its case, sealed as they are; a case without anything sealed has no key."""
-
-    async def parts() -> AsyncIterator[bytes]:
-        for at in range(0, len(pdf), _PART):
-            yield pdf[at : at + _PART]
-
-    with contextlib.suppress(CaseWithoutKey):
-        await wiring.files_of(ledger).keep(stream, await ledger.file_key(stream), "application/pdf", parts())
-
-
-_PART = 1 << 16
-"""Bytes of a file that are sealed at once."""
 
 
 # --- the check ---------------------------------------------------------------------------------------------------
@@ -366,6 +352,7 @@ def say(path: Path, verdict: Verdict) -> None:
     """Say in both languages what holds of a dossier, and what it does not prove."""
     shown = verdict.shown
     title = f"{shown['order']} {shown['title']} · {EDITION_WORDS[shown['edition']]}" if shown else ""
+    title += f" · 第 {shown['volume']} 卷 volume" if "volume" in shown else ""
     click.echo(f"{'✓' if verdict.holds else '✗'} {path}: {title}".rstrip(": "))
     for one in verdict.findings:
         click.echo(f"  {MARKS[one.answer]} {one.zh}")

@@ -50,6 +50,7 @@ from domain.terms import (
     Private,
     Role,
     Step,
+    Struct,
     TerminationGround,
     UserId,
 )
@@ -99,8 +100,18 @@ class OrderArchived(Fact, frozen=True, tag="order.order_archived"):
     words: Private | None = None  # 备考
 
 
+class Volume(Struct, frozen=True):
+    """分卷. A volume of a file that has several: its bytes, its pages."""
+
+    digest: Digest
+    pages: int
+
+
 class DossierRendered(Fact, frozen=True, tag="order.dossier_rendered"):
-    """卷宗成文. The file was printed; the same template, fonts and history give the same bytes."""
+    """卷宗成文. The file was printed; the same template, fonts and history give the same bytes.
+
+    All its volumes are recorded at once, `digest` and `pages` being those of the first: a copy is there wholly, or not at all.
+    """
 
     digest: Digest
     template_version: Code
@@ -108,6 +119,12 @@ class DossierRendered(Fact, frozen=True, tag="order.dossier_rendered"):
     upto: int  # the version of the case it shows
     pages: int
     edition: Literal["full", "masked"]
+    further: tuple[Volume, ...] = ()  # from the second on, of a case too long for one
+
+    @property
+    def volumes(self) -> tuple[Volume, ...]:
+        """Every volume, the first of them first."""
+        return (Volume(digest=self.digest, pages=self.pages), *self.further)
 
 
 class ArchivePackageSealed(Fact, frozen=True, tag="order.archive_package_sealed"):
@@ -475,7 +492,7 @@ class Archive(Act, frozen=True, tag="archive"):
 
 
 class RecordDossier(Act, frozen=True, tag="record_dossier"):
-    """登记卷宗成文. Record the digest of a rendered file."""
+    """登记卷宗成文. Record the digest of a rendered file; of one in several volumes those of all, the first apart."""
 
     roles: ClassVar[frozenset[Role]] = _FILERS
     digest: Digest
@@ -484,6 +501,7 @@ class RecordDossier(Act, frozen=True, tag="record_dossier"):
     upto: int
     pages: int
     edition: Literal["full", "masked"]
+    further: tuple[Volume, ...] = ()
 
 
 class IssueUseCopy(Act, frozen=True, tag="issue_use_copy"):
@@ -588,6 +606,9 @@ def record_dossier(order: WorkOrder, command: RecordDossier, context: Context) -
     """Record one rendering."""
     if not 1 <= command.upto <= order.version:
         raise refusals.UnknownVersion(f"upto: {command.upto}")
+    digests = [command.digest, *(one.digest for one in command.further)]
+    if len(set(digests)) < len(digests):
+        raise refusals.VolumeTwice(next(one for one in digests if digests.count(one) > 1))
     return [
         DossierRendered(
             digest=command.digest,
@@ -596,6 +617,7 @@ def record_dossier(order: WorkOrder, command: RecordDossier, context: Context) -
             upto=command.upto,
             pages=command.pages,
             edition=command.edition,
+            further=command.further,
         )
     ]
 

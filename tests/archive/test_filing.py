@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 
 import psycopg
 
+from archive import material
 from scripts import embedded
 from tests.test_cli import AS_AGENT, CHECKOUT, Deployment, deploy, registered, town_lines, write_script
 
@@ -67,15 +69,7 @@ def test_what_was_closed_is_filed_printed_sealed_and_packed_and_both_verifiers_a
     assert (made["items"], made["left_out"]) == (2, [])
     asked = ("verify", made["folder"], "--policy", str(tmp_path / "policy"))
     assert "2 件 cases" in town.ok(*asked).out
-    alone = [
-        sys.executable,
-        "-I",
-        f"{made['folder']}/data/verify_standalone.py",
-        made["folder"],
-        "--policy",
-        str(tmp_path / "policy"),
-    ]
-    assert subprocess.run(alone, check=False, capture_output=True).returncode == 0
+    assert alone(Path(made["folder"]), tmp_path / "policy") == 0
     for dossier in Path(made["folder"]).glob("data/*/*.pdf"):
         assert "✓" in town.ok("verify", str(dossier), "--policy", str(tmp_path / "policy")).out
 
@@ -111,6 +105,49 @@ def test_after_its_time_a_file_is_sealed_and_what_comes_later_is_a_supplement(
     assert town.ok(*asked).code == 0
     supplement.unlink()
     assert "补1.pdf" in town.run(*asked).out
+
+
+def test_a_case_too_long_for_one_file_is_filed_in_volumes_which_hold_each_and_together(
+    postgres: embedded.Database, tmp_path: Path
+):
+    told_more = [
+        {"order": "R1", "at": f"2026-03-04 {9 + n // 60:02d}:{n % 60:02d}:30", "by": AGENT,
+         "command": {"type": "supplement", "items": ["照片"], "content": f"补充说明{n}"}}
+        for n in range(2, 152)
+    ]  # fmt: skip
+    opening, refusal = refused(1)
+    refusal = {**refusal, "at": "2026-03-04 12:10"}
+    town = found(postgres, tmp_path, opening, *told_more, refusal)
+    told = town.ok("archive", "run", *TOWN, "--json").data
+    assert (told["filed"], told["copies"], told["failed"]) == (1, 1, [])
+    assert town.ok("archive", "run", *TOWN, "--json").data["copies"] == 0
+    ((number, history),) = histories(town).items()
+    (copy,) = (entry["event"] for entry in history if entry["event"]["type"] == "order.dossier_rendered")
+    assert len(history) > material.VOLUME
+    assert len(copy["further"]) == 1
+    made = town.ok("archive", "packet", "2026-D10", *AS, *TOWN, "--to", str(tmp_path / "out"), "--json").data
+    assert (made["items"], made["left_out"]) == (1, [])
+    assert made["pages"] == copy["pages"] + copy["further"][0]["pages"]
+    volumes = sorted(Path(made["folder"]).glob("data/*/*.pdf"), key=lambda path: len(path.name))
+    digests = [f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}" for path in volumes]
+    assert digests == [copy["digest"], copy["further"][0]["digest"]]
+    policy = tmp_path / "policy"
+    policy.write_text(town.ok("head", "--policy", *TOWN).out, encoding="utf-8")
+    assert "第 2/2 卷" in town.ok("verify", str(volumes[1]), "--policy", str(policy)).out
+    assert "1 件 cases" in town.ok("verify", made["folder"], "--policy", str(policy)).out
+    assert alone(Path(made["folder"]), policy) == 0
+    volumes[1].unlink()
+    assert "-卷2.pdf" in town.run("verify", made["folder"], "--policy", str(policy)).out
+    assert alone(Path(made["folder"]), policy) == 1
+    words = ("dossier", number, "--edition", "full", *AS, "--to", str(tmp_path / "d.pdf"), *TOWN)
+    assert [one["digest"] for one in town.ok(*words, "--json").data] == digests
+    assert len(histories(town)[number]) == len(history), "what is recorded already is not recorded again"
+
+
+def alone(packet: Path, policy: Path) -> int:
+    """Return what the verifier that goes with a packet ends with."""
+    words = [sys.executable, "-I", f"{packet}/data/verify_standalone.py", str(packet), "--policy", str(policy)]
+    return subprocess.run(words, check=False, capture_output=True).returncode
 
 
 def test_whoever_was_killed_while_filing_goes_on_and_nothing_is_lost_or_there_twice(

@@ -23,11 +23,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from archive.eep import NAMESPACE
+from archive.filing import Rendered
 from archive.inspection import Inspected, inspect
 from archive.items import Item
 from archive.packet import SOFTWARE, Done, Draft, Given, PacketExists, Plan
 from domain import notes
 from domain.notes import Policy
+from domain.steps.filing import Volume
 from scripts import embedded
 from tests.archive.filed import FONDS, PHOTO, Office, within
 
@@ -461,13 +463,47 @@ def test_each_case_that_is_put_in_stands_in_the_journal_also_where_its_files_are
     assert within(postgres, tmp_path, work) == [["archive_packet"]] * 2
 
 
+def test_every_volume_of_a_case_lies_in_the_packet_and_one_that_is_missing_changed_or_swapped_is_found(
+    postgres: embedded.Database, tmp_path: Path
+):
+    async def work(there: Office) -> Made:
+        async def volumes(stream: str, upto: int) -> Rendered:
+            made = await there.plain(stream, upto)
+            return made._replace(further=tuple((made.pdf + b"%%" + said, 4) for said in (b"2", b"3")))
+
+        await there.filed(1, volumes)
+        policy = tmp_path / "policy"
+        policy.write_text(notes.policy_text(there.policy), encoding="utf-8")
+        return Made(await there.packet(tmp_path), there.policy, policy, "")
+
+    made = within(postgres, tmp_path, work)
+    assert both(made, made.root) == set()
+    (folder,) = (path for path in (made.root / "data").iterdir() if path.is_dir())
+    name = folder.name
+    said = (made.root / "data" / "归档文件目录.csv").read_text(encoding="utf-8-sig").splitlines()
+    assert said[1].endswith(",11,分 3 卷")
+    titles = ET.parse(folder / f"{name}.eep.xml").getroot().iter(f"{{{NAMESPACE}}}题名")
+    assert [one.text for one in titles][1:4] == ["卷宗（归档件）", "卷宗（归档件）第2卷", "卷宗（归档件）第3卷"]
+    root = copied(made, tmp_path / "without")
+    (root / "data" / name / f"{name}-卷2.pdf").unlink()
+    forged(root)
+    assert ("missing", f"data/{name}/{name}-卷2.pdf") in both(made, root)
+    root = copied(made, tmp_path / "swapped")
+    second, third = (root / "data" / name / f"{name}-卷{no}.pdf" for no in (2, 3))
+    contents = second.read_bytes(), third.read_bytes()
+    rewrapped(second.parent, second.name, contents[1] + b" ")
+    rewrapped(third.parent, third.name, contents[0] + b" ")
+    forged(root)
+    assert both(made, root) == {("dossier", f"data/{name}/{name}-卷{no}.pdf") for no in (2, 3)}
+
+
 def synthetic(no: int) -> Item:
     number = f"2026-D10-{no:04d}"
     at = datetime(2026, 1, 1, tzinfo=UTC)
     return Item(
         stream=f"order:{no}", number=FONDS.reference(number), file_number=number, order_number=f"HY{no}", title="路灯不亮",
         responsible="某市", registered=at, closed=at, closure="", demand="", category="", district="", secrecy="",
-        control="", pages=1, dossier="",
+        control="", dossier=(Volume(digest="sha256:" + "0" * 64, pages=1),),
     )  # fmt: skip
 
 

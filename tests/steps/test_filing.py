@@ -33,6 +33,7 @@ from domain.steps.filing import (
     Seal,
     TransferArchive,
     UseCopyIssued,
+    Volume,
     complete,
 )
 from domain.terms import (
@@ -296,6 +297,15 @@ class TestTheRecordCopyAndTheArchives:
         assert case.order.filing.dossiers == (COPY,)
         beyond = msgspec.structs.replace(RECORD, upto=99)
         filed().when(beyond, by=SYSTEM).refused(refusals.UnknownVersion)
+
+    def test_all_volumes_of_a_long_case_are_recorded_at_once_and_each_is_another(self):
+        second, third = (Volume(digest="sha256:" + digit * 64, pages=4) for digit in "de")
+        whole = msgspec.structs.replace(RECORD, further=(second, third))
+        case = filed().when(whole, by=SYSTEM).then(DossierRendered)
+        assert case.order.filing.record_copies == (COPY,)
+        for twice in ((second, second), (Volume(digest=COPY, pages=9),)):
+            wrong = msgspec.structs.replace(RECORD, further=twice)
+            filed().when(wrong, by=SYSTEM).refused(refusals.VolumeTwice)
 
     def test_a_copy_for_use_is_numbered_approved_by_another_and_of_a_closed_case(self):
         command = IssueUseCopy(receiver="市人大监察和司法委员会", purpose="review", upto=1, approver="manager")
