@@ -30,8 +30,9 @@ _CHECKOUT = Path(__file__).resolve().parent.parent
 
 
 class GlyphsLacking(Refusal):
-    """没有任何已装字体含这些字，版式文件不予生成，请安装含这些字的字体。
-    No installed font has these characters, so no PDF is made: install one that does.
+    """已装字体不含这些字，或是各处字形不同的自造字（私用区），版式文件不予生成，请安装含这些字的字体或改用通用字。
+    No installed font has these characters, or they are for private use and look different everywhere, so no PDF is made:
+    install a font that has them, or use characters that mean the same to all.
     """
 
     basis = "ISO 19005-3 6.2.11.8"

@@ -213,7 +213,7 @@ def chromium_rate(html: str, files: int) -> tuple[Rate, int] | None:
 
 @click.command()
 @click.option("--files", type=click.IntRange(4), default=30, show_default=True, help="多少件 how many files each.")
-@click.option("--case", "title", default="公交线路调整未公示", show_default=True, help="哪一件 the case, by its title.")
+@click.option("--case", "title", default="社保转移接续咨询", show_default=True, help="哪一件 the case, by its title.")
 def main(files: int, title: str) -> None:
     """Measure how fast cases become files."""
     with home():

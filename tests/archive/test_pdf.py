@@ -49,7 +49,7 @@ async def test_a_document_is_both_archival_and_accessible_and_the_same_in_every_
 async def test_what_no_font_can_show_is_refused_by_its_characters_and_a_rare_one_is_not():
     async with Printer() as printer:
         with pytest.raises(GlyphsLacking) as refused:
-            await printer.pdf(PAGE.format("<p>张\ue123三</p>"))
+            await printer.pdf(PAGE.format("<p>张\ue123三</p>"))  # private use: some font may have a symbol there
         assert refused.value.facts["characters"] == "\ue123"
         assert "U+E123" in refused.value.detail
         assert (await printer.pdf(PAGE.format("<p>𠮷</p>"))).startswith(b"%PDF-1.7")
