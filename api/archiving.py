@@ -98,6 +98,19 @@ def _row(one: Case) -> dict[str, Any]:
     }
 
 
+async def course(ask: Ask) -> Answer:
+    """Return how far tonight's filing is, or how the last one ended; nobody's words, and of orders their numbers."""
+    if ask.who.role not in LOOKERS:
+        raise NotForThisRole
+    assert ask.house.packets is not None
+    path = ask.house.packets.root(ask.city.ledger.city) / filing.COURSE
+    found = await asyncio.to_thread(filing.course_of, path)
+    if found is None:
+        return Answer({"state": "none"})
+    said, running = found
+    return Answer({"state": "running" if running else "ended", **msgspec.to_builtins(said)})
+
+
 # --- packets -----------------------------------------------------------------------------------------------------
 
 

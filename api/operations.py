@@ -1039,6 +1039,13 @@ ARCHIVE: tuple[Operation, ...] = (
         Query("stage", "环节 what it waits for", _words(Stage), example="incomplete"),
         *PAGED,
     ),
+    _ask(
+        "/archive/filing",
+        "archive_filing",
+        "归档进度 how far the filing of closed cases is, or how the last run of it ended",
+        archiving.course,
+        (Tag.DESK, Tag.SUPERVISION),
+    ),
     Operation(
         "POST",
         "/archive/packets",

@@ -256,6 +256,13 @@ _SHAPES: dict[str, dict[str, Any]] = {
     "instruments": _has({"instruments": _rows("Registered"), **_AT_POSITION}, next=TEXT),
     "reports": _has({"reports": THINGS, **_AT_POSITION}, next=TEXT),
     "archive_files": _has({"files": THINGS, **_AT_POSITION}, next=TEXT),
+    "archive_filing": _has(
+        {"state": {"enum": ["none", "running", "ended"]}},
+        begun_at=AT,
+        seen_at=AT,
+        failures={"type": "array", "items": TEXT},
+        **dict.fromkeys(("of", "done", "filed", "copies", "sealed", "incomplete", "waiting", "failed"), WHOLE),
+    ),
     "archive_packet": _PACKET,
     "archive_start_packet": _PACKET,
     "log_consistency": _has({"from": WHOLE, "to": WHOLE, "hashes": {"type": "array", "items": TEXT}}),

@@ -9,22 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 import msgspec
 
+from archive import material, verify
+from archive.material import NoDossier
 from domain import evidence, recorder
-from domain.attachments import Files
+from domain.attachments import Files, named_in
 from domain.clocks import Status, clocks
 from domain.evidence import Unproven
 from domain.law import Law
 from domain.ledger import Ledger
 from domain.notes import Note
 from domain.order import fold
-from domain.refusals import CaseWithoutKey, CommandIdReused, Refusal
+from domain.refusals import CaseWithoutKey, CommandIdReused, FileChanged, Refusal, UnknownFile
 from domain.state import WorkOrder
 from domain.steps import filing
 from domain.steps.filing import (
@@ -233,12 +237,85 @@ class Tally(msgspec.Struct, kw_only=True):
     """What filing came to."""
 
     looked: int = 0
+    done: int = 0  # of those looked at, whose turn is over
     filed: int = 0
     copies: int = 0
     sealed: int = 0
     incomplete: int = 0
     waiting: int = 0
     failed: list[tuple[str, str]] = []  # number of the order, why
+
+
+COURSE: Final = ".filing.json"
+"""The name of the file, beside the packets, that says how far filing is."""
+
+NAMED: Final = 100
+"""Cases that failed whose numbers are told; how many there are is told in any case."""
+
+
+class Course(msgspec.Struct, frozen=True, kw_only=True):
+    """归档进度. How far a run of filing is, or was when it ended."""
+
+    begun_at: datetime
+    seen_at: datetime
+    of: int  # files there was something to do about when it began
+    done: int = 0
+    filed: int = 0
+    copies: int = 0
+    sealed: int = 0
+    incomplete: int = 0
+    waiting: int = 0
+    failed: int = 0
+    failures: tuple[str, ...] = ()  # numbers of orders
+
+
+@contextlib.contextmanager
+def on_course(path: Path, of: int, now: Callable[[], datetime]) -> Iterator[Callable[[Tally], None]]:
+    """Lend what writes down how far filing is, for whoever looks on; of several runs at once the first says it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    begun_at = now()
+
+    def say(tally: Tally) -> None:
+        said = Course(
+            begun_at=begun_at,
+            seen_at=now(),
+            of=of,
+            done=tally.done,
+            filed=tally.filed,
+            copies=tally.copies,
+            sealed=tally.sealed,
+            incomplete=tally.incomplete,
+            waiting=tally.waiting,
+            failed=len(tally.failed),
+            failures=tuple(number for number, _ in tally.failed[:NAMED]),
+        )
+        beside = path.with_suffix(".new")
+        beside.write_bytes(msgspec.json.encode(said))
+        beside.replace(path)
+
+    with path.with_suffix(".lock").open("ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield lambda _: None
+        else:
+            say(Tally())
+            yield say
+
+
+def course_of(path: Path) -> tuple[Course, bool] | None:
+    """Return how far filing is and whether it still goes on; None where none was ever begun here."""
+    try:
+        said = msgspec.json.decode(path.read_bytes(), type=Course)
+        lock = path.with_suffix(".lock").open("rb")
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return said, True
+    return said, False
 
 
 class Archivist:
@@ -249,6 +326,7 @@ class Archivist:
         self.log = log
         self.files = files
         self.by = by
+        self._told: Callable[[Tally], None] = lambda _: None
         self._free: asyncio.Queue[Maker] = asyncio.Queue()
         for one in makers:
             self._free.put_nowait(one)
@@ -261,9 +339,11 @@ class Archivist:
     ) -> Tally:
         """File, make copies, seal, as far as each case may go; what cannot be done is said, and keeps nothing up.
 
-        `until` is when no further lot is begun. Raises LedgerTurnedBack, LedgerRewritten.
+        `told` hears of every copy and of every lot; `until` is when no further lot is begun. Raises LedgerTurnedBack,
+        LedgerRewritten.
         """
         tally = Tally()
+        self._told = told or self._told
         async for some in lots:
             lot = some
             tally.looked += len(lot)
@@ -274,8 +354,8 @@ class Archivist:
                     lot = await cases(self.ledger, [one.order.stream for one in lot])
             tally.incomplete += sum(one.standing.stage is Stage.INCOMPLETE for one in lot)
             tally.waiting += sum(one.standing.stage is Stage.WAITS for one in lot)
-            if told is not None:
-                told(tally)
+            tally.done = tally.looked
+            self._told(tally)
             if until is not None and await self.ledger.now() >= until:
                 break
         return tally
@@ -292,13 +372,14 @@ class Archivist:
         await asyncio.gather(*map(one, lot))
 
     async def _file(self, case: Case, note: Note, tally: Tally) -> None:
-        done = await self.file(case.order.stream, note)
+        done = await self.file(case.order.stream, note, case.entries[-1].version)
         tally.filed += done
 
     async def _copy(self, case: Case, note: Note, tally: Tally) -> None:
         del note
-        await self.copy(case.order.stream, last_shown(case.entries))
-        tally.copies += 1
+        done = await self.copy(case.order.stream, last_shown(case.entries))
+        tally.copies, tally.done = tally.copies + done, tally.done + 1
+        self._told(tally)
 
     async def _seal(self, case: Case, note: Note, tally: Tally) -> None:
         done = await self.seal(case.order.stream, case.order, note)
@@ -306,13 +387,14 @@ class Archivist:
 
     # --- one step of one case ---
 
-    async def file(self, stream: str, note: Note) -> bool:
+    async def file(self, stream: str, note: Note, seen: int = 0) -> bool:
         """File a closed case that is complete, its chain verified under a head; tell whether it was not filed yet.
 
+        `seen` is the version at which it was found to wait; whoever else found it then does the same under the same id.
         Raises FileIncomplete and Unproven.
         """
         upto = await self._proved(stream, note)
-        return await self._done(Archive(verified_to=note.checkpoint.size), stream, f"archive:{stream}:{upto}")
+        return await self._done(Archive(verified_to=note.checkpoint.size), stream, f"archive:{stream}:{seen or upto}")
 
     async def _proved(self, stream: str, note: Note) -> int:
         """Check a case's whole chain under a head; return its last version. Raises Unproven."""
@@ -320,16 +402,53 @@ class Archivist:
         evidence.check(found, None)
         return found.events[-1].version
 
-    async def copy(self, stream: str, upto: int) -> str:
-        """Make the record copy of a filed case up to a version, keep it, and record its digest; return that."""
+    async def copy(self, stream: str, upto: int) -> bool:
+        """Make the record copy of a filed case up to a version, keep it, and record it; tell whether it was not there yet."""
         make = await self._free.get()
         try:
+            if await self._copied(stream):
+                return False
             made = await make(stream, upto)
         finally:
             self._free.put_nowait(make)
         act = await kept(self.ledger, self.files, stream, made, upto)
-        await self._done(act, stream, f"dossier:{stream}:{upto}")
-        return act.digest
+        done = await self._done(act, stream, f"dossier:{stream}:{upto}")
+        await self._tidied(stream, upto)
+        return done
+
+    async def _copied(self, stream: str) -> bool:
+        """Tell whether another made the copy while this one waited for its turn."""
+        entries = await self.ledger.history(stream)
+        order = fold(entries)
+        return order is not None and not lacks_copy(order, entries)
+
+    async def _tidied(self, stream: str, upto: int) -> None:
+        """Remove copies of a version that are not the one recorded: of whoever was killed before that, or was slower.
+
+        They differ where a witness signed in between, or the templates are new. Any other file is left where it is.
+        """
+        there = self.files.kept(stream)
+        entries = await self.ledger.history(stream)
+        named = {one.digest for entry in entries for _, one in named_in(entry)}
+        for entry in entries:
+            if isinstance(entry.event, DossierRendered):
+                named |= {one.digest for one in entry.event.volumes}
+        for digest in there:
+            if digest not in named and await self._upto(stream, digest) == upto:
+                self.files.remove(stream, digest)
+
+    async def _upto(self, stream: str, digest: str) -> int:
+        """Return the version that a file shows which is a full dossier; 0 for any other file, and one that cannot be read."""
+        try:
+            left = await self.ledger.keys_left([self.files.key_of(stream, digest)])
+            opened = self.files.open(stream, digest, left.get)
+            if opened is None:
+                return 0
+            content = b"".join([part async for part in await opened.parts()])
+            made = material.read(verify.attachments(content)) if verify.is_pdf(content) else None
+        except (FileChanged, UnknownFile, NoDossier, Unproven):
+            return 0
+        return made.case.events[-1].version if made is not None and made.told.edition == "full" else 0
 
     async def seal(self, stream: str, order: WorkOrder, note: Note) -> bool:
         """Seal a filed case whose time has come, with the record copy that it has. Raises what `Seal` refuses."""

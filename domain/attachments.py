@@ -368,9 +368,13 @@ class Files:
     def cases(self) -> Iterator[tuple[str, list[str]]]:
         """Yield every case that has files here, with their digests."""
         for folder in sorted(self.root.iterdir()) if self.root.is_dir() else ():
-            names = sorted(path.name for path in folder.iterdir() if _NAME.fullmatch(path.name))
-            if names:
-                yield f"order:{folder.name}", [f"sha256:{name}" for name in names]
+            if digests := _digests(folder):
+                yield f"order:{folder.name}", digests
+
+    def kept(self, stream: str) -> list[str]:
+        """Return the digests of the files that a case has here."""
+        folder = self._of(stream)
+        return _digests(folder) if folder.is_dir() else []
 
     def key_of(self, stream: str, digest: str) -> str:
         """Return the id of the key that a file is sealed with. Raises FileChanged, UnknownFile."""
@@ -393,6 +397,10 @@ class Files:
         for path in found:
             path.unlink(missing_ok=True)
         return len(found)
+
+
+def _digests(folder: Path) -> list[str]:
+    return sorted(f"sha256:{path.name}" for path in folder.iterdir() if _NAME.fullmatch(path.name))
 
 
 def _written(file: IO[bytes], seal: _Seal, number: int, chunk: bytes) -> None:

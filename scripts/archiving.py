@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -146,13 +146,13 @@ def lacking(what: str) -> str:
 
 @archive_group.command("run")
 @click.argument("orders", nargs=-1, metavar="[ORDER]…")
-@click.option(
-    "--workers", type=click.IntRange(1, 32), default=1, show_default=True, help="进程 processes that set dossiers."
-)
+@click.option("--workers", type=click.IntRange(1, 32), help="进程 processes that set dossiers; without: HUIYIN_FILERS.")
 @click.option("--as", "actor", metavar="USER/ROLE[@UNIT]", help="操作人 who files; without: the system.")
 @city_option
 @json_option
-def run_command(orders: tuple[str, ...], workers: int, actor: str | None, city: str | None, as_json: bool) -> None:
+def run_command(
+    orders: tuple[str, ...], workers: int | None, actor: str | None, city: str | None, as_json: bool
+) -> None:
     """立卷归档: file closed cases that are complete, make and record their copies, seal those whose time has come.
 
     ORDER: only these. `serve` does it every night; ended in the middle, the next run goes on, and nothing is done twice.
@@ -161,16 +161,21 @@ def run_command(orders: tuple[str, ...], workers: int, actor: str | None, city: 
     if by.role not in {Role.ARCHIVIST, Role.SYSTEM}:
         raise SettingError(f"--as: 限 only for {Role.ARCHIVIST}")
 
-    database = wiring.database()
+    database, processes = wiring.database(), workers or wiring.filers()
 
     async def work(ledger: Ledger, shown: Projections) -> Tally:
-        streams = [await desk.stream_of(shown, one) for one in orders]
-        waiting = streams or [one async for one in filing.candidates(ledger, shown)]
-        with printing.bar("立卷归档 filing") as bar:
-            task = bar.add_task("", total=len(dict.fromkeys(waiting)))
-            async with archivist_of(database, ledger, by, workers) as archivist:
-                lots = only(ledger, streams) if streams else filing.at_hand(ledger, shown)
-                return await archivist.run(lots, lambda tally: bar.update(task, completed=tally.looked))
+        streams = list(dict.fromkeys([await desk.stream_of(shown, one) for one in orders]))
+        lots = only(ledger, streams) if streams else filing.at_hand(ledger, shown)
+        of = len(streams) or await waiting(ledger, shown)
+        with printing.bar("立卷归档 filing") as bar, course(ledger.city, of) as say:
+            task = bar.add_task("", total=of)
+
+            def told(tally: Tally) -> None:
+                say(tally)
+                bar.update(task, completed=tally.done)
+
+            async with archivist_of(database, ledger, by, processes) as archivist:
+                return await archivist.run(lots, told)
 
     tally = with_city(city, work)
     if as_json:
@@ -182,6 +187,16 @@ def run_command(orders: tuple[str, ...], workers: int, actor: str | None, city: 
             click.echo(f"✗ {number}: {why}")
     if tally.failed:
         sys.exit(1)
+
+
+async def waiting(ledger: Ledger, shown: Projections) -> int:
+    """Return how many files there may be something to do about."""
+    return len({one async for one in filing.candidates(ledger, shown)})
+
+
+def course(city: str, of: int) -> AbstractContextManager[Callable[[Tally], None]]:
+    """Lend what writes down how far the filing of a city is."""
+    return filing.on_course(wiring.packets_root(city) / filing.COURSE, of, wiring.process_now)
 
 
 async def only(ledger: Ledger, streams: Sequence[str]) -> AsyncIterator[list[Case]]:
@@ -227,12 +242,10 @@ async def filed(ledger: Ledger, shown: Projections) -> None:
         return
     until = now.replace(hour=NIGHT[1], minute=0, second=0, microsecond=0)
     database = await asyncio.to_thread(wiring.database)  # to enter one takes a loop of its own
-    async with archivist_of(database, ledger, wiring.SYSTEM, 1) as archivist:
-
-        def told(tally: Tally) -> None:
-            LOG.info("filing", extra={"said": {"city": shown.city, **msgspec.to_builtins(tally)}})
-
-        await archivist.run(filing.at_hand(ledger, shown), told, until)
+    with course(shown.city, await waiting(ledger, shown)) as say:
+        async with archivist_of(database, ledger, wiring.SYSTEM, wiring.filers()) as archivist:
+            tally = await archivist.run(filing.at_hand(ledger, shown), say, until)
+    LOG.info("filing", extra={"said": {"city": shown.city, **msgspec.to_builtins(tally)}})
 
 
 # --- 归档信息包 --------------------------------------------------------------------------------------------------

@@ -491,6 +491,14 @@ def packets_root(city: str) -> Path:
     return (Path(said) if said else embedded.home(os.environ) / "packets") / city
 
 
+def filers() -> int:
+    """Return how many processes set dossiers (HUIYIN_FILERS; unless said one a processor but one). Raises SettingError."""
+    said = os.environ.get("HUIYIN_FILERS") or f"{min(max((os.cpu_count() or 1) - 1, 1), 32)}"
+    if not said.isdecimal() or not 1 <= int(said) <= 32:
+        raise SettingError(f"HUIYIN_FILERS: 1 … 32 个进程 processes: {said!r}")
+    return int(said)
+
+
 def scanner() -> Callable[[Path], str] | None:
     """Return what looks through a packet for harmful code (HUIYIN_SCANNER: `clamscan -r -i --no-summary`); None unset.
 

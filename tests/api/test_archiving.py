@@ -70,6 +70,9 @@ def test_a_packet_is_asked_for_made_and_taken_and_verifies_offline(served: Serve
     huiyin(served, "archive", "fonds", "--code", "X043", "--name", "某市热线", "--city", city)
     huiyin(served, "archive", "run", number, "--city", city)
     assert number not in {one["number"] for one in waiting(served, stage="file")}
+    course = archivist.get("/archive/filing").body
+    shown = ("state", "of", "done", "filed", "copies", "failures")
+    assert [course[name] for name in shown] == ["ended", 1, 1, 1, 1, []]
     begun = archivist.post("/archive/packets", {"numbers": f"{year}-D10"})
     assert begun.status in (200, 202), begun
     name = begun.body["packet"]
@@ -90,6 +93,7 @@ def test_a_packet_is_asked_for_made_and_taken_and_verifies_offline(served: Serve
 def test_packets_are_the_archivists_and_what_waits_is_shown_to_who_files_leads_or_checks(served: Served, role: Role):
     other = served.as_(role, "D") if role is Role.ORG_HANDLER else served.as_(role)
     assert other.get("/archive/files").status == 403
+    assert other.get("/archive/filing").status == 403
     assert other.post("/archive/packets", {"numbers": "2026-D10"}).status == 403
     assert other.get("/archive/packets/X043-RX·2026-D10-0001_0002").status == 403
     assert served.as_(Role.AUDITOR).get("/archive/files").status == 200

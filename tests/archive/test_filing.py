@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import signal
 import subprocess
 import sys
-import time
 from collections import Counter
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import psycopg
+import pytest
 
-from archive import material
-from scripts import embedded
-from tests.test_cli import AS_AGENT, CHECKOUT, Deployment, deploy, registered, town_lines, write_script
+from archive import dossier, filing, material
+from domain.ledger import Ledger
+from domain.refusals import Busy
+from domain.steps.filing import RecordDossier
+from domain.terms import Act
+from projections.answers import Projections
+from scripts import desk, embedded, wiring
+from scripts.bench import filing as bench
+from tests.test_cli import AS_AGENT, Deployment, deploy, registered, town_lines, write_script
 
 TOWN = ("--city", "town")
 AS = ("--as", "archivist/archivist@HOTLINE")
@@ -70,8 +75,8 @@ def test_what_was_closed_is_filed_printed_sealed_and_packed_and_both_verifiers_a
     asked = ("verify", made["folder"], "--policy", str(tmp_path / "policy"))
     assert "2 件 cases" in town.ok(*asked).out
     assert alone(Path(made["folder"]), tmp_path / "policy") == 0
-    for dossier in Path(made["folder"]).glob("data/*/*.pdf"):
-        assert "✓" in town.ok("verify", str(dossier), "--policy", str(tmp_path / "policy")).out
+    for path in Path(made["folder"]).glob("data/*/*.pdf"):
+        assert "✓" in town.ok("verify", str(path), "--policy", str(tmp_path / "policy")).out
 
 
 def test_after_its_time_a_file_is_sealed_and_what_comes_later_is_a_supplement(
@@ -150,43 +155,77 @@ def alone(packet: Path, policy: Path) -> int:
     return subprocess.run(words, check=False, capture_output=True).returncode
 
 
-def test_whoever_was_killed_while_filing_goes_on_and_nothing_is_lost_or_there_twice(
-    postgres: embedded.Database, tmp_path: Path
+def test_whoever_was_killed_while_filing_goes_on_also_beside_another_and_nothing_is_lost_or_there_twice(
+    postgres: embedded.Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    count = 12
+    count = 20
     town = found(postgres, tmp_path, *(line for n in range(count) for line in refused(n)))
-    words = [sys.executable, "-m", "scripts.huiyin", "archive", "run", *TOWN]
-    for wanted in (1, 6):
-        running = subprocess.Popen(words, cwd=CHECKOUT, env=town.environment(), start_new_session=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
-        until = time.monotonic() + 120
-        while copies(town) < wanted and running.poll() is None and time.monotonic() < until:
-            time.sleep(0.05)
-        os.killpg(running.pid, signal.SIGKILL)
-        running.wait()
-    before = copies(town)
-    assert 6 <= before < count
-    told = town.ok("archive", "run", *TOWN, "--json").data
-    assert (told["failed"], told["copies"]) == ([], count - before)
-    numbers: list[str] = []
-    for number, history in histories(town).items():
-        kinds = Counter(types(history))
-        assert (kinds["order_archived"], kinds["dossier_rendered"]) == (1, 1), number
-        numbers += [
-            n
-            for entry in history
-            for series, given in entry["numbers"].items()
-            if series == "file/D10-2026"
-            for n in given
-        ]
-    assert sorted(numbers) == list(range(1, count + 1))
+    words, course = bench.command("town", 2), tmp_path / "packets" / "town" / filing.COURSE
+    killed, _ = bench.struck(words, town.environment(), course, target=4, wait=0.1)
+    assert killed
+    before = looked(town, monkeypatch)
+    assert 4 <= before.copies < count
+    tallies = bench.together(words, town.environment(), 2)
+    assert sum(one["copies"] for one in tallies) == count - before.copies
+    assert [one["failed"] for one in tallies] == [[], []]
+    after = looked(town, monkeypatch)
+    assert (after.filed, after.numbers, after.copies, after.findings) == (count, count, count, [])
     assert town.ok("verify", "--files", *TOWN).code == 0
-    assert town.ok("archive", "ready", *TOWN, "--json").data == [] or all(
-        row["stage"] == "waits" for row in town.ok("archive", "ready", *TOWN, "--json").data
+    assert {row["stage"] for row in town.ok("archive", "ready", *TOWN, "--json").data} == {"waits"}
+    one, other, *_ = sorted((tmp_path / "files").glob("*/*/*"))
+    one.rename(other.with_name(one.name))
+    said = looked(town, monkeypatch).findings
+    assert [f"sha256:{one.name}" in line for line in said] == [True, True, True], (
+        "gone, named by nothing, of another case"
     )
 
 
-def copies(town: Deployment) -> int:
-    with psycopg.connect(town.url, autocommit=True) as connection:
-        found = connection.execute(b"SELECT count(*) FROM town.events WHERE topic = 'order.dossier_rendered'")
-        return found.fetchall()[0][0]
+def looked(town: Deployment, monkeypatch: pytest.MonkeyPatch) -> bench.Look:
+    """Hold ledger and files of a town against one another."""
+
+    async def work(ledger: Ledger, shown: Projections) -> bench.Look:
+        return await bench.look(ledger, shown, wiring.files_of(ledger))
+
+    with monkeypatch.context() as patch:
+        for name, value in town.environment().items():
+            patch.setenv(name, value)
+        return desk.with_city("town", work)
+
+
+def test_a_copy_that_was_kept_and_never_recorded_goes_when_another_is(
+    postgres: embedded.Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    town = found(postgres, tmp_path, *refused(1))
+
+    async def ends(archivist: filing.Archivist, act: Act, stream: str, command_id: str) -> bool:
+        if isinstance(act, RecordDossier):
+            raise Busy
+        return await done(archivist, act, stream, command_id)
+
+    done = filing.Archivist._done
+    with monkeypatch.context() as patch:
+        patch.setattr(dossier, "TEMPLATE", "dossier/earlier")
+        patch.setattr(filing.Archivist, "_done", ends)
+        assert town.run("archive", "run", *TOWN).code == 1
+    (earlier,) = (tmp_path / "files").glob("*/*/*")
+    upload = earlier.with_name("0" * 64)
+    upload.write_bytes(b"what somebody sends just now")
+    assert town.ok("archive", "run", *TOWN, "--json").data["copies"] == 1
+    ((_, history),) = histories(town).items()
+    (digest,) = (entry["event"]["digest"] for entry in history if "upto" in entry["event"])
+    assert {path.name for path in earlier.parent.iterdir()} == {digest.removeprefix("sha256:"), upload.name}
+
+
+def test_how_far_filing_is_stands_there_for_others_and_one_run_at_a_time_says_it(tmp_path: Path):
+    path, now = tmp_path / "new" / filing.COURSE, partial(datetime.now, UTC)
+    assert filing.course_of(path) is None
+    with filing.on_course(path, 9, now) as say:
+        say(filing.Tally(done=3, copies=2, failed=[(f"{n}", "why") for n in range(150)]))
+        with filing.on_course(path, 1, now) as other:
+            other(filing.Tally(done=1))
+        found = filing.course_of(path)
+        assert found is not None
+        course, running = found
+        assert (running, course.of, course.done, course.copies) == (True, 9, 3, 2)
+        assert (course.failed, len(course.failures)) == (150, filing.NAMED)
+    assert filing.course_of(path) == (course, False)
