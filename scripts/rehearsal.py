@@ -68,9 +68,14 @@ class Rehearsal:
 
     def found(self, published: Sequence[Pack]) -> None:
         """Record the founding act of a city with these packs."""
-        act = wiring.founding_act(
-            UUID(int=1), city_code="CD", city_name="某市", packs=[(pack, None) for pack in published]
+        self.begin(
+            wiring.founding_act(
+                UUID(int=1), city_code="CD", city_name="某市", packs=[(pack, None) for pack in published]
+            )
         )
+
+    def begin(self, act: institution.Found) -> None:
+        """Record a city's founding act."""
         steps = institution.decide(None, act, wiring.SYSTEM, self.now)
         self._write(institution.STREAM, steps, wiring.SYSTEM, self.now, origin=Origin.LIVE)
 

@@ -31,6 +31,7 @@ from domain.state import WorkOrder
 from domain.stored import tag
 from domain.terms import Entry, Origin
 from scripts import embedded, importing, wiring
+from scripts.rehearsal import fold
 from tests import vector_runner as runner
 from tests.conftest import City, new_city
 from tests.vector_runner import Expect, Vector
@@ -247,7 +248,7 @@ async def test_what_a_script_makes_is_the_same_in_the_ledger(city: City, group: 
                 entries = list(await ledger.history(stream))
                 kept = one.memory.histories[one.labels[label]]
                 here = _case(await ledger.fold(stream), law, entries)
-                there = _case(runner.fold(one.labels[label], kept), one.memory.law, kept)
+                there = _case(fold(one.labels[label], kept), one.memory.law, kept)
                 assert here == there, f"{name}: {label}"
 
 

@@ -6,39 +6,32 @@ must come of it. `city.jsonl` is the town that all of them play in. A script's `
 
 from __future__ import annotations
 
-import copy
 import tomllib
-from collections import Counter
 from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, cast
-from uuid import UUID, uuid5
 
 import msgspec
 
 from domain import institution, order
 from domain.calendar import due_day, show_due
 from domain.clocks import Clock, Status, clocks, overdue_items
-from domain.context import Context
 from domain.explanation import explain
-from domain.journals import series
-from domain.kinds import KINDS
 from domain.law import Law
-from domain.ledger import Ledger, Receipt
+from domain.ledger import Ledger
 from domain.matters.inquiries import Inquiry, inquiry_clock
 from domain.policy import Option, Pack
-from domain.proposing import events_of
-from domain.refusals import NotForThisStream, Refusal, TimeGoesBack
+from domain.refusals import Refusal
 from domain.state import WorkOrder, effective
 from domain.stored import tag
-from domain.terms import Act, Actor, Citation, ClockName, Entry, Fact, Number, Origin, Step, To
+from domain.terms import Citation, ClockName, Entry
 from scripts import importing, wiring
+from scripts.rehearsal import Rehearsal, fold
 
 VECTORS = Path(__file__).resolve().parent / "vectors"
 FOUNDED = wiring.parse_instant("2026-07-01 00:00")  # after the last calendar that ships was made public
-_IDS = UUID("6f0c1e52-8a43-5c1c-9d1e-52a0c1e8a43f")
 
 
 # --- what a vector expects ---------------------------------------------------------------------------------------
@@ -155,166 +148,13 @@ def packs_of(one: Vector) -> tuple[Pack, ...]:
     return packs(*rules_of(one))
 
 
-class Memory:
-    """A ledger in memory: folds, decides and numbers as the door does, and forgets."""
-
-    def __init__(self) -> None:
-        self.histories: dict[str, list[Entry]] = {}
-        self.laws: list[tuple[datetime, Law]] = []  # since when each was law
-        self.position = 0
-        self.given: Counter[str] = Counter()
-        self.drawn = 0
-
-    @property
-    def law(self) -> Law:
-        """The law as it stands."""
-        return self.laws[-1][1]
-
-    def law_at(self, at: datetime | None) -> Law:
-        """The law as it stood; the founding holds from the beginning."""
-        if at is None:
-            return self.law
-        return next((law for since, law in reversed(self.laws[1:]) if since <= at), self.laws[0][1])
-
-    def copied(self) -> Memory:
-        """The same, to be written on."""
-        same = copy.copy(self)
-        same.histories = {stream: [*entries] for stream, entries in self.histories.items()}
-        same.laws, same.given = [*self.laws], Counter(self.given)
-        return same
-
-    def found(self, published: Sequence[Pack]) -> None:
-        """Record the founding act of a city with these packs."""
-        act = wiring.founding_act(
-            UUID(int=1), city_code="CD", city_name="某市", packs=[(pack, None) for pack in published]
-        )
-        steps = institution.decide(None, act, wiring.SYSTEM, FOUNDED)
-        self.write(institution.STREAM, steps, wiring.SYSTEM, FOUNDED)
-
-    def state(self, stream: str) -> Any:
-        """Return the present state of a stream; None where it does not exist."""
-        return fold(stream, self.histories.get(stream, ()))
-
-    async def execute(
-        self,
-        command: Act,
-        *,
-        stream: str | None,
-        actor: Actor,
-        command_id: str,
-        occurred_at: datetime,
-        origin: Origin = Origin.IMPORT,
-        **_: object,
-    ) -> Receipt:
-        """Decide a command and keep what it makes happen. Raises Refusal, and nothing has happened."""
-        if stream is None:
-            stream = f"{getattr(command, 'creates', '')}:{self._draw()}"
-        kind = _KINDS.get(stream.partition(":")[0])
-        if kind is None or type(command) not in kind.commands:
-            raise NotForThisStream(f"{type(command).__name__} → {stream}")
-        history = self.histories.get(stream, ())
-        last = max((entry.at for entry in history if entry.origin is Origin.IMPORT), default=occurred_at)
-        if last > occurred_at:
-            raise TimeGoesBack(f"{occurred_at} < {last}")
-        named = getattr(command, "reads", tuple)()
-        phone = getattr(getattr(command, "applicant", None), "phone", None)
-        context = Context(
-            actor=actor,
-            now=occurred_at,
-            law=self.law,
-            stream=stream,
-            origin=origin,
-            others={other: self.state(other) for other in named},
-            history=history,
-            draw=self._draw,
-            subject=uuid5(_IDS, phone) if isinstance(phone, str) else None,
-            position=self.position,
-        )
-        state = self.law if stream == institution.STREAM else self.state(stream)
-        steps = kind.decide(state, command, context)
-        return self.write(stream, steps, actor, occurred_at, origin=origin, command_id=command_id)
-
-    async def head(self) -> tuple[int, datetime]:
-        """Return the last position, and when it was recorded."""
-        return self.position, FOUNDED
-
-    async def verify_stream(self, stream: str) -> list[Any]:
-        """Find nothing: what lies in memory has no leaves."""
-        return []
-
-    def _draw(self) -> UUID:
-        self.drawn += 1
-        return uuid5(_IDS, str(self.drawn))
-
-    def write(
-        self,
-        stream: str,
-        steps: Sequence[Step],
-        actor: Actor,
-        at: datetime,
-        *,
-        origin: Origin = Origin.LIVE,
-        command_id: str = "",
-    ) -> Receipt:
-        """Keep what was decided, numbered."""
-        numbers: dict[str, tuple[int, ...]] = {}
-        for wish in (step for step in steps if isinstance(step, Number)):
-            name = f"{wish.journal}/{series(wish, at)}"
-            first = self.given[name] + 1
-            self.given[name] += wish.count
-            numbers[name] = (*numbers.get(name, ()), *range(first, first + wish.count))
-        first_position = self.position + 1
-        written: list[Entry] = []
-        for step in steps:
-            where, event = (step.stream, step.event) if isinstance(step, To) else (stream, step)
-            if not isinstance(event, Fact):
-                continue
-            history = self.histories.setdefault(where, [])
-            self.position += 1
-            entry = Entry(
-                event=event,
-                stream=where,
-                version=len(history) + 1,
-                position=self.position,
-                recorded_at=at if origin is Origin.LIVE else FOUNDED,
-                occurred_at=None if origin is Origin.LIVE else at,
-                origin=origin,
-                actor=actor,
-                numbers=numbers,
-                command_id=command_id,
-            )
-            history.append(entry)
-            written.append(entry)
-            if where == institution.STREAM:
-                law = institution.evolve(self.laws[-1][1] if self.laws else None, entry)
-                founding = len(self.laws) == 1 and origin is Origin.LIVE
-                self.laws[len(self.laws) - founding :] = [(at, law)]
-        self.position += len(events_of(steps)) - len(written)
-        version = len(self.histories.get(stream, ()))
-        return Receipt(command_id, stream, version, first_position, tuple(written), numbers, FOUNDED, replayed=False)
-
-
-_KINDS = {kind.name: kind for kind in KINDS}
-
-
-def fold(stream: str, entries: Sequence[Entry]) -> Any:
-    """Return the state that a stream's entries make, corrections applied."""
-    name = stream.partition(":")[0]
-    if name == order.KIND.name:
-        return order.fold(entries)
-    state = None
-    for entry in entries:
-        state = _KINDS[name].evolve(state, entry)
-    return state
-
-
 # --- playing -----------------------------------------------------------------------------------------------------
 
 
 class Played(NamedTuple):
     """A script after its last line: the memory it left, its labels, its last instant, what was refused."""
 
-    memory: Memory
+    memory: Rehearsal
     labels: Mapping[str, str]
     end: datetime
     refused: tuple[str, ...]
@@ -324,7 +164,7 @@ class NotAsWritten(AssertionError):
     """A line of a script did not come out as the script says."""
 
 
-async def play(memory: Memory, name: str, lines: Iterable[tuple[int, importing.Line]] | None = None) -> Played:
+async def play(memory: Rehearsal, name: str, lines: Iterable[tuple[int, importing.Line]] | None = None) -> Played:
     """Carry out a script's lines, or others in their place. Raises NotAsWritten."""
     reading = importing.Script(cast(Ledger, memory), name)
     end, refused = FOUNDED, list[str]()
@@ -355,14 +195,14 @@ def played_out(playing: Coroutine[Any, Any, Played]) -> Played:
 
 
 @cache
-def _founded(name: str, parents: tuple[str, ...], options: str) -> Memory:
-    memory = Memory()
+def _founded(name: str, parents: tuple[str, ...], options: str) -> Rehearsal:
+    memory = Rehearsal(FOUNDED)
     memory.found(packs(name, parents, options))
     played_out(play(memory, "city"))
     return memory
 
 
-def city_of(one: Vector) -> Memory:
+def city_of(one: Vector) -> Rehearsal:
     """Return a fresh city under a vector's rules, with the town in it."""
     return _founded(*rules_of(one)).copied()
 

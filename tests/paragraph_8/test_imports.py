@@ -28,8 +28,9 @@ from domain.terms import (
     Outcome,
 )
 from scripts import wiring
+from scripts.rehearsal import Rehearsal
 from tests.given import AGENT, Case, at, dispatched, given
-from tests.vector_runner import FOUNDED, Memory
+from tests.vector_runner import FOUNDED
 
 
 def replied(case: Case, *, published: bool, informing: Informing | None = None) -> Case:
@@ -73,15 +74,15 @@ class TestAnAssumedPolicy:
 
     S0, S2 = wiring.completed("S0"), wiring.completed("S2")
 
-    def city(self) -> Memory:
+    def city(self) -> Rehearsal:
         act = wiring.founding_act(UUID(int=1), city_code="CD", city_name="某市", packs=[(self.S0, None)])
         assumed = institution.ProposePolicy(pack=self.S2, assumed=True)
         act = msgspec.structs.replace(act, policies=(*act.policies, assumed))
-        memory = Memory()
-        memory.write(institution.STREAM, institution.decide(None, act, wiring.SYSTEM, FOUNDED), wiring.SYSTEM, FOUNDED)
+        memory = Rehearsal(FOUNDED)
+        memory.begin(act)
         return memory
 
-    def register(self, memory: Memory, origin: Origin) -> WorkOrder:
+    def register(self, memory: Rehearsal, origin: Origin) -> WorkOrder:
         command = Register(
             title="路灯不亮",
             category="市政",
