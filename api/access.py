@@ -471,6 +471,7 @@ READERS: Mapping[str, frozenset[Role]] = {
     "inquiry": frozenset({*_HOTLINE, Role.COORDINATOR, Role.LEADER}),
     "publication": frozenset(Role) - {Role.CITIZEN},
     "subject": frozenset(_HOTLINE),
+    "batch": frozenset({*_HOTLINE, Role.ARCHIVIST, Role.LEADER}),
 }
 """Who reads a record that is not a case."""
 
@@ -531,6 +532,7 @@ SENSITIVE = frozenset(
         "restrict_subject",
         "request_masked_dossier",
         "release_masked_dossier",
+        "dispose_file",
     }
 )
 """Commands that take a reason: they touch who somebody is, or what was recorded."""

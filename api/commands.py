@@ -13,7 +13,7 @@ import msgspec
 
 from domain.institution import Found
 from domain.kinds import COMMANDS, KINDS
-from domain.matters import calls, publications
+from domain.matters import batches, calls, publications
 from domain.terms import Act, Fact, Sealed
 
 AnyCommand = Union[COMMANDS]  # noqa: UP007  a union made from a tuple
@@ -148,5 +148,7 @@ def own_stream(command: Act) -> str | None:
             return publications.push_stream(command.consumer, command.day)
         case publications.ImportTelephonyStats():
             return publications.telephony_stream(command.source, command.day)
+        case batches.HandOverPacket():
+            return batches.handover_stream(command.digest)
         case _:
             return None

@@ -63,6 +63,7 @@ COLLECTIONS: Mapping[str, str] = {
     "inquiries": "inquiry",
     "publications": "publication",
     "subjects": "subject",
+    "batches": "batch",
     "institution": "institution",
 }
 """What the path calls each kind of stream."""

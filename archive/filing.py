@@ -31,6 +31,7 @@ from domain.order import fold
 from domain.refusals import CaseWithoutKey, CommandIdReused, FileChanged, Refusal, UnknownFile
 from domain.state import WorkOrder
 from domain.steps import filing
+from domain.steps.disposing import FileAppraised, FileDisposed
 from domain.steps.filing import (
     Archive,
     ArchivePackageSealed,
@@ -211,7 +212,7 @@ def standing(order: WorkOrder, entries: Sequence[Entry], law: Law, now: datetime
     return Standing(stage=Stage.INCOMPLETE if missing else Stage.SEAL, missing=missing)
 
 
-_OF_THE_FILE = (DossierRendered, ArchivePackageSealed, ArchiveTransferred, UseCopyIssued)
+_OF_THE_FILE = (DossierRendered, ArchivePackageSealed, ArchiveTransferred, UseCopyIssued, FileAppraised, FileDisposed)
 """What happens to a file after it was printed, and does not belong on its pages."""
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from archive.fonds import Fonds
 from archive.fourfold import Property, Report
 from archive.items import PERIODS
 from archive.packet import SOFTWARE, Plan, Total
+from archive.registers import HEADINGS, Line, Register, cell
 from domain.terms import SHANGHAI
 
 TEMPLATES: Final = Path(__file__).with_name("templates")
@@ -50,6 +53,38 @@ def handover(plan: Plan, total: Total) -> str:
         )
     )
 
+
+REGISTER: Final = "register/1"
+"""The version of the template of the yearly register."""
+
+
+def register(found: Register, city: str, fonds: Fonds, at: datetime) -> str:
+    """Return a year's register (年度登记簿) as HTML, landscape, series by series."""
+    local = at.astimezone(SHANGHAI)
+    groups: dict[tuple[str, str], list[list[str]]] = {}
+    for line in found.lines:
+        groups.setdefault((line.kind, line.period), []).append([cell(n, getattr(line, n)) for n in _PRINTED])
+    return (
+        _templates()
+        .get_template("register.html")
+        .render(
+            year=found.year,
+            name=fonds.name or city,
+            fonds=fonds,
+            groups=[(kind, PERIODS[period], rows) for (kind, period), rows in groups.items()],
+            headings=[HEADINGS[Line][n] for n in _PRINTED],
+            missing=found.missing,
+            count=len(found.lines),
+            position=found.position,
+            at=local.isoformat(timespec="seconds"),
+            made=f"{local:%Y-%m-%d %H:%M:%S}",
+            software=SOFTWARE,
+            template=REGISTER,
+        )
+    )
+
+
+_PRINTED: Final = ("number", "order_number", "title", "responsible", "closed", "pages", "ends", "state", "now")
 
 FOURFOLD: Final = "fourfold/1"
 """The version of the template of the report of the four-property check."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from domain import guards, institution, order
 from domain.context import Context, StreamKind
-from domain.matters import affairs, calls, inquiries, publications, subjects
+from domain.matters import affairs, batches, calls, inquiries, publications, subjects
 from domain.refusals import EventNotShareable, RoleNotAllowed
 from domain.sharing import PublishShareAgreement
 from domain.terms import Act, Step
@@ -40,6 +40,7 @@ KINDS: tuple[StreamKind, ...] = (
     inquiries.KIND,
     publications.KIND,
     subjects.KIND,
+    batches.KIND,
 )
 
 COMMANDS: tuple[type[Act], ...] = tuple(command for kind in KINDS for command in kind.commands)
@@ -48,8 +49,9 @@ COMMANDS: tuple[type[Act], ...] = tuple(command for kind in KINDS for command in
 TOLD: frozenset[str] = frozenset(
     str(event.__struct_config__.tag)
     for kind in KINDS
-    if kind.name not in ("call", "subject")
+    if kind.name not in ("call", "subject", "batch")
     for event in kind.events
     if event is not publications.DataPushed  # or every push would be pushed
 )
-"""Events that others may be told of. Who called, whose data were erased and who looked at what are nobody else's."""
+"""Events that others may be told of. Who called, whose data were erased, which files went and who looked at what are nobody
+else's."""

@@ -27,7 +27,7 @@ ROOM = 2 << 20
 
 _STREAM = re.compile(r"[a-z_]{1,40}(:[^\s\x00-\x1f\x7f\ud800-\udfff]{1,200})?")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_BY_UUID = frozenset({"order", "matter", "inquiry", "publication", "call", "subject"})
+_BY_UUID = frozenset({"order", "matter", "inquiry", "publication", "call", "subject", "batch"})
 _BARE = frozenset({"institution"})
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 _LONG_NUMBER = re.compile(rb"[\[:,-]\d{19}")  # as canonical JSON writes one: within a text it is looked at more closely

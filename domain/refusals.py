@@ -1117,6 +1117,103 @@ class SealedPartMissing(Refusal):
     field = "sealed_part"
 
 
+class AlreadyHandedOver(Refusal):
+    """此信息包已移交。This packet was handed over already: record its receipt, or make another packet of what is left."""
+
+    basis = "DOMAIN 5.4"
+    field = "digest"
+
+
+class PacketMiscounted(Refusal):
+    """件数与起止档号不符。The count is not that of the packet's numbers without those left out: read them from the packet again."""
+
+    basis = "DOMAIN 5.4"
+    field = "cases"
+
+
+class AlreadyReceived(Refusal):
+    """该批次已登记接收回执。The receipt of this batch is recorded already."""
+
+    basis = "DOMAIN 5.4"
+
+
+class ReceiptDiffers(Refusal):
+    """接收回执与移交内容不符，不予登记，请与接收单位核对。The receipt is not for what was handed over: clear it up with the archives."""
+
+    basis = "DOMAIN 5.4"
+
+
+class NotInPacket(Refusal):
+    """该档号不在此信息包内。The case of this number is not in the packet: look at its catalogue."""
+
+    basis = "DOMAIN 5.4"
+
+
+class ReceiptMissing(Refusal):
+    """尚未登记接收回执，不得登记移交。No receipt is recorded for this packet: record it first."""
+
+    basis = "DOMAIN 5.4"
+    field = "handover"
+
+
+class PieceRefused(Refusal):
+    """接收单位未接收此件，改正后另行移交。The archives did not take this case: put it right and hand it over with another packet."""
+
+    basis = "DOMAIN 5.4"
+
+
+class FileHeld(Refusal):
+    """该件尚有未了事项，不得销毁。Something still keeps the file: settle what is named, then propose it again."""
+
+    basis = "DOMAIN 5.4, 8.10"
+
+
+class PermanentFile(Refusal):
+    """永久保管的档案不得销毁。A file that is kept for good is never destroyed."""
+
+    basis = "DOMAIN 5.4"
+
+
+class NotAppraised(Refusal):
+    """保管期满后尚未鉴定，不得列入销毁清册。The file was not appraised since its retention ended: appraise it first."""
+
+    basis = "DOMAIN 5.4, 8.12"
+
+
+class ExtensionUnfit(Refusal):
+    """延长保管须写明晚于现保管期限的日期；永久保管的无须延长。Say until which day, later than it is kept now; what is kept for good needs none."""
+
+    basis = "DOMAIN 5.4"
+    field = "until"
+
+
+class ListUnfit(Refusal):
+    """销毁清册须列明档案，不得重复，且不超过限数；余者另列一册。A list names each file once, and not too many: put the rest on another."""
+
+    basis = "DOMAIN 8.12"
+    field = "orders"
+
+
+class AlreadyAgreed(Refusal):
+    """该角色已会签。This role has agreed already: another one is still to."""
+
+    basis = "DOMAIN 8.12"
+
+
+class DisposalNotApproved(Refusal):
+    """销毁清册尚未经各方会签批准。Not all who must agree to the list have done so."""
+
+    basis = "DOMAIN 8.12"
+    field = "disposal"
+
+
+class NotListed(Refusal):
+    """该件不在此销毁清册内。The file is not on this list."""
+
+    basis = "DOMAIN 8.12"
+    field = "disposal"
+
+
 class UnknownVersion(Refusal):
     """没有这一条记录。The case has no such entry."""
 

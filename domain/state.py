@@ -545,6 +545,10 @@ class Filing(Part, frozen=True):
     restricted: bool = False
     erased: Mark | None = None
     text_released: bool = False
+    appraised: Mark | None = None  # 鉴定: the newest opinion
+    opinion: str = ""
+    kept_until: date | None = None  # 延长保管: the last day of it
+    disposed: Mark | None = None  # 销毁
 
     @property
     def ends(self) -> tuple[tuple[Mark, ClosureKind], ...]:

@@ -298,6 +298,13 @@ class Projections(Engine):
         position, found = await self._ask("orders", *asked, limit + 1)
         return _listing(OrderRow, position, found, limit)
 
+    async def archived_before(
+        self, instant: datetime, *, limit: int = 50, after: UUID | None = None
+    ) -> Listing[OrderRow]:
+        """Return filed orders that were closed before an instant, in the order of their ids."""
+        position, found = await self._ask("orders", "archived_before", instant, after, limit + 1)
+        return _listing(OrderRow, position, found, limit)
+
     async def orders_of_numbers(self, numbers: Iterable[str]) -> Listing[OrderRow]:
         """Return the orders that have one of these printed numbers, by number."""
         position, found = await self._ask("orders", "of_numbers", list(numbers))

@@ -145,6 +145,11 @@ CROSS JOIN LATERAL (
 ) AS o
 ORDER BY o.due, o.id LIMIT $4::bigint
 
+-- name: archived_before
+SELECT * FROM projections.orders_N
+WHERE state = 'archived' AND closed_at < $1::timestamptz AND ($2::uuid IS NULL OR id > $2::uuid)
+ORDER BY id LIMIT $3::bigint
+
 -- name: by_number
 SELECT * FROM projections.orders_N WHERE number = $1::text
 UNION SELECT * FROM projections.orders_N WHERE old_number = $1::text AND old_number <> ''

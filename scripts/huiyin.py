@@ -40,6 +40,7 @@ from scripts import (
     calling,
     carrying,
     consumers,
+    custody,
     demo,
     desk,
     dossiers,
@@ -406,6 +407,8 @@ def stop_command() -> None:
 
 
 huiyin.add_command(demo.demo_command)
+for command in custody.COMMANDS:
+    archiving.archive_group.add_command(command)
 for command in (
     tables.rebuild_command,
     tables.rollback_command,

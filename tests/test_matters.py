@@ -15,7 +15,7 @@ from domain.clocks import Status
 from domain.context import Context, StreamKind
 from domain.duties import of_matter
 from domain.journals import series
-from domain.matters import affairs, calls, inquiries, publications, subjects
+from domain.matters import affairs, batches, calls, inquiries, publications, subjects
 from domain.matters.affairs import (
     AcceptRectification,
     ApproveCircular,
@@ -149,6 +149,7 @@ from domain.terms import (
 from tests.given import (
     AGENT,
     APPROVER,
+    ARCHIVIST,
     AUDITOR,
     BASIS,
     COORDINATOR,
@@ -169,7 +170,7 @@ from tests.given import (
 DIGEST = "sha256:" + "d" * 64
 DEPUTY = Actor(user="deputy-1", role=Role.OVERSEER_NPC)
 MEMBER = Actor(user="member-1", role=Role.OVERSEER_CPPCC)
-BESIDE = (affairs.KIND, calls.KIND, inquiries.KIND, publications.KIND, subjects.KIND)
+BESIDE = (affairs.KIND, calls.KIND, inquiries.KIND, publications.KIND, subjects.KIND, batches.KIND)
 FIVE_DAYS = Limit(amount=5, unit=LimitUnit.WORKING_DAYS)
 MATTER = f"matter:{UUID(int=5)}"
 INQUIRY = f"inquiry:{UUID(int=6)}"
@@ -929,3 +930,111 @@ class TestSubjects:
         kept = asked.does(RestrictSubject(basis=BASIS), MANAGER, SubjectRestricted)
         assert kept.state.proposed is None
         kept.refuses(RestrictSubject(basis=BASIS), MANAGER, refusals.NothingChanged)
+
+
+# ── batches of the archives ─────────────────────────────────────────────────────────────────────────────────────────
+
+PACKET = batches.HandOverPacket(
+    packet="X043-RX·2026-D30-0001_0009",
+    digest=DIGEST,
+    inventory="sha256:" + "e" * 64,
+    receiver="市档案馆",
+    year=2026,
+    period="D30",
+    first=1,
+    last=9,
+    cases=8,
+    pages=80,
+    size=4096,
+    left_out=(3,),
+)
+RECEIPT = batches.RecordPacketReceipt(
+    receipt="接字第1号", received_by="接收科", received_on=date(2027, 3, 2), digest=DIGEST, cases=8
+)
+
+
+def sent(now: str = "2027-03-01 09:00") -> Stream:
+    return Stream(batches.KIND, batches.handover_stream(DIGEST), now)
+
+
+class TestHandedOver:
+    def test_a_packet_goes_once_and_its_count_is_that_of_its_numbers(self):
+        batch = sent().does(PACKET, ARCHIVIST, batches.PacketHandedOver, Number)
+        assert batch.state.number.endswith("7")
+        assert batches.state_of(batch.state) is batches.BatchState.SENT
+        batch.refuses(PACKET, ARCHIVIST, refusals.AlreadyHandedOver)
+        for wrong in ({"cases": 9}, {"left_out": (3, 3), "cases": 7}, {"left_out": (10,)}, {"cases": 0}):
+            sent().refuses(msgspec.structs.replace(PACKET, **wrong), ARCHIVIST, refusals.PacketMiscounted)
+        nothing = msgspec.structs.replace(PACKET, first=3, last=3, cases=0)
+        sent().refuses(nothing, ARCHIVIST, refusals.PacketMiscounted)
+        other = msgspec.structs.replace(PACKET, digest="sha256:" + "1" * 64)
+        sent().refuses(other, ARCHIVIST, refusals.NotForThisStream)
+
+    def test_a_receipt_is_for_what_was_handed_over_to_the_day_or_is_none(self):
+        batch = sent().does(PACKET, ARCHIVIST).at("2027-03-03 09:00")
+        two = (batches.RefusedPiece(file_number="2026-D30-0002", reason="附件缺失"),) * 2
+        for wrong in (
+            {"digest": "sha256:" + "0" * 64},
+            {"cases": 9},
+            {"received_on": date(2027, 2, 28)},
+            {"received_on": date(2027, 3, 4)},
+            {"refused": two},
+        ):
+            batch.refuses(msgspec.structs.replace(RECEIPT, **wrong), ARCHIVIST, refusals.ReceiptDiffers)
+        for number in ("2026-D30-0003", "2026-D30-0010", "2025-D30-0002", "2026-D10-0002", "某号"):
+            piece = batches.RefusedPiece(file_number=number, reason="x")
+            batch.refuses(msgspec.structs.replace(RECEIPT, refused=(piece,)), ARCHIVIST, refusals.NotInPacket)
+        received = batch.does(RECEIPT, ARCHIVIST, batches.PacketReceived)
+        assert batches.state_of(received.state) is batches.BatchState.RECEIVED
+        received.refuses(RECEIPT, ARCHIVIST, refusals.AlreadyReceived)
+
+    def test_what_the_archives_did_not_take_is_named_with_the_reason(self):
+        piece = batches.RefusedPiece(file_number="2026-D30-0002", reason="附件缺失")
+        batch = sent().does(PACKET, ARCHIVIST).at("2027-03-03 09:00")
+        batch = batch.does(msgspec.structs.replace(RECEIPT, refused=(piece,)), ARCHIVIST, batches.PacketReceived)
+        assert batches.state_of(batch.state) is batches.BatchState.PARTLY
+        assert (batch.state.why_refused("2026-D30-0002"), batch.state.why_refused("2026-D30-0001")) == ("附件缺失", "")
+
+    def test_no_receipt_is_recorded_for_a_list_of_files_to_be_destroyed(self):
+        proposed = batches.DisposalProposed(digest=DIGEST, orders=(UUID(int=1),), basis=BASIS)
+        batch = Stream(batches.KIND, f"batch:{UUID(int=4)}", "2037-01-05 09:00").after(proposed, by=ARCHIVIST)
+        batch.refuses(RECEIPT, ARCHIVIST, refusals.ReceiptDiffers)
+
+
+class TestAListToBeDestroyed:
+    def proposed(self) -> Stream:
+        event = batches.DisposalProposed(digest=DIGEST, orders=(UUID(int=1),), basis=BASIS)
+        stream = Stream(batches.KIND, f"batch:{UUID(int=4)}", "2037-01-05 09:00")
+        return stream.after(event, by=ARCHIVIST, numbers={"disposal/2037": (3,)})
+
+    def test_a_list_names_cases_once_and_not_too_many(self):
+        stream = Stream(batches.KIND, f"batch:{UUID(int=4)}", "2037-01-05 09:00")
+        for orders in ((), (UUID(int=1),) * 2, tuple(UUID(int=n) for n in range(batches.MOST_LISTED + 1))):
+            command = batches.ProposeDisposal(digest=DIGEST, orders=orders, basis=BASIS)
+            stream.refuses(command, ARCHIVIST, refusals.ListUnfit)
+        unknown = batches.ProposeDisposal(digest=DIGEST, orders=(UUID(int=1),), basis=BASIS)
+        stream.refuses(unknown, ARCHIVIST, refusals.UnknownOrder)
+        self.proposed().refuses(unknown, ARCHIVIST, refusals.AlreadyProposed)
+
+    def test_three_agree_each_in_one_role_and_none_of_them_proposed_it(self):
+        agree, other = batches.AgreeDisposal(digest=DIGEST), batches.AgreeDisposal(digest="sha256:" + "0" * 64)
+        stream = self.proposed()
+        stream.refuses(other, MANAGER, refusals.DiffersFromProposed)
+        stream.refuses(agree, msgspec.structs.replace(ARCHIVIST, role=Role.SUPERVISOR), refusals.SelfApproval)
+        stream = stream.does(agree, MANAGER, batches.DisposalAgreed)
+        stream.refuses(agree, msgspec.structs.replace(MANAGER, role=Role.LEADER), refusals.SelfApproval)
+        stream.refuses(agree, msgspec.structs.replace(MANAGER, user="h-manager-2"), refusals.AlreadyAgreed)
+        stream = stream.does(agree, LEADER, batches.DisposalAgreed)
+        assert batches.state_of(stream.state) is batches.BatchState.PROPOSED
+        stream = stream.does(agree, SUPERVISOR, batches.DisposalAgreed, batches.DisposalApproved)
+        assert batches.state_of(stream.state) is batches.BatchState.APPROVED
+        stream.refuses(agree, msgspec.structs.replace(SUPERVISOR, user="late"), refusals.NoSuchProposal)
+        stream.refuses(batches.RejectDisposal(words="不"), LEADER, refusals.NoSuchProposal)
+
+    def test_one_who_does_not_agree_ends_it(self):
+        no = batches.RejectDisposal(words="请先会商。")
+        stream = self.proposed().does(no, SUPERVISOR, batches.DisposalRejected)
+        assert batches.state_of(stream.state) is batches.BatchState.REJECTED
+        stream.refuses(batches.AgreeDisposal(digest=DIGEST), MANAGER, refusals.NoSuchProposal)
+        handed = sent().does(PACKET, ARCHIVIST)
+        handed.refuses(no, SUPERVISOR, refusals.NoSuchProposal)

@@ -18,7 +18,7 @@ from domain.state import (
     propose,
     settle,
 )
-from domain.steps.filing import mark, on_file, retention, second_person
+from domain.steps.filing import mark, on_file, retention, retention_ends, second_person
 from domain.terms import (
     SHANGHAI,
     Act,
@@ -491,11 +491,8 @@ def retention_runs(order: WorkOrder, context: Context) -> bool:
         return rule is None or rule.keep != "not_filed"
     if filing.keep == "not_filed":
         return False
-    if not filing.period.startswith("D"):
-        return True
-    closed_at = (filing.closed or filing.filed).at.astimezone(SHANGHAI)
-    years = int(filing.period.removeprefix("D"))
-    return not context.passed(datetime(closed_at.year + 1 + years, 1, 1, tzinfo=SHANGHAI))
+    ends = retention_ends(order)
+    return ends is None or not context.passed(ends)
 
 
 def _erasable(order: WorkOrder, context: Context) -> None:

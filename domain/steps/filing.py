@@ -7,7 +7,7 @@ what people and the timer close.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Literal
 from uuid import UUID
 
@@ -141,6 +141,9 @@ class ArchiveTransferred(Fact, frozen=True, tag="order.archive_transferred"):
     batch: Code
     receipt: Digest | None = None
     sealed_part: Digest | None = None  # an informant's identity, encrypted to the archive's key (8.10)
+    handover: UUID | None = None  # the batch it went with
+    packet: Digest | None = None  # what it went in
+    receipt_number: Code | None = None  # the archives' own
 
 
 class UseCopyIssued(Fact, frozen=True, tag="order.use_copy_issued"):
@@ -252,6 +255,21 @@ def complete(order: WorkOrder, law: Law) -> tuple[str, ...]:
             missing.append("informed")
         missing += [f"emergency {recipient}" for recipient in emergency_untold(order, law)]
     return tuple(missing)
+
+
+def retention_ends(order: WorkOrder) -> datetime | None:
+    """Return the instant at which a filed case's retention ends: from the year after its closure, for the years of its
+    period, or as long as an appraisal said; None for what is kept for good.
+    """
+    filing = order.filing
+    if not filing.period.startswith("D"):
+        return None
+    closed_at = (filing.closed or filing.filed or order.registered).at.astimezone(SHANGHAI)
+    ends = datetime(closed_at.year + 1 + int(filing.period.removeprefix("D")), 1, 1, tzinfo=SHANGHAI)
+    if filing.kept_until is None:
+        return ends
+    kept = filing.kept_until
+    return max(ends, datetime(kept.year, kept.month, kept.day, tzinfo=SHANGHAI) + timedelta(days=1))
 
 
 def retention(order: WorkOrder, law: Law, kind: ClosureKind) -> RetentionRule | None:
@@ -528,13 +546,18 @@ class Seal(Act, frozen=True, tag="seal"):
 
 
 class TransferArchive(Act, frozen=True, tag="transfer_archive"):
-    """档案移交."""
+    """档案移交. With a packet (`handover`) once the archives have given their receipt; else as an agreement on paper says."""
 
     roles: ClassVar[frozenset[Role]] = frozenset({Role.ARCHIVIST})
     receiver: Code
     batch: Code
     receipt: Digest | None = None
     sealed_part: Digest | None = None
+    handover: UUID | None = None
+
+    def reads(self) -> tuple[str, ...]:
+        """Name the batch."""
+        return () if self.handover is None else (f"batch:{self.handover}",)
 
 
 # --- deciding --------------------------------------------------------------------------------------------------------
@@ -664,14 +687,39 @@ def transfer_archive(order: WorkOrder, command: TransferArchive, context: Contex
         raise refusals.WrongState("已移交 handed over", state=order.state)
     if order.confidentiality is Confidentiality.INFORMANT and command.sealed_part is None:
         raise refusals.SealedPartMissing
+    packet, receipt_number = _received(order, command, context)
     return [
         ArchiveTransferred(
             receiver=command.receiver,
             batch=command.batch,
             receipt=command.receipt,
             sealed_part=command.sealed_part,
+            handover=command.handover,
+            packet=packet,
+            receipt_number=receipt_number,
         )
     ]
+
+
+def _received(order: WorkOrder, command: TransferArchive, context: Context) -> tuple[str | None, str | None]:
+    """Return in which packet, and with which receipt, a file went; nothing where it went with none.
+
+    Raises UnknownStream, ReceiptMissing, ReceiptDiffers, NotInPacket, PieceRefused.
+    """
+    if command.handover is None:
+        return None, None
+    number, batch = order.filing.file_number, context.other(f"batch:{command.handover}")
+    if batch is None:
+        raise refusals.UnknownStream(f"batch:{command.handover}")
+    if batch.received is None:
+        raise refusals.ReceiptMissing(batch.number)
+    if command.receiver != batch.receiver:
+        raise refusals.ReceiptDiffers(f"receiver: {command.receiver} ≠ {batch.receiver}", field="receiver")
+    if not batch.holds(number):
+        raise refusals.NotInPacket(f"{number} · {batch.packet}")
+    if why := batch.why_refused(number):
+        raise refusals.PieceRefused(f"{number}: {why}")
+    return batch.digest, batch.receipt
 
 
 DECIDES: Mapping[type[Act], Callable[[WorkOrder, Any, Context], Sequence[Step]]] = {

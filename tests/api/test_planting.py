@@ -211,7 +211,7 @@ def test_no_file_of_the_service_shows_anybody(cities: Planted):
 # --- asked for ---------------------------------------------------------------------------------------------------
 
 COLLECTIONS = {"order": "orders", "matter": "matters", "call": "calls", "inquiry": "inquiries"}
-COLLECTIONS |= {"publication": "publications", "subject": "subjects"}
+COLLECTIONS |= {"publication": "publications", "subject": "subjects", "batch": "batches"}
 OF_RECORDS = [one for one in OPERATIONS if one.method == "GET" and "{record}" in one.path]
 OF_CITIES = [one for one in OPERATIONS if one.method == "GET" and "{record}" not in one.path]
 WORDS = {

@@ -38,9 +38,9 @@ def refused(n: int, day: str = "2026-03-04") -> list[dict[str, Any]]:
     ]
 
 
-def found(postgres: embedded.Database, home: Path, *lines: dict[str, Any]) -> Deployment:
+def found(postgres: embedded.Database, home: Path, *lines: dict[str, Any], policy: str = "S4") -> Deployment:
     town = deploy(postgres, home)
-    town.ok("init", "town", "--policy", "S4", "--name", "某市", "--code", "MS")
+    town.ok("init", "town", "--policy", policy, "--name", "某市", "--code", "MS")
     town.ok("archive", "fonds", "--code", "X043", "--name", "某市热线", "--archives", "某市档案馆", *TOWN)
     script = write_script(home / "town.jsonl", *town_lines(), *lines)
     assert town.ok("import", str(script), *TOWN, "--json").data["rejected"] == 0

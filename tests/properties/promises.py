@@ -474,6 +474,8 @@ SEALED_TAKES = frozenset(
     {
         "RecordDossier",  # copies for use
         "TransferArchive",
+        "AppraiseFile",
+        "DisposeFile",
         "ProposeCorrection",  # corrections are appended
         "ApproveCorrection",
         "RejectCorrection",

@@ -157,5 +157,6 @@ def test_every_kind_of_stream_is_in_the_table():
         "inquiry",
         "publication",
         "subject",
+        "batch",
     }
     assert len(TABLE) == len(set(TABLE)) == len(COMMANDS)
