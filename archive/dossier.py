@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import segno
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from archive import contents
+from archive import contents, sealedpart
 from archive.contents import Paper
-from archive.material import EVENTS, Material
+from archive.material import APART, EVENTS, Material
 from domain.clocks import Clock, clocks
 from domain.explanation import STATUS_WORDS, Explanation, cause_words, explain
 from domain.fields import VALUES
@@ -37,13 +37,15 @@ from domain.wording import (
 
 TEMPLATES = Path(__file__).with_name("templates")
 
-TEMPLATE = "dossier/1"
+TEMPLATE = "dossier/2"
 """The version of the template: raised whenever it says something else, or elsewhere."""
 
 EDITIONS = {
     "full": "归档件（全文）",
     "texts": "利用件（身份信息密封）",
     "masked": "利用件（密封内容不显示）",
+    "sealed": "密封件（未开启）",
+    "identity": "密封件（已开启）",
 }
 
 
@@ -107,6 +109,8 @@ class Deadline(NamedTuple):
 
 def document(material: Material, papers: Mapping[int, Paper], paper_style: str) -> str:
     """Return a dossier as HTML that prints by itself; `papers` by version, `paper_style` their style sheet."""
+    if material.told.edition in APART:
+        return _apart(material)
     found = contents.items(material, papers)
     cover = _cover(material)
     explained = [(clock, explain(clock, material.law)) for clock in clocks(material.order, material.law)]
@@ -133,6 +137,31 @@ def document(material: Material, papers: Mapping[int, Paper], paper_style: str) 
             proof=_proof(material),
             qr=_qr(material),
             note=_note(material),
+            sealed_part=material.told.sealed_part,
+            sealed_number=sealedpart.number(material),
+        )
+    )
+
+
+def _apart(material: Material) -> str:
+    """Return a sealed part as HTML: who an informant is, closed or opened."""
+    told, is_open = material.told, material.told.edition == "identity"
+    return (
+        _templates()
+        .get_template("dossier.sealed.html")
+        .render(
+            template=told.template,
+            templates_digest=told.templates,
+            issuer=material.law.unit_name(material.law.hotline_unit, material.now),
+            created=material.now.astimezone(SHANGHAI).isoformat(timespec="seconds"),
+            cover=_cover(material),
+            number=sealedpart.number(material),
+            opened=is_open,
+            persons=told.opened_by if is_open else sealedpart.keepers(material),
+            sealed_part=told.sealed_part,
+            hidden=sealedpart.hidden(material),
+            proof=_proof(material),
+            qr=_qr(material),
         )
     )
 
@@ -193,7 +222,8 @@ def _note(material: Material) -> tuple[tuple[str, str], ...]:
     if order.links.previous is not None:
         said.append("本件另有前单，见诉求登记表。")
     if material.told.two_persons:
-        said.append("举报人身份信息另行密封，须两名指定人员共同开启，不在本卷之内。")
+        part = f"（{sealedpart.number(material)}，摘要 {told.sealed_part}）" if told.sealed_part else ""
+        said.append(f"举报人身份信息另行密封{part}，须两名指定人员共同开启，不在本卷之内。")
     if not order.filing.filed:
         said.append("本件尚未归档。")
     filed = next((e for e in reversed(entries) if event_title(e.event) == "归档"), None)

@@ -14,7 +14,7 @@ import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -73,6 +73,7 @@ class Rendered(NamedTuple):
     fonts: tuple[str, ...]
     template: str
     further: tuple[tuple[bytes, int], ...] = ()
+    sealed: Rendered | None = None  # 密封件: who an informant is, closed for two persons
 
     @property
     def volumes(self) -> tuple[bytes, ...]:
@@ -90,10 +91,10 @@ def digest_of(pdf: bytes) -> str:
 
 
 async def kept(
-    ledger: Ledger, files: Files, stream: str, made: Rendered, upto: int, edition: Literal["full", "masked"] = "full"
+    ledger: Ledger, files: Files, stream: str, made: Rendered, upto: int, edition: filing.DossierEdition = "full"
 ) -> RecordDossier:
-    """Return what tells the ledger of a dossier; a record copy is first kept, sealed as all files of its case are."""
-    for pdf in made.volumes if edition == "full" else ():
+    """Return what tells the ledger of a dossier; a record copy, or a sealed part, is first kept, sealed as all files of its case are."""
+    for pdf in made.volumes if edition in ("full", "sealed") else ():
         with contextlib.suppress(CaseWithoutKey):  # nothing of it is sealed: it is made again where it is needed
             await files.keep(stream, await ledger.file_key(stream), PDF, _parts(pdf))
     return RecordDossier(
@@ -412,6 +413,9 @@ class Archivist:
             made = await make(stream, upto)
         finally:
             self._free.put_nowait(make)
+        if made.sealed is not None:  # first: the record copy names it
+            part = await kept(self.ledger, self.files, stream, made.sealed, upto, "sealed")
+            await self._done(part, stream, f"sealed-part:{stream}:{upto}")
         act = await kept(self.ledger, self.files, stream, made, upto)
         done = await self._done(act, stream, f"dossier:{stream}:{upto}")
         await self._tidied(stream, upto)
@@ -439,7 +443,7 @@ class Archivist:
                 self.files.remove(stream, digest)
 
     async def _upto(self, stream: str, digest: str) -> int:
-        """Return the version that a file shows which is a full dossier; 0 for any other file, and one that cannot be read."""
+        """Return the version that a file shows which is a record copy or a sealed part; 0 for any other file, and one that cannot be read."""
         try:
             left = await self.ledger.keys_left([self.files.key_of(stream, digest)])
             opened = self.files.open(stream, digest, left.get)
@@ -449,7 +453,7 @@ class Archivist:
             made = material.read(verify.attachments(content)) if verify.is_pdf(content) else None
         except (FileChanged, UnknownFile, NoDossier, Unproven):
             return 0
-        return made.case.events[-1].version if made is not None and made.told.edition == "full" else 0
+        return made.case.events[-1].version if made is not None and made.told.edition in ("full", "sealed") else 0
 
     async def seal(self, stream: str, order: WorkOrder, note: Note) -> bool:
         """Seal a filed case whose time has come, with the record copy that it has. Raises what `Seal` refuses."""

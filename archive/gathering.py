@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from archive import eep, fourfold, packet
+from archive import eep, fourfold, packet, sealedpart
 from archive.filing import PDF, Maker
 from archive.fonds import Fonds
 from archive.fourfold import Report, Scanner
@@ -210,6 +210,8 @@ async def _ready(
         raise Absent(f"改归 now filed as {item.file_number}")
     found = await house.log.evidence(house.ledger, stream, full=True, under=note)
     copies = list(item.copies())
+    if item.sealed_part:
+        copies.append((f"{item.number}{sealedpart.SUFFIX}.pdf", "密封件（举报人身份信息）", item.sealed_part))
     attached = named_files(known)
     opened = await _opened(house, stream, [digest for _, _, digest in copies] + [one.digest for one in attached], by)
     given: list[Given] = []
@@ -240,7 +242,7 @@ async def _again(house: House, entries: Sequence[Entry], digest: str) -> bytes:
     if house.make is None:
         raise UnknownFile(digest)
     for entry in entries:
-        if isinstance(entry.event, DossierRendered):
+        if isinstance(entry.event, DossierRendered) and entry.event.edition == "full":
             digests = [one.digest for one in entry.event.volumes]
             if digest in digests:
                 made = (await house.make(entries[0].stream, entry.event.upto)).volumes
@@ -250,7 +252,7 @@ async def _again(house: House, entries: Sequence[Entry], digest: str) -> bytes:
 
 def _why(house: House, order: WorkOrder, one: Named) -> str:
     if order.confidentiality is Confidentiality.INFORMANT:
-        return "举报人保密，另行密封移交"
+        return "举报人保密，由形成单位密封保存"
     if house.files.there(order.stream, one.digest):
         return "密钥已依法销毁"
     return "不在本系统保存，账本只载其摘要"

@@ -341,7 +341,8 @@ def _copies(states: States, name: str) -> dict[str, str]:
         stem = f"{name}-补{n}" if n else name
         found[f"{stem}.pdf"] = digest
         found.update({f"{stem}-卷{no}.pdf": one for no, one in enumerate(volumes[digest], 2)})
-    return found
+    parts = [s for topic, s, _ in states if topic == "order.dossier_rendered" and s.get("edition") == "sealed"]
+    return found | {f"{name}-密封件.pdf": str(one.get("digest")) for one in parts[-1:]}
 
 
 def _further(state: Mapping[str, Any]) -> list[str]:

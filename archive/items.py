@@ -71,6 +71,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     secrecy: str  # 密级
     control: str  # 控制标识
     dossier: tuple[Volume, ...]  # the volumes of the record copy (归档件)
+    sealed_part: str = ""  # 密封件: the digest of who an informant is, closed for two persons
     supplements: tuple[tuple[Volume, ...], ...] = ()  # 补卷: those of what came after the sealing
     earlier_numbers: tuple[str, ...] = ()
 
@@ -96,6 +97,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
         """Return its line of the catalogue."""
         remark = [f"补卷 {len(self.supplements)}"] if self.supplements else []
         remark += [f"分 {len(self.dossier)} 卷"] if len(self.dossier) > 1 else []
+        remark += ["身份信息另行密封"] if self.sealed_part else []
         remark += [f"原档号 {one}" for one in self.earlier_numbers]
         cells = (self.number, self.order_number, self.responsible, self.title, self.day, self.secrecy)
         return (str(ordinal), *cells, str(self.pages), "; ".join(remark))
@@ -126,6 +128,7 @@ def item_of(order: WorkOrder, entries: Sequence[Entry], law: Law, fonds: Fonds) 
         secrecy="",  # 密级 is given by law to state secrets alone, and those are never filed here
         control=order.confidentiality.zh,
         dossier=rendered[kept],
+        sealed_part=_sealed_part(entries),
         supplements=tuple(rendered[kept + 1 :]) if sealed else (),
         earlier_numbers=filing.earlier_numbers,
     )
@@ -135,6 +138,12 @@ def _copies(entries: Sequence[Entry]) -> list[tuple[Volume, ...]]:
     """Return the volumes of every full edition that was recorded, each once."""
     found = (e.event for e in entries if isinstance(e.event, DossierRendered))
     return list({one.digest: one.volumes for one in found if one.edition == "full"}.values())
+
+
+def _sealed_part(entries: Sequence[Entry]) -> str:
+    """Return the digest of the sealed part that was closed last: for the office's two persons, or for those who receive it."""
+    found = (e.event for e in reversed(entries) if isinstance(e.event, DossierRendered))
+    return next((one.digest for one in found if one.edition == "sealed"), "")
 
 
 class Named(msgspec.Struct, frozen=True):

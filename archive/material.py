@@ -32,7 +32,7 @@ from domain.kinds import KINDS
 from domain.law import Law
 from domain.notes import NotANote, Proof, proof_from
 from domain.order import fold
-from domain.sealing import opened
+from domain.sealing import KeyRow, opened
 from domain.state import WorkOrder
 from domain.stored import Codec, StoredEntry
 from domain.terms import Entry, Fact, Sealed
@@ -41,18 +41,28 @@ from domain.wording import UNITS, said
 
 FORM: Final = "huiyin/dossier/1"
 
-EVENTS, LAW, PROOF, KEYS, TOLD, README = (
+EVENTS, LAW, PROOF, KEYS, CLOSED, TOLD, README = (
     "events.json",
     "law.json",
     "ledger.tlog-proof",
     "keys.json",
+    "sealed-keys.json",
     "dossier.json",
     "README-verify.txt",
 )
 """The names under which the parts lie in the file."""
 
-Edition = Literal["full", "texts", "masked"]
-"""归档件 full; 利用件: with the texts and without who people are, or with nothing that is sealed."""
+PICTURE: Final = "picture-"
+"""What the names of pictures begin with, as they are printed; the rest is what `Printed.file` says."""
+
+Edition = Literal["full", "texts", "masked", "sealed", "identity"]
+"""归档件 full; 利用件: with the texts and without who people are, or with nothing that is sealed.
+
+密封件 sealed: who an informant is, closed for two persons; identity: the same, opened by them.
+"""
+
+APART: Final = frozenset({"sealed", "identity"})
+"""Editions that show who an informant is and nothing else of the case, closed or opened."""
 
 MASK = "（内容密封）"
 ERASED = "（已依法销毁）"
@@ -66,6 +76,16 @@ class UseCopy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     purpose: str
     receiver: str
     at: datetime
+
+
+class Printed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """图片. A picture that an event names: the file it is printed from, or why it is not."""
+
+    digest: str  # of the original
+    version: int  # of the first event that names it
+    file: str = ""  # under which it lies here
+    original: bool = False  # it lies here as it was given; else made smaller
+    why: str = ""  # it is not printed
 
 
 VOLUME = 150
@@ -87,8 +107,21 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     volumes: int = 1
     first: int = 1
     last: int = 0  # 0: to the end
-    two_persons: tuple[str, ...] = ()  # keys of an informant's identity: in no edition
+    two_persons: tuple[str, ...] = ()  # keys of an informant's identity: in no edition but theirs
+    sealed_part: str = ""  # digest of the file in which they lie closed for two persons
+    opened_by: tuple[str, ...] = ()  # the two who opened that
+    pictures: tuple[Printed, ...] = ()
     files: dict[str, str] = {}
+
+
+class _Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A key as it is wrapped for two persons, in the order and the words of `KeyRow`."""
+
+    id: str
+    stream: str
+    holder: str
+    wrap: str
+    wrapped: str
 
 
 class NoDossier(Exception):
@@ -102,6 +135,8 @@ class Material(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     case: Evidence
     law_events: Excerpt
     keys: Mapping[str, bytes] = {}
+    closed: Sequence[KeyRow] = ()  # keys as they are wrapped for two persons
+    pictures: Mapping[str, bytes] = {}  # by the name of the file
 
     @cached_property
     def entries(self) -> list[Entry]:
@@ -182,6 +217,15 @@ class Material(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         if self.keys:
             said = {name: key.hex() for name, key in sorted(self.keys.items())}
             parts[KEYS] = (msgspec.json.encode(said), "Supplement", "密封内容的密钥 the keys of what is sealed")
+        if self.closed:
+            rows = [_Closed(*row[:4], row.wrapped.hex()) for row in self.closed]
+            parts[CLOSED] = (
+                msgspec.json.encode(rows),
+                "Supplement",
+                "由两人分持的密钥密文 keys, wrapped for two persons",
+            )
+        for name in sorted({one.file for one in self.told.pictures if one.file}):
+            parts[name] = (self.pictures[name], "Supplement", "卷内印出的图片 a picture as it is printed")
         digests = {name: _digest(content) for name, (content, _, _) in sorted(parts.items())}
         told = msgspec.structs.replace(self.told, files=digests)
         parts[TOLD] = (msgspec.json.encode(told), "Data", "成文说明 how this file was made")
@@ -208,10 +252,25 @@ def read(files: Mapping[str, bytes]) -> Material:
         held = {name: bytes.fromhex(key) for name, key in keys.items()}
     except (msgspec.MsgspecError, ValueError) as error:
         raise NoDossier(f"{KEYS}: {error}") from error
+    try:
+        rows = msgspec.json.decode(files.get(CLOSED, b"[]"), type=list[_Closed])
+        closed = [KeyRow(one.id, one.stream, one.holder, one.wrap, bytes.fromhex(one.wrapped)) for one in rows]
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise NoDossier(f"{CLOSED}: {error}") from error
+    pictures = {one.file for one in told.pictures if one.file}
+    if pictures - files.keys() or any(not one.startswith(PICTURE) for one in pictures):
+        raise NoDossier(f"{TOLD}: {', '.join(sorted(pictures - files.keys()))}")
     case, law = evidence.read(files.get(EVENTS, b"")), evidence.read_excerpt(files.get(LAW, b""))
     if files.get(PROOF) != case.proof.encode():
         raise NoDossier(f"{PROOF}: 与 {EVENTS} 不符 not the proof of {EVENTS}")
-    return Material(told=msgspec.structs.replace(told, files={}), case=case, law_events=law, keys=held)
+    return Material(
+        told=msgspec.structs.replace(told, files={}),
+        case=case,
+        law_events=law,
+        keys=held,
+        closed=closed,
+        pictures={name: files[name] for name in pictures},
+    )
 
 
 def _digest(content: bytes) -> str:
@@ -228,14 +287,16 @@ def volumes(events: int) -> list[tuple[int, int]]:
 def split(made: Material) -> list[Material]:
     """Return a case volume by volume; nearly every case has one."""
     parts = volumes(len(made.case.events))
-    if len(parts) == 1:
+    if len(parts) == 1 or made.told.edition in APART:
         return [made]
-    return [
-        msgspec.structs.replace(
-            made, told=msgspec.structs.replace(made.told, volume=no, volumes=len(parts), first=first, last=last)
-        )
-        for no, (first, last) in enumerate(parts, 1)
-    ]
+    return [_volume(made, no, len(parts), first, last) for no, (first, last) in enumerate(parts, 1)]
+
+
+def _volume(made: Material, no: int, count: int, first: int, last: int) -> Material:
+    told = made.told
+    pictures = tuple(one for one in told.pictures if first <= one.version <= last)
+    there = msgspec.structs.replace(told, volume=no, volumes=count, first=first, last=last, pictures=pictures)
+    return msgspec.structs.replace(made, told=there)
 
 
 # --- entries from what is proven ---------------------------------------------------------------------------------
@@ -355,7 +416,10 @@ _README = """\
                       the policies, calendars and units it rests on, each with a proof of its own
   ledger.tlog-proof   同一存在证明（c2sp.org/tlog-proof）及签名树头、见证人签名
                       the same proof, with the signed head and its cosignatures
-  keys.json           （仅全文版）密封内容的密钥  only in the full edition: the keys of what is sealed
+  keys.json           （全文版等）密封内容的密钥  in editions that show what is sealed: its keys
+  sealed-keys.json    （仅密封件）举报人身份的密钥，由两人分持，缺一不可；开启：huiyin unseal 本文件.pdf
+                      only in a sealed part: the key of who an informant is, in two shares for two persons
+  picture-*           （仅全文版）卷内印出的图片；原件摘要见 events.json  pictures as they are printed
   dossier.json        本件如何生成，各附件的 SHA-256  how this file was made, and the digests of the above
 
 二、步骤  Steps. H 为 SHA-256，或国密 SM3（见 events.json 的 hash）；‖ 为字节相接

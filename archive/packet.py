@@ -7,6 +7,7 @@
       data/四性检测报告.json, .pdf  what was looked at before it was closed, and what was not
       data/verify_standalone.py  checks all of it, with nothing but Python
       data/档号/档号.pdf          the dossier; 档号-卷2.pdf …: its further volumes; 档号-补1.pdf …: what came after the sealing
+      data/档号/档号-密封件.pdf    who an informant is, closed for two persons
       data/档号/档号.eep.xml      the wrapper (DA/T 48)
       data/档号/档号.evidence.json, ledger.tlog-proof, 附件/…
 
@@ -371,6 +372,7 @@ def readme(plan: Plan, total: Total) -> str:
 本包为 12345 政务服务便民热线办件的归档电子文件，按件整理（DA/T 22-2015），以 BagIt（RFC 8493）为外层结构。
 每件一个文件夹，以档号命名，内有：
   档号.pdf            卷宗（版式文件，PDF/A-3a）；“-卷N”为分卷的第N卷，“-补N”为封存之后形成的补卷
+  档号-密封件.pdf     （仅举报人保密件）举报人身份信息的密文，须两名保管人各以私钥共同开启：huiyin unseal
   档号.eep.xml        电子文件封装包（DA/T 48-2009），元数据按 DA/T 46-2009
   档号.evidence.json  账本中该件全部事件的原始记录，逐条可重算
   ledger.tlog-proof   证明上述记录列入经签名的账本树头（RFC 9162 哈希树，C2SP tlog-proof）

@@ -695,8 +695,10 @@ def number_of(states):
 
 def copies_of(states, name):
     """Return the digests of the record copy and of what came after the sealing, volume by volume, by their files' names."""
-    recorded, volumes, kept = [], {}, ""
+    recorded, volumes, kept, part = [], {}, "", ""
     for topic, state, _ in states:
+        if topic == "order.dossier_rendered" and state.get("edition") == "sealed":
+            part = state.get("digest")
         if topic == "order.dossier_rendered" and state.get("edition") == "full":
             if state.get("digest") not in recorded:
                 recorded.append(state.get("digest"))
@@ -715,6 +717,8 @@ def copies_of(states, name):
         found[stem + ".pdf"] = digest
         for no, one in enumerate(volumes[digest], 2):
             found["%s-卷%d.pdf" % (stem, no)] = one
+    if part:
+        found[name + "-密封件.pdf"] = part
     return found
 
 

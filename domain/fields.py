@@ -446,7 +446,7 @@ TERMS: Final[Mapping[str, str]] = {
 
 
 VALUES: Final[Mapping[str, Mapping[str, str]]] = {
-    "edition": {"full": "全文", "masked": "密封", "texts": "身份密封"},
+    "edition": {"full": "全文", "masked": "密封", "texts": "身份密封", "sealed": "密封件", "identity": "密封件开启"},
     "keep": {"dossier": "立卷", "register_line": "登记簿", "not_filed": "不归档"},
     "period": {"Y": "永久", "D30": "30年", "D10": "10年"},
 }

@@ -37,6 +37,7 @@ from domain.refusals import (
     ConcurrencyConflict,
     Erased,
     NotForThisStream,
+    NothingForTwo,
     OutcomeUnknown,
     Refusal,
     SealedElsewhere,
@@ -543,6 +544,44 @@ class Ledger:
         return {
             row.id: unwrap(row, self._proposer.keyring) for row in await rows()
         }  # what was erased since is not there
+
+    async def open_by_two(
+        self, stream: str, *, viewer: Actor, purpose: str, command_id: str, consents: Sequence[Consent]
+    ) -> dict[str, bytes]:
+        """Return the keys of who an informant is by their ids, opened by the two persons who hold them together.
+
+        The access journal says first who looks, why, and which persons gave their keys; an attempt of one stays there.
+        Raises NothingForTwo, TwoPersonsNeeded, WrongKey, UnknownStream and CodeExpected.
+        """
+        _purposeful(stream, purpose)
+        what = AccessLogged(
+            stream=stream,
+            fields=("identity",),
+            keys=tuple(row.id for row in await self._held_by_two(stream)),
+            purpose=purpose,
+            together=tuple(consent.person for consent in consents),
+        )
+        await self._note(what, viewer, command_id)
+        rows = await self._held_by_two(stream)  # again: what was erased since is not opened
+        return {row.id: unwrap(row, self._proposer.keyring, consents) for row in rows}
+
+    async def closed_for_two(self, stream: str, *, viewer: Actor, purpose: str, command_id: str) -> list[KeyRow]:
+        """Return the keys of who an informant is as they are wrapped for two persons: nobody else reads anything of them.
+
+        The access journal says first who takes them. Raises NothingForTwo, UnknownStream and CodeExpected.
+        """
+        _purposeful(stream, purpose)
+        ids = tuple(row.id for row in await self._held_by_two(stream))
+        what = AccessLogged(stream=stream, fields=("sealed_part",), keys=ids, purpose=purpose)
+        await self._note(what, viewer, command_id)
+        return await self._held_by_two(stream)
+
+    async def _held_by_two(self, stream: str) -> list[KeyRow]:
+        found = await self._pages.rows("read_keys", recorder.texts([naming.readable(stream)]))
+        rows = sorted(row for row in map(KeyRow._make, found) if row.wrap != MASTER)
+        if not rows:
+            raise NothingForTwo(stream)
+        return rows
 
     async def keys_of_two(self, stream: str) -> tuple[str, ...]:
         """Return the ids of a record's keys that two persons hold together: no copy of it carries them."""

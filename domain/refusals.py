@@ -491,6 +491,12 @@ class TwoPersonsNeeded(Refusal):
     basis = "DOMAIN 4.2"
 
 
+class NothingForTwo(Refusal):
+    """该记录没有须两人共同开启的内容，或已依法销毁。Nothing of the record is held by two persons together, or it was erased."""
+
+    basis = "DOMAIN 4.2"
+
+
 class TwoPersonsNotAppointed(Refusal):
     """尚未指定保管举报人密钥的两名人员。No two persons have been appointed to hold the informants' key."""
 

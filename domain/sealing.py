@@ -411,6 +411,11 @@ _BOX = 80
 """Bytes of a share in its box: the ephemeral half, the share and what shows that it was not changed."""
 
 
+def shares_of(row: KeyRow) -> KeyRow:
+    """Return a key that two persons hold as it leaves the house: their boxes alone, without our seal on them."""
+    return row._replace(wrapped=row.wrapped[: 2 * _BOX])
+
+
 @lru_cache(maxsize=16)
 def _seal_secret(master: bytes) -> bytes:
     return keyed_hash(master, b"huiyin/held-by-two")

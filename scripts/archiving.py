@@ -225,8 +225,16 @@ async def maker(ledger: Ledger, log: Transparency, by: Actor, printer: Printer) 
             stream, viewer=by, purpose="filing", command_id=f"filing:{wiring.fresh()}", identity=True
         )
         two = await ledger.keys_of_two(stream)
-        made = await gatherer.gather(stream, "full", upto=upto, keys=keys, two_persons=two)
-        return dossiers.bound([await dossiers.printed(one, printer) for one in material.split(made)])
+        part: dossiers.Part | None = None
+        closed: Rendered | None = None
+        if two:
+            made, done = await dossiers.closed_part(
+                gatherer, ledger, stream, upto, by=by, purpose="filing", printer=printer
+            )
+            closed, part = dossiers.bound([done]), dossiers.Part(filing.digest_of(done.pdf))
+        made = await gatherer.gather(stream, "full", upto=upto, keys=keys, two_persons=two, part=part)
+        whole = dossiers.bound([await dossiers.printed(one, printer) for one in material.split(made)])
+        return whole._replace(sealed=closed)
 
     return make
 

@@ -538,7 +538,7 @@ def open_command(
     without: all of them. An informant's identity needs the private keys of the two persons appointed.
     """
     by = parse_actor(actor)
-    agreed = [_consent(pair) for pair in consents]
+    agreed = [consent_of(pair) for pair in consents]
 
     async def work(ledger: Ledger, shown: Projections) -> None:
         where = await stream_of(shown, stream)
@@ -570,7 +570,8 @@ def open_command(
     with_city(city, work)
 
 
-def _consent(pair: str) -> Consent:
+def consent_of(pair: str) -> Consent:
+    """Return the consent that `PERSON=FILE` means: one of the two persons, with their private key. Raises SettingError."""
     person, sign, file = pair.partition("=")
     if not sign:
         raise SettingError(f"写作 write it as PERSON=FILE: {pair!r}")

@@ -6,15 +6,16 @@ import hashlib
 import importlib.metadata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 import msgspec
 
-from archive import dossier, filing, material, verify
+from archive import dossier, filing, material, sealedpart, verify
 from archive.contents import Paper
 from archive.filing import Rendered
 from archive.fonds import Fonds
-from archive.material import Edition, Material, Told, UseCopy
+from archive.material import APART, Edition, Material, Told, UseCopy
 from archive.pdf import Done, Printer
 from archive.verify import Verdict
 from domain import evidence
@@ -23,6 +24,7 @@ from domain.leaves import Witnessed
 from domain.ledger import Ledger
 from domain.notes import Note, Policy, Proof
 from domain.refusals import Erased, Refusal
+from domain.sealing import Consent, KeyRow, shares_of
 from domain.steps.filing import DossierRendered, IssueUseCopy, UseCopyIssued
 from domain.stored import tag
 from domain.terms import Actor, Entry, Role
@@ -52,6 +54,14 @@ class NothingToFile(Refusal):
 # --- gathering ---------------------------------------------------------------------------------------------------
 
 
+class Part(NamedTuple):
+    """密封件 of a case, as far as an edition has to do with it: its digest, who opened it, its keys closed for two."""
+
+    digest: str = ""
+    opened_by: tuple[str, ...] = ()
+    closed: tuple[KeyRow, ...] = ()
+
+
 class Gatherer:
     """Reads cases out of one ledger with all that proves them; the institution is read once for many."""
 
@@ -71,6 +81,7 @@ class Gatherer:
         keys: Mapping[str, bytes] | None = None,
         two_persons: Sequence[str] = (),
         copy: UseCopy | None = None,
+        part: Part | None = None,
     ) -> Material:
         """Return what a case's file is made of, up to a version; 0: all but that files were made."""
         rows = await self._shown(stream, upto)
@@ -89,10 +100,13 @@ class Gatherer:
             fonds=self._fonds,
             copy=copy,
             two_persons=tuple(two_persons),
+            sealed_part=part.digest if part is not None else "",
+            opened_by=part.opened_by if part is not None else (),
         )
         case = evidence.made(imprint, rows, Proof(last.position - 1, tuple(path), note), full=True)
         law_events = evidence.picked(imprint, chosen, paths, note)
-        return Material(told=told, case=case, law_events=law_events, keys=keys or {})
+        closed = part.closed if part is not None else ()
+        return Material(told=told, case=case, law_events=law_events, keys=keys or {}, closed=closed)
 
     async def last(self, stream: str) -> int:
         """Return the version that a file of a case shows last, where none is said. Raises NothingToFile."""
@@ -143,6 +157,8 @@ def _renderer() -> str:
 def papers(made: Material) -> dict[int, Paper]:
     """Return the papers of a case by the versions of their events, set as they were sent."""
     found: dict[int, Paper] = {}
+    if made.told.edition in APART:
+        return found
     for entry, _ in instruments.instruments(made.entries):
         if not made.shows(entry.version):
             continue
@@ -195,6 +211,56 @@ def remaking(printer: Printer) -> verify.Remake:
     return again
 
 
+# --- who an informant is -----------------------------------------------------------------------------------------
+
+
+async def closed_part(
+    gatherer: Gatherer, ledger: Ledger, stream: str, upto: int, *, by: Actor, purpose: str, printer: Printer
+) -> tuple[Material, Done]:
+    """Return an informant's sealed part (密封件), closed for the two persons: nobody opens anything for it.
+
+    The access journal says first who takes it. Raises NothingForTwo.
+    """
+    command_id = f"cli:sealed:{wiring.fresh()}"
+    rows = await ledger.closed_for_two(stream, viewer=by, purpose=purpose, command_id=command_id)
+    return await part_of(gatherer, stream, upto, rows, printer)
+
+
+async def part_of(
+    gatherer: Gatherer, stream: str, upto: int, rows: Sequence[KeyRow], printer: Printer
+) -> tuple[Material, Done]:
+    """Return a sealed part with keys as they are closed for two persons, whoever they are."""
+    two = sorted(row.id for row in rows)
+    made = await gatherer.gather(
+        stream, "sealed", upto=upto, two_persons=two, part=Part(closed=tuple(map(shares_of, rows)))
+    )
+    return made, await printed(made, printer)
+
+
+async def opened_part(
+    gatherer: Gatherer,
+    ledger: Ledger,
+    stream: str,
+    upto: int,
+    *,
+    by: Actor,
+    purpose: str,
+    printer: Printer,
+    consents: Sequence[Consent],
+) -> tuple[Material, Done]:
+    """Return an informant's sealed part opened by two persons, after the access journal names both and who looks.
+
+    Raises NothingForTwo, TwoPersonsNeeded and WrongKey; the attempt stays in the journal.
+    """
+    command_id = f"cli:opened:{wiring.fresh()}"
+    keys = await ledger.open_by_two(stream, viewer=by, purpose=purpose, command_id=command_id, consents=consents)
+    both = tuple(sorted(consent.person for consent in consents))
+    made = await gatherer.gather(
+        stream, "identity", upto=upto, keys=keys, two_persons=sorted(keys), part=Part(opened_by=both)
+    )
+    return made, await printed(made, printer)
+
+
 # --- commands ----------------------------------------------------------------------------------------------------
 
 
@@ -242,31 +308,36 @@ def dossier_command(
     async def work(ledger: Ledger, shown: Projections) -> None:
         stream = await desk.stream_of(shown, order)
         used = None
-        if receiver and approver and by is not None and edition != "full":
+        if receiver and approver and by is not None and edition in ("texts", "masked"):
             used = IssueUseCopy(receiver=receiver, purpose=purpose, upto=upto or 1, approver=approver, edition=edition)
         told: list[dict[str, object]] = []
-        volumes = await _made(database, ledger, stream, edition, upto, purpose, by, used)
-        whole = bound([done for _, done in volumes])
-        recorded = by is not None and await record(ledger, volumes[0][0], whole, by)
-        for made, done in volumes:
+        every = await _made(database, ledger, stream, edition, upto, purpose, by, used)
+        volumes = [one for one in every if one[0].told.edition == edition]
+        for some in ([one for one in every if one not in volumes], volumes):  # a sealed part first: the copy names it
+            whole = bound([done for _, done in some]) if some else None
+            recorded = by is not None and whole is not None and await record(ledger, some[0][0], whole, by)
+        for made, done in every:
             path = file or Path(f"{made.order.number}.pdf")
+            if made.told.edition == "sealed":
+                path = path.with_stem(f"{path.stem}{sealedpart.SUFFIX}")
             if made.told.volumes > 1:
                 path = path.with_stem(f"{path.stem}-{made.told.volume}")
             path.write_bytes(done.pdf)
-            told.append(_told(path, made, done, recorded=recorded))
+            told.append(told_of(path, made, done, recorded=recorded))
             if not as_json:
-                _say_made(told[-1])
+                say_made(told[-1])
         if as_json:
             answer(told[0] if len(told) == 1 else told)
 
     with_city(city, work)
 
 
-def _told(path: Path, made: Material, done: Done, *, recorded: bool) -> dict[str, object]:
+def told_of(path: Path, made: Material, done: Done, *, recorded: bool) -> dict[str, object]:
     """Return what a file came to, for programs."""
     return {
         "file": f"{path}",
         "digest": filing.digest_of(done.pdf),
+        "edition": made.told.edition,
         "pages": done.pages,
         "bytes": len(done.pdf),
         "copy": made.told.copy.number if made.told.copy is not None else "",
@@ -277,7 +348,7 @@ def _told(path: Path, made: Material, done: Done, *, recorded: bool) -> dict[str
     }
 
 
-def _say_made(told: Mapping[str, object]) -> None:
+def say_made(told: Mapping[str, object]) -> None:
     copy = f"，利用件 {told['copy']}" if told["copy"] else ""
     click.echo(f"✓ {told['file']}: {told['pages']} 页 pages, {told['bytes']:,} 字节 bytes{copy}")
     click.echo(f"  {told['digest']}" + ("，已登记 recorded" if told["recorded"] else ""))
@@ -309,8 +380,12 @@ async def _made(
         if edition != "masked":
             keys = await _keys(ledger, stream, by, purpose, identity=edition == "full")
         two = await ledger.keys_of_two(stream)
-        made = await gatherer.gather(stream, edition, upto=upto, keys=keys, two_persons=two, copy=copy)
-        return [(one, await printed(one, printer)) for one in material.split(made)]
+        part: list[tuple[Material, Done]] = []
+        if two and edition == "full" and by is not None:
+            part.append(await closed_part(gatherer, ledger, stream, upto, by=by, purpose=purpose, printer=printer))
+        named = Part(filing.digest_of(part[0][1].pdf)) if part else None
+        made = await gatherer.gather(stream, edition, upto=upto, keys=keys, two_persons=two, copy=copy, part=named)
+        return [*part, *[(one, await printed(one, printer)) for one in material.split(made)]]
 
 
 async def _keys(ledger: Ledger, stream: str, by: Actor | None, purpose: str, *, identity: bool) -> dict[str, bytes]:
@@ -321,14 +396,14 @@ async def _keys(ledger: Ledger, stream: str, by: Actor | None, purpose: str, *, 
 
 async def record(ledger: Ledger, made: Material, done: Rendered, by: Actor) -> bool:
     """Record that a file was made, with its digests, template and fonts; not twice what is recorded already."""
-    stream = made.case.stream
+    stream, edition = made.case.stream, made.told.edition
     now = await ledger.fold(stream)
-    full = made.told.edition == "full"
+    full = edition == "full"
     known = now.filing.record_copies if full and now.filing.filed is not None else now.filing.dossiers
     if filing.digest_of(done.pdf) in known:
         return True
-    upto, edition = made.entries[-1].version, "full" if full else "masked"
-    act = await filing.kept(ledger, wiring.files_of(ledger), stream, done, upto, edition)
+    upto, said = made.entries[-1].version, "masked" if edition == "texts" else edition
+    act = await filing.kept(ledger, wiring.files_of(ledger), stream, done, upto, said)
     await ledger.execute(act, stream=stream, actor=by, command_id=f"cli:dossier:{wiring.fresh()}")
     return True
 
@@ -364,6 +439,12 @@ def say(path: Path, verdict: Verdict) -> None:
     )
 
 
-EDITION_WORDS = {"full": "归档件 full", "texts": "利用件 texts", "masked": "利用件 masked"}
+EDITION_WORDS = {
+    "full": "归档件 full",
+    "texts": "利用件 texts",
+    "masked": "利用件 masked",
+    "sealed": "密封件 sealed part",
+    "identity": "密封件（已开启） sealed part, opened",
+}
 
 COMMANDS = (dossier_command,)

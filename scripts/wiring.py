@@ -346,14 +346,26 @@ def appoint(city: str, person: str, private: Path) -> int:
     appointed = read_appointed(city)
     if person in appointed or len(appointed) >= 2:
         raise SettingError(f"已指定 appointed already: {', '.join(sorted(appointed))}")
+    appointed[person] = _new_pair(private)
+    text = json.dumps({name: public.hex() for name, public in appointed.items()}, ensure_ascii=False, indent=1)
+    _write_secret(informant_file(city), text + "\n", replace=True)
+    return len(appointed)
+
+
+def make_keeper(private: Path, public: Path) -> None:
+    """Make a pair of keys for a person who opens sealed parts elsewhere. Raises SettingError where a file exists."""
+    if public.exists():
+        raise SettingError(f"文件已存在 the file exists: {public}")
+    public.write_text(_new_pair(private).hex() + "\n", encoding="ascii")
+
+
+def _new_pair(private: Path) -> bytes:
+    """Write a new private key to a file of its own; return the public one. Raises SettingError where the file exists."""
     if private.exists():
         raise SettingError(f"文件已存在 the file exists: {private}")
     key = X25519PrivateKey.from_private_bytes(os.urandom(32))
     _write_secret(private, key.private_bytes_raw().hex() + "\n")
-    appointed[person] = key.public_key().public_bytes_raw()
-    text = json.dumps({name: public.hex() for name, public in appointed.items()}, ensure_ascii=False, indent=1)
-    _write_secret(informant_file(city), text + "\n", replace=True)
-    return len(appointed)
+    return key.public_key().public_bytes_raw()
 
 
 def _write_secret(path: Path, text: str, *, replace: bool = False) -> None:

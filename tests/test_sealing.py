@@ -20,6 +20,7 @@ from domain.ledger import Ledger
 from domain.refusals import (
     CodeExpected,
     Erased,
+    NothingForTwo,
     SealedElsewhere,
     SealedFromOutside,
     TwoPersonsNeeded,
@@ -422,6 +423,28 @@ async def test_an_informant_is_opened_by_the_two_together_and_by_nobody_else(cit
         assert await read(ledger, receipt.stream, content=held.content) == {"content": "举报"}
         looks = [e.event.together for e in await ledger.read(0, 100) if e.stream.startswith("access:")]
         assert looks == [(), ("li",), ("wang",), ("li", "wang"), ("li", "wang"), ()]
+
+
+async def test_an_informants_keys_leave_the_house_closed_or_by_the_two_together(city_of_two: City, two: Two):
+    async with door(city_of_two) as ledger:
+        receipt = await filed(ledger, applicant=ZHANG, content="举报", confidentiality=Confidentiality.INFORMANT)
+        asked = {"viewer": AGENT, "purpose": "archive_transfer"}
+        (closed,) = await ledger.closed_for_two(receipt.stream, command_id=cid(), **asked)
+        assert closed.wrap == "li,wang"
+        for consents in ((), two.both()[:1]):
+            with pytest.raises(TwoPersonsNeeded):
+                await ledger.open_by_two(receipt.stream, command_id=cid(), consents=consents, **asked)
+        keys = await ledger.open_by_two(receipt.stream, command_id=cid(), consents=two.both(), **asked)
+        name = receipt.events[0].event.all.applicant.name
+        assert sealing.opened(name, receipt.stream, keys[closed.id]) == "张三"
+        looks = [e.event for e in await ledger.read(0, 100) if e.stream.startswith("access:")]
+        said = [(look.fields, look.together) for look in looks]
+        assert said == [(("sealed_part",), ()), *((("identity",), one) for one in ((), ("li",), ("li", "wang")))]
+        plain = await filed(ledger, applicant=ZHANG, content="咨询")
+        with pytest.raises(NothingForTwo):
+            await ledger.closed_for_two(plain.stream, command_id=cid(), **asked)
+        with pytest.raises(NothingForTwo):
+            await ledger.open_by_two(plain.stream, command_id=cid(), consents=two.both(), **asked)
 
 
 async def test_an_informant_has_no_row_and_is_never_found_again(city_of_two: City):

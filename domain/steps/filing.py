@@ -107,6 +107,10 @@ class Volume(Struct, frozen=True):
     pages: int
 
 
+DossierEdition = Literal["full", "masked", "sealed", "identity"]
+"""Editions of a file; `sealed` is an informant's identity (密封件) closed for two persons, `identity` the same opened by them."""
+
+
 class DossierRendered(Fact, frozen=True, tag="order.dossier_rendered"):
     """卷宗成文. The file was printed; the same template, fonts and history give the same bytes.
 
@@ -118,7 +122,7 @@ class DossierRendered(Fact, frozen=True, tag="order.dossier_rendered"):
     fonts: tuple[Digest, ...]
     upto: int  # the version of the case it shows
     pages: int
-    edition: Literal["full", "masked"]
+    edition: DossierEdition
     further: tuple[Volume, ...] = ()  # from the second on, of a case too long for one
 
     @property
@@ -518,7 +522,7 @@ class RecordDossier(Act, frozen=True, tag="record_dossier"):
     fonts: tuple[Digest, ...]
     upto: int
     pages: int
-    edition: Literal["full", "masked"]
+    edition: DossierEdition
     further: tuple[Volume, ...] = ()
 
 

@@ -6,6 +6,7 @@ import hashlib
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -38,10 +39,18 @@ def refused(n: int, day: str = "2026-03-04") -> list[dict[str, Any]]:
     ]
 
 
-def found(postgres: embedded.Database, home: Path, *lines: dict[str, Any], policy: str = "S4") -> Deployment:
+def found(
+    postgres: embedded.Database,
+    home: Path,
+    *lines: dict[str, Any],
+    policy: str = "S4",
+    before: Callable[[Deployment], None] | None = None,
+) -> Deployment:
     town = deploy(postgres, home)
     town.ok("init", "town", "--policy", policy, "--name", "某市", "--code", "MS")
     town.ok("archive", "fonds", "--code", "X043", "--name", "某市热线", "--archives", "某市档案馆", *TOWN)
+    if before is not None:
+        before(town)
     script = write_script(home / "town.jsonl", *town_lines(), *lines)
     assert town.ok("import", str(script), *TOWN, "--json").data["rejected"] == 0
     return town
