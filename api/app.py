@@ -88,7 +88,7 @@ class _Served:
         return city.turn if city is not None else {}
 
     async def operation(
-        self, request: Request[Any, Any, Any], run: Run, name: str, collection: str, *, by_code: bool
+        self, request: Request[Any, Any, Any], run: Run, name: str, collection: str, *, by_code: bool, paced: bool
     ) -> ASGIApp:
         """Answer one request of an operation."""
         begun, role, code = time.perf_counter(), "", ""
@@ -99,7 +99,7 @@ class _Served:
             for_outside(ask.who, name)
             for_overseers(ask.who, name)
             ask.only(QUERIES[name])
-            answer = await run(ask)
+            answer = await run(ask._replace(pacing=paced) if paced else ask)
         except Exception as error:  # noqa: BLE001  whatever it is, the caller reads a problem, never a trace
             answer, code = self.refused(error)
             if turn and answer.status >= 500:  # it is being reset: what this worker has open is no more
@@ -209,6 +209,7 @@ def _routes(served: _Served) -> Iterable[HTTPRouteHandler]:
                 operation.name,
                 _collection(operation),
                 by_code=operation.by_code,
+                paced=operation.paced,
             )
     register = next(operation for operation in OPERATIONS if operation.name == "register")
     yield _route(served, "POST", "/orders", register.run, "register", "orders")
@@ -225,10 +226,18 @@ def _collection(operation: Operation) -> str:
 
 
 def _route(
-    served: _Served, method: str, path: str, run: Run, name: str, collection: str, *, by_code: bool = False
+    served: _Served,
+    method: str,
+    path: str,
+    run: Run,
+    name: str,
+    collection: str,
+    *,
+    by_code: bool = False,
+    paced: bool = False,
 ) -> HTTPRouteHandler:
     async def handle(request: Request[Any, Any, Any]) -> ASGIApp:
-        return await served.operation(request, run, name, collection, by_code=by_code)
+        return await served.operation(request, run, name, collection, by_code=by_code, paced=paced)
 
     full = "/v1/{city:str}" + re.sub(r"\{(\w+)\}", _place, path)
     return HTTPRouteHandler(full, http_method=method, name=f"{method} {full}", status_code=200)(handle)  # type: ignore[arg-type]

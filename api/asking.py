@@ -255,6 +255,7 @@ class Ask(NamedTuple):
     request: Request[Any, Any, Any]
     headers: Mapping[str, str]  # by their names in small letters
     collection: str  # what the path calls the kind of record it is about; empty where it is about none
+    pacing: bool = False  # the table of operations says that it is asked so often a minute and no oftener
 
     # --- path, query, headers ---
 
@@ -422,6 +423,7 @@ class Ask(NamedTuple):
 
     def paced(self, whose: str = "") -> None:
         """Count one more opening: of whoever asks, or of all who ask for the same. Raises TooMany."""
+        assert self.pacing, "an operation that is paced says so in the table: callers read there that it may be refused"
         person = f"{self.who.actor.user}/{self.who.actor.unit}"
         self.house.openings.step(f"{self.city.name}/{whose or person}")
 

@@ -91,30 +91,6 @@ def _place(name: str) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "description": says, "schema": schema, "example": example}
 
 
-_PACED = (
-    "callers",
-    "query_code",
-    "feed",
-    "exchange_open",
-    "indicators",
-    "indicator_orders",
-    "findings",
-    "changes",
-    "draw_sample",
-    "sample",
-    "inform_children",
-    "archive_files",
-    "audit_entries",
-    "audit_orders",
-    "audit_copies",
-    "duty_book",
-    "report",
-    "oversight_text",
-    "oversight_matter",
-)
-"""Questions that may be asked so often a minute and no oftener."""
-
-
 def _answers(operation: Operation) -> dict[str, Any]:
     fine = {"description": "OK", "headers": headers(operation), "content": content(operation)}
     answers: dict[str, Any] = {"200": fine}
@@ -128,12 +104,10 @@ def _answers(operation: Operation) -> dict[str, Any]:
     statuses = [400, 401, 403, 404, 405, 409, 422, 500, 503]
     if operation.method == "POST":
         statuses += [408, 412, 413, 415]
-    if operation.name.startswith("open_"):
-        statuses += [410, 429]
-    if operation.by_code or operation.name in _PACED:
+    if operation.by_code or operation.paced or operation.name in ("feed", "upload_attachment"):
         statuses.append(429)
-    if operation.name == "upload_attachment":
-        statuses += [410, 429]
+    if operation.name.startswith("open_") or operation.name == "upload_attachment":
+        statuses.append(410)
     if operation.name in (
         "applicant_urge",
         "applicant_evaluate",

@@ -93,6 +93,7 @@ class Operation(NamedTuple):
     media: str = "application/json"
     example: Any = None  # of a body that is no command's: theirs come from the case scripts
     by_code: bool = False  # without a token: number and query code are shown in the body
+    paced: bool = False  # asked so often a minute and no oftener: `ask.paced` counts, once it is known that they may
 
 
 _WHOLE = {"minimum": 0, "maximum": 10**18 - 1}
@@ -131,8 +132,10 @@ def _words(kind: type[StrEnum]) -> tuple[str, ...]:
     return tuple(str(one) for one in kind)
 
 
-def _ask(path: str, name: str, says: str, run: Run, tags: tuple[Tag, ...], *queries: Query) -> Operation:
-    return Operation("GET", path, name, says, run, tags, queries)
+def _ask(
+    path: str, name: str, says: str, run: Run, tags: tuple[Tag, ...], *queries: Query, paced: bool = False
+) -> Operation:
+    return Operation("GET", path, name, says, run, tags, queries, paced=paced)
 
 
 _FOUND = (Tag.ORGANIZERS, Tag.SUPERVISION, Tag.OVERSIGHT)
@@ -309,6 +312,7 @@ QUESTIONS: tuple[Operation, ...] = (
         FORMAT,
         *PAGED,
         WAIT,
+        paced=True,
     ),
     Operation(
         "POST",
@@ -319,6 +323,7 @@ QUESTIONS: tuple[Operation, ...] = (
         (Tag.DESK, Tag.SUPERVISION),
         body=visits.Draw,
         example={"first": "2026-11-01", "last": "2026-11-07", "percent": 20, "dry_run": True},
+        paced=True,
     ),
     _ask(
         "/samples/{seed}",
@@ -327,6 +332,7 @@ QUESTIONS: tuple[Operation, ...] = (
         visits.checked,
         (Tag.DESK, Tag.SUPERVISION),
         FORMAT,
+        paced=True,
     ),
     _ask("/units", "units", "单位 units with what lies on their desks", reading.units, _EVERYBODY, WAIT),
     _ask(
@@ -342,6 +348,7 @@ QUESTIONS: tuple[Operation, ...] = (
         Query("only", "只列 these alone", many=True, example=("I10",)),
         FORMAT,
         WAIT,
+        paced=True,
     ),
     _ask(
         "/indicators/definitions",
@@ -363,6 +370,7 @@ QUESTIONS: tuple[Operation, ...] = (
         FORMAT,
         *PAGED,
         WAIT,
+        paced=True,
     ),
     _ask(
         "/findings",
@@ -395,6 +403,7 @@ QUESTIONS: tuple[Operation, ...] = (
             example="json",
         ),
         CURSOR,
+        paced=True,
     ),
     _ask(
         "/orders/{record}/findings",
@@ -493,6 +502,7 @@ def _of_records() -> Iterator[Operation]:
             kind=kind,
             body=Opening,
             example={"version": 1, "purpose": "handling"},
+            paced=True,
         )
 
 
@@ -574,6 +584,7 @@ DESK: tuple[Operation, ...] = (
         (Tag.DESK,),
         body=callers.Caller,
         example={"phone": "13800001111", **_WHY, "limit": 20},
+        paced=True,
     ),
     Operation(
         "POST",
@@ -584,6 +595,7 @@ DESK: tuple[Operation, ...] = (
         (Tag.DESK,),
         body=callers.Purpose,
         example=_WHY,
+        paced=True,
     ),
     Operation(
         "POST",
@@ -594,6 +606,7 @@ DESK: tuple[Operation, ...] = (
         (Tag.DESK, Tag.ORGANIZERS),
         body=telling.Wanted,
         example={"medium": "sms", "call": "SMS-20261121-1", "dry_run": True},
+        paced=True,
     ),
 )
 
@@ -637,6 +650,7 @@ EXCHANGE: tuple[Operation, ...] = (
         (Tag.MACHINES,),
         body=exchanging.Wanted,
         example={"purpose": "exchange", "reference": _REFERENCE},
+        paced=True,
     ),
     Operation(
         "POST",
@@ -677,6 +691,7 @@ FILES: tuple[Operation, ...] = (
         _EVERYBODY,
         body=callers.Purpose,
         example=_WHY,
+        paced=True,
     ),
 )
 
@@ -710,6 +725,7 @@ AUDITS: tuple[Operation, ...] = (
         _WHAT_FOR,
         FORMAT,
         *PAGED,
+        paced=True,
     ),
     _ask(
         "/audit/orders",
@@ -722,6 +738,7 @@ AUDITS: tuple[Operation, ...] = (
         UNIT,
         _WHAT_FOR,
         *PAGED,
+        paced=True,
     ),
     _ask(
         "/orders/{record}/difference",
@@ -756,6 +773,7 @@ AUDITS: tuple[Operation, ...] = (
         (Tag.SUPERVISION,),
         body=workbench.Copying,
         example={"records": ["HY20261121-000001"], "purpose": "audit", "format": "jsonl"},
+        paced=True,
     ),
 )
 
@@ -845,6 +863,7 @@ def _of_papers() -> Iterator[Operation]:
         Query("shift", "班次 one shift alone", example="白班"),
         Query("cut_off", "截至账本此位置; without: now", kind="integer", example=1, form=_WHOLE),
         _FORMAT,
+        paced=True,
     )
     for collection in ("orders", "matters", "inquiries"):
         kind = COLLECTIONS[collection]
@@ -866,6 +885,7 @@ def _of_papers() -> Iterator[Operation]:
             kind=kind,
             body=callers.Purpose,
             example={"purpose": "printing"},
+            paced=True,
         )
 
 
@@ -896,6 +916,7 @@ REPORTS: tuple[Operation, ...] = (
             form={"format": "uuid"},
         ),
         Query("format", "格式; without: as Accept says, else HTML", ("html", "pdf", "csv"), example="html"),
+        paced=True,
     ),
 )
 
@@ -977,6 +998,7 @@ OVERSIGHT: tuple[Operation, ...] = (
         (Tag.OVERSIGHT,),
         body=overseeing.OpeningText,
         example={"purpose": "research"},
+        paced=True,
     ),
     _ask(
         "/oversight/topics",
@@ -1007,6 +1029,7 @@ OVERSIGHT: tuple[Operation, ...] = (
         (Tag.OVERSIGHT,),
         body=overseeing.OpeningText,
         example={"purpose": "follow_up"},
+        paced=True,
     ),
     _ask(
         "/oversight/submissions",
@@ -1038,6 +1061,7 @@ ARCHIVE: tuple[Operation, ...] = (
         (Tag.DESK, Tag.SUPERVISION),
         Query("stage", "环节 what it waits for", _words(Stage), example="incomplete"),
         *PAGED,
+        paced=True,
     ),
     _ask(
         "/archive/filing",

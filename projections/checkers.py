@@ -30,7 +30,7 @@ _here: list[_Place] = []  # of a process that looks: made once, when it begins
 def _begin(dsn: str, city: str, imprint: Imprint) -> None:
     pages = Pages(dsn, recorder.statements(recorder.SQL, city), sessions=1)
     _here.append(_Place(asyncio.new_event_loop(), pages, imprint))
-    gc.freeze()
+    gc.disable()  # a page is tens of thousands of rows and no ring of them: looking for rings is a third of reading it
 
 
 def _look(after: int, upto: int) -> Looked | str:
