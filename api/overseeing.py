@@ -184,6 +184,7 @@ async def overview(ask: Ask) -> Answer:
                 "title": measure.title,
                 "english": measure.english,
                 "endings": {ending.code: ending.title for ending in measure.endings},
+                "reasons": {reason.code: reason.title for reason in measure.reasons},
                 "by": {by: DIMENSIONS[by] for by in measure.by},
                 "orders": measure.shown,
             }
@@ -269,22 +270,14 @@ METHOD = (
     "只列不小于5的数；较小的各项合并为“其余”，合并数同样不小于5或为零。 Counts below 5 are not told: small parts are counted together.",
     "数值以公布该期报告时的账本位置为准，不再变动。 Figures are those of the report that closed the period, and never change.",
     "全年数为各季度之和；在部分季度单列的项不列全年数。 A year is the sum of its quarters; a part told in some of them only has no year.",
+    "未解决和客观无法解决的原因只列全市各类别数，原文经批准后提供。 Why demands stayed unresolved is told by kind, of the whole city.",
     "办理类统计归主办单位，区域按诉求所在区县。 Handling counts by the lead unit, areas by the district of the matter.",
 )
 
 
 def _sheet(sheet: Sheet, parts: Sequence[By]) -> Sheet:
     tables = tuple(table for table in sheet.tables if not parts or table.by in parts)
-    return Sheet(
-        measure=sheet.measure,
-        title=sheet.title,
-        english=sheet.english,
-        count=sheet.count,
-        months=sheet.months,
-        outcomes=sheet.outcomes,
-        tables=tables,
-        hidden=sheet.hidden,
-    )
+    return msgspec.structs.replace(sheet, tables=tables)
 
 
 def _names(sheets: Iterable[Sheet], law: Law, ask: Ask) -> dict[str, Any]:
@@ -320,6 +313,8 @@ def as_csv(period: str, cut_off: int, sheets: Sequence[Sheet], law: Law, ask: As
             line(sheet, "", f"{WHOLE_CITY}第{number}月", "", count)
         for share in sheet.outcomes:
             line(sheet, "", WHOLE_CITY, share.title, share.count)
+        for share in sheet.reasons:
+            line(sheet, "", f"{WHOLE_CITY}未解决原因", share.title, share.count)
         for table in sheet.tables:
             by = DIMENSIONS[table.by]
             for one in table.lines:

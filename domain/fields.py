@@ -191,6 +191,7 @@ TERMS: Final[Mapping[str, str]] = {
     "hotline_unit": "热线管理机构",
     "id": "标识",
     "identity_checked": "已核身份",
+    "hindrance": "未解决原因类别",
     "implement_by": "落实期限",
     "implied": "视同",
     "indicator": "指标",

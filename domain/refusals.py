@@ -679,6 +679,13 @@ class UnsolvableFieldsMissing(Refusal):
     basis = "S4-28"
 
 
+class HindranceWithoutOne(Refusal):
+    """原因类别只用于未解决或客观无法解决的答复，请删去或更正办理结果。The kind of reason goes with a reply that is unresolved or unsolvable: leave it out, or correct the outcome."""
+
+    basis = "S4-27, S4-28"
+    field = "hindrance"
+
+
 class PromiseInPast(Refusal):
     """落实时间不得早于今日。A promise cannot fall due before today."""
 

@@ -233,6 +233,7 @@ class Reply(Part, frozen=True):
     accepted_by: UserId = ""
     substance: str = ""  # changed, unchanged, justified
     policy_fit: bool | None = None
+    hindrance: str = ""  # of what kind the reason is, where it is unresolved or unsolvable; empty: not said
 
     @property
     def sent_back(self) -> bool:

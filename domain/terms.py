@@ -555,6 +555,22 @@ class Outcome(Word):
     EXPLAINED = "explained", "解释说明"  # consultations, policy unfit
 
 
+class Hindrance(Word):
+    """未解决原因类别. What kept a demand from being resolved, as it is counted; the words for it stay sealed beside it."""
+
+    BEYOND_LAW = "beyond_law", "缺乏法律法规依据"
+    POLICY_LIMIT = "policy_limit", "受政策条件所限"
+    FUNDS = "funds", "资金未落实"
+    PLANNING = "planning", "规划、立项或审批未完成"
+    WORKS = "works", "工程或采购周期未到"
+    TECHNICAL = "technical", "技术或现场条件所限"
+    TITLE_OR_DISPUTE = "title_or_dispute", "权属不清或民事纠纷"
+    LEGACY = "legacy", "历史遗留问题"
+    ABOVE_US = "above_us", "须上级或他地事权"
+    EVIDENCE = "evidence", "事实尚未查清或证据不足"
+    OTHER = "other", "其他原因"
+
+
 class Verified(Word):
     """诉求属实情况."""
 

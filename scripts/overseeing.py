@@ -78,6 +78,11 @@ def _print(told: Release | Annual, sheets: Sequence[Sheet], parts: Sequence[str]
     ]
     title = f"监督公开 told to overseers {told.period} (位置 {told.cut_off})"
     console.print(printing.counts(title, rows, ("统计项 measure", "件数 count", "各月 months", "结果 outcomes")))
+    reasons = [(share.title, f"{share.count:,}") for sheet in sheets for share in sheet.reasons]
+    if reasons:
+        console.print(
+            printing.counts("未解决、客观无法解决的原因 why unresolved", reasons, ("原因 reason", "件数 count"))
+        )
     for sheet in sheets:
         for table in sheet.tables:
             if table.by in parts:

@@ -15,7 +15,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain.terms import Outcome
+from domain.terms import Hindrance, Outcome
 from domain.units import day_start
 from projections.figures import Asked
 from projections.indicators import FactRow
@@ -49,6 +49,7 @@ class Happened(NamedTuple):
     district: str
     category: str
     notice: str = ""
+    reason: str = ""
 
 
 REPLY: Final = "reply"
@@ -67,7 +68,11 @@ class Measure(NamedTuple):
     counts_exempt: bool = True
     shown: bool = True  # whether a timeline shows these facts, so that orders behind a count can be listed
     by: tuple[str, ...] = ("unit", "type", "area")
+    reasons: tuple[Ending, ...] = ()  # why what ended as one of `reasoned` did: told of the whole city alone
+    reasoned: tuple[str, ...] = ()
 
+
+UNSAID: Final = "unsaid"
 
 _IN_TIME: Final = (Ending("in_time", "按时", hit=True), Ending("late", "逾期"))
 
@@ -113,6 +118,11 @@ MEASURES: Final[Sequence[Measure]] = (
         REPLY,
         tuple(Ending(str(outcome), outcome.zh, words=(str(outcome),)) for outcome in Outcome),
         by=("unit", "type", "area", "category"),
+        reasons=(
+            *(Ending(str(one), one.zh, words=(str(one),)) for one in Hindrance),
+            Ending(UNSAID, "原因类别未注明", words=("",)),
+        ),
+        reasoned=(str(Outcome.UNRESOLVED), str(Outcome.UNSOLVABLE)),
     ),
     Measure(
         "visited",
@@ -218,6 +228,7 @@ class Counted(NamedTuple):
     month: int
     ending: int
     parts: Mapping[str, str]
+    reason: int = -1  # why, where what ended so has a reason
 
 
 def counted(facts: Iterable[FactRow], quarter: Quarter, more: Iterable[Happened] = ()) -> dict[str, list[Counted]]:
@@ -242,7 +253,10 @@ def counted(facts: Iterable[FactRow], quarter: Quarter, more: Iterable[Happened]
             month = sum(one.at >= start for start in months[1:3])
             parts = {"unit": one.unit, "type": one.demand_type, "area": one.district, "category": one.category}
             ending = _first(one.word in ending.words for ending in measure.endings)
-            found[measure.code].append(Counted(one.order, month, ending, {**parts, "notice": one.notice}))
+            why = (
+                _first(one.reason in reason.words for reason in measure.reasons) if one.word in measure.reasoned else -1
+            )
+            found[measure.code].append(Counted(one.order, month, ending, {**parts, "notice": one.notice}, why))
     return found
 
 
@@ -287,6 +301,7 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
     count: int | None
     months: tuple[int, ...] = ()  # of a quarter: none where one of them would be small
     outcomes: tuple[Share, ...] = ()  # none where they cannot be told apart
+    reasons: tuple[Share, ...] = ()  # why what is told to be unresolved or unsolvable is; none where they cannot be
     tables: tuple[Table, ...] = ()
     hidden: int = 0  # numbers that are not told
 
@@ -397,7 +412,11 @@ def worked(
     if by_month:
         for one in found:
             blocks[one.order].append(Block(measure.code, str(quarter), "month", str(one.month)))
-    shares, column_of = _shares(measure, found, listed, least)
+    shares, column_of = _shares(measure.endings, [(one, one.ending) for one in found], listed, least)
+    reasons, reason_of = _reasons(measure, found, shares, listed, least)
+    for one in found if reasons else ():
+        if one.reason >= 0:
+            blocks[one.order].append(Block(measure.code, str(quarter), "reason", "", reason_of[one.reason]))
     tables: list[Table] = []
     rests: dict[str, Mapping[str, Sequence[UUID]]] = {}
     hidden = 0
@@ -413,6 +432,7 @@ def worked(
         count=every.all,
         months=tuple(month.all for month in months) if by_month else (),
         outcomes=shares,
+        reasons=reasons,
         tables=tuple(tables),
         hidden=hidden + (0 if by_month else 3) + (0 if shares or not measure.endings else len(measure.endings)),
     )
@@ -439,12 +459,37 @@ def _tally(found: Iterable[Counted], listed: frozenset[UUID] | set[UUID]) -> Tal
     return Tally(every, kept)
 
 
+def _reasons(
+    measure: Measure,
+    found: Sequence[Counted],
+    shares: Sequence[Share],
+    listed: frozenset[UUID] | set[UUID],
+    least: int,
+) -> tuple[tuple[Share, ...], Mapping[int, int]]:
+    """Return why those are unresolved that are, where it is told how many they are and nothing else is counted with them."""
+    reasoned = set(measure.reasoned)
+    mixed = any(reasoned & set(share.endings) and not reasoned >= set(share.endings) for share in shares)
+    if not shares or mixed or not reasoned:
+        return (), {}
+    told, column_of = _shares(measure.reasons, [(one, one.reason) for one in found if one.reason >= 0], listed, least)
+    return tuple(share for share in told if share.count), _without_empty(told, column_of)
+
+
+def _without_empty(told: Sequence[Share], column_of: Mapping[int, int]) -> Mapping[int, int]:
+    """Return the columns as they stand when those that nobody is in are left out."""
+    kept = [n for n, share in enumerate(told) if share.count]
+    return {reason: kept.index(column) for reason, column in column_of.items() if column in kept}
+
+
 def _shares(
-    measure: Measure, found: Sequence[Counted], listed: frozenset[UUID] | set[UUID], least: int
+    named: Sequence[Ending],
+    found: Sequence[tuple[Counted, int]],
+    listed: frozenset[UUID] | set[UUID],
+    least: int,
 ) -> tuple[tuple[Share, ...], Mapping[int, int]]:
     """Return how all of them came out, and in which column each ending is counted; -1 where none is told."""
-    endings = range(max(1, len(measure.endings)))
-    tallies = {str(n): _tally((one for one in found if one.ending == n), listed) for n in endings}
+    endings = range(max(1, len(named)))
+    tallies = {str(n): _tally((one for one, ending in found if ending == n), listed) for n in endings}
     hidden = together(tallies, least)
     apart = [(n,) for n in endings if str(n) not in hidden]
     groups = [*apart, tuple(n for n in endings if str(n) in hidden)] if hidden else apart
@@ -452,8 +497,8 @@ def _shares(
         return (), dict.fromkeys(endings, -1)
     shares = tuple(
         Share(
-            tuple(measure.endings[n].code for n in group),
-            "、".join(measure.endings[n].title for n in group),
+            tuple(named[n].code for n in group),
+            "、".join(named[n].title for n in group),
             sum(tallies[str(n)].all for n in group),
         )
         for group in groups
@@ -516,6 +561,7 @@ def year_of(
         msgspec.structs.replace(share, count=sum(sheet.outcomes[n].count for sheet in sheets))
         for n, share in enumerate(first.outcomes if same else ())
     )
+    reasons = _year_reasons(sheets)
     blocks: dict[UUID, list[Block]] = defaultdict(list)
     tables: list[Table] = []
     for n, table in enumerate(first.tables):
@@ -526,8 +572,22 @@ def year_of(
             row = f"={part}" if part in apart else ""
             for order in orders if apart else ():
                 blocks[order].append(Block(first.measure, name, table.by, row))
-    year = msgspec.structs.replace(blank, count=sum(counts), outcomes=shares, tables=tuple(tables), hidden=0)
+    year = msgspec.structs.replace(
+        blank, count=sum(counts), outcomes=shares, reasons=reasons, tables=tuple(tables), hidden=0
+    )
     return year, blocks
+
+
+def _year_reasons(sheets: Sequence[Sheet]) -> tuple[Share, ...]:
+    """Return the sums of reasons that each quarter tells in the same way."""
+    said = [{share.endings: share for share in sheet.reasons} for sheet in sheets]
+    if not all(said):
+        return ()
+    return tuple(
+        msgspec.structs.replace(share, count=sum(one[endings].count for one in said))
+        for endings, share in said[0].items()
+        if all(endings in one for one in said)
+    )
 
 
 def _year_table(

@@ -278,7 +278,8 @@ def _replies(order: WorkOrder) -> Iterator[Happened]:
     """Yield the last reply of each round with its outcome."""
     for reply in {reply.round: reply for reply in order.replies}.values():
         if reply.outcome is not None:
-            yield _happened(order, REPLY, str(reply.outcome), reply.submitted.at, reply.unit)
+            one = _happened(order, REPLY, str(reply.outcome), reply.submitted.at, reply.unit)
+            yield one._replace(reason=reply.hindrance)
 
 
 def _notices(order: WorkOrder) -> Iterator[Happened]:

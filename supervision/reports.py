@@ -934,8 +934,12 @@ def _told_city(counted: Counted) -> Part:
         endings = "；".join(f"{share.title}{share.count}" for share in sheet.outcomes) or NOTHING
         rows.append((sheet.title, HIDDEN if sheet.count is None else sheet.count, months, endings))
     columns = ("统计项", "件数", "各月", "结果")
-    table = Table(caption="全市", columns=columns, rows=tuple(rows), open=True)
-    return Part(heading="办理情况", tables=(table,))
+    tables = [Table(caption="全市", columns=columns, rows=tuple(rows), open=True)]
+    reasons = tuple((share.title, share.count) for sheet in counted.release.sheets for share in sheet.reasons)
+    if reasons:
+        caption = "未解决、客观无法解决的原因"
+        tables.append(Table(caption=caption, columns=("原因", "件数"), rows=reasons, open=True))
+    return Part(heading="办理情况", tables=tuple(tables))
 
 
 _TOLD_BY = (

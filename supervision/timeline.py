@@ -57,7 +57,7 @@ extension_requested unit days
 extension_approved unit days
 extension_rejected unit
 extension_informed late
-reply_submitted unit outcome verified late research
+reply_submitted unit outcome verified late research hindrance
 reply_reviewed accepted
 applicant_informed about reached
 explanation_recorded unit
@@ -67,7 +67,7 @@ follow_up_rejected
 deemed_not_handled unit
 redo_ordered ground unit
 order_withdrawn
-order_closed kind
+order_closed kind note_reason
 order_reopened ground
 order_archived
 supervision_notice_issued kind ground unit

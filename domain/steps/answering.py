@@ -45,6 +45,7 @@ from domain.terms import (
     Confidentiality,
     Entry,
     Fact,
+    Hindrance,
     InformAbout,
     Informing,
     Mark,
@@ -103,6 +104,7 @@ class ReplySubmitted(Fact, frozen=True, tag="order.reply_submitted"):
     late: bool = False
     accepted: bool = False  # at once: here nobody reviews replies (8.3)
     derived: tuple[Code, ...] = ()  # what a mapping set because the source lacks it (8.15)
+    hindrance: Hindrance | None = None  # of what kind the reason is, where it is unresolved or unsolvable
 
 
 class ApplicantInformed(Fact, frozen=True, tag="order.applicant_informed"):
@@ -194,6 +196,7 @@ class Reply(Act, frozen=True, tag="reply"):
     explanation: Private | None = None  # explained to the applicant when they were told
     legal_basis: Citation | None = None  # of that explanation
     evidence: tuple[Attachment, ...] = ()
+    hindrance: Hindrance | None = None  # of what kind the reason is
 
 
 class InformApplicant(Act, frozen=True, tag="inform_applicant"):
@@ -298,6 +301,8 @@ def _outcome_complete(command: Reply, context: Context) -> None:
         or (command.research and not guards.said(command.research_measures))
     ):
         raise refusals.UnsolvableFieldsMissing
+    if command.hindrance is not None and command.outcome not in (Outcome.UNRESOLVED, Outcome.UNSOLVABLE):
+        raise refusals.HindranceWithoutOne(command.outcome)
     if command.responsible_unit:
         guards.active_unit(command.responsible_unit, context)
     if command.implement_by is not None and guards.day_over(context, command.implement_by):
@@ -373,6 +378,7 @@ def reply(order: WorkOrder, command: Reply, context: Context) -> list[Step]:
         research_measures=command.research_measures,
         evidence=command.evidence,
         late=is_late(order, context, ClockName.HANDLE),
+        hindrance=command.hindrance,
         accepted=_needs_no_review(order, context),
     )
     number = len(order.replies) + 1
@@ -543,6 +549,7 @@ def on_reply_submitted(order: WorkOrder, event: ReplySubmitted, entry: Entry) ->
         reviewed=at if event.accepted else None,
         accepted=event.accepted or None,
         policy_fit=event.policy_fit,
+        hindrance="" if event.hindrance is None else str(event.hindrance),
     )
     last, changes = order.episode, dict[str, object]()
     if last is not None:

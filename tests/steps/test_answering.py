@@ -32,6 +32,7 @@ from domain.terms import (
     Actor,
     AssignmentState,
     ClockName,
+    Hindrance,
     InformAbout,
     Informing,
     Mark,
@@ -275,6 +276,14 @@ class TestOutcomes:
         for less in ({"reason": None}, {"research": None}, {"research_measures": None}):
             incomplete = msgspec.structs.replace(self.UNSOLVABLE, **less)
             told().when(incomplete, by=APPROVER).refused(refusals.UnsolvableFieldsMissing)
+
+    def test_the_kind_of_reason_goes_with_what_was_not_resolved(self):
+        for reply in (self.UNRESOLVED, self.UNSOLVABLE):
+            said = msgspec.structs.replace(reply, hindrance=Hindrance.PLANNING)
+            case = told().when(said, by=APPROVER).then()
+            assert case.order.replies[0].hindrance == "planning"
+        resolved = msgspec.structs.replace(DONE, hindrance=Hindrance.PLANNING)
+        told().when(resolved, by=APPROVER).refused(refusals.HindranceWithoutOne)
 
     def test_an_explanation_given_with_the_reply_belongs_to_it(self):
         unfit = msgspec.structs.replace(DONE, policy_fit=False, explanation="依规不能", legal_basis=BASIS)

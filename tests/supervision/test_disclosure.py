@@ -19,14 +19,17 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
 
 from domain.matters.publications import ReportKind
-from domain.terms import NoticeState, Outcome
+from domain.terms import Hindrance, NoticeState, Outcome
 from domain.units import day_start
 from projections.indicators import FACTS, FactRow
 from supervision.disclosure import (
     BY_CODE,
     LEAST,
     MEASURES,
+    NOTICE,
+    REPLY,
     Counted,
+    Happened,
     Measure,
     Quarter,
     Sheet,
@@ -45,6 +48,7 @@ PARTS: Mapping[str, list[str]] = {
     "type": ["help", "complaint", "report"],
     "area": ["东区", "西区", "南区"],
     "category": ["路灯", "噪声", "停水", "其他"],
+    "notice": ["urge", "supervise", "rectify"],
 }
 ENDS: Mapping[str, list[tuple[bool, bool]]] = {
     "registered": [(False, True), (True, False), (False, False)],
@@ -80,6 +84,7 @@ class Town(NamedTuple):
 
     facts: Mapping[str, list[FactRow]]
     candidates: Mapping[str, list[Candidate]]
+    more: Mapping[str, list[Happened]]
 
 
 def town(seed: int, orders: int) -> Town:
@@ -87,6 +92,7 @@ def town(seed: int, orders: int) -> Town:
     chance = random.Random(seed)
     facts: dict[str, list[FactRow]] = {str(quarter): [] for quarter in QUARTERS}
     candidates: dict[str, list[Candidate]] = {str(quarter): [] for quarter in QUARTERS}
+    more: dict[str, list[Happened]] = {str(quarter): [] for quarter in QUARTERS}
     for _ in range(orders):
         order = UUID(int=chance.getrandbits(128))
         parts = {by: chance.choices(some, [4**-n for n in range(len(some))])[0] for by, some in PARTS.items()}
@@ -105,7 +111,26 @@ def town(seed: int, orders: int) -> Town:
             day += timedelta(days=chance.randrange(6))
             if day.year > 2025:
                 break
-    return Town(facts, candidates)
+        else:
+            for one in told_of(order, parts, day, chance):
+                more[str(quarter_at(day))].append(one)
+    return Town(facts, candidates, more)
+
+
+OUTCOMES = {Outcome.RESOLVED: 9, Outcome.EXPLAINED: 4, Outcome.UNRESOLVED: 4, Outcome.UNSOLVABLE: 3, Outcome.PARTIAL: 1}
+WHY = {Hindrance.FUNDS: 9, Hindrance.PLANNING: 6, Hindrance.TITLE_OR_DISPUTE: 2, Hindrance.LEGACY: 1, None: 1}
+BECAME = {NoticeState.CLOSED: 6, NoticeState.ESCALATED: 2, NoticeState.ISSUED: 3, NoticeState.WITHDRAWN: 1}
+
+
+def told_of(order: UUID, parts: Mapping[str, str], day: date, chance: random.Random) -> Iterable[Happened]:
+    """Yield an order's reply, with why it is unresolved where it is, and now and then a notice about it."""
+    at, of = day_start(day) + timedelta(hours=9), (parts["unit"], parts["type"], parts["area"], parts["category"])
+    (outcome,) = chance.choices(list(OUTCOMES), list(OUTCOMES.values()))
+    (why,) = chance.choices(list(WHY), list(WHY.values()))
+    yield Happened(REPLY, outcome, at, order, *of, reason=why or "")
+    if chance.random() < 0.4:
+        (state,) = chance.choices(list(BECAME), list(BECAME.values()))
+        yield Happened(NOTICE, state, at, order, *of, notice=parts["notice"])
 
 
 def quarter_at(day: date) -> Quarter:
@@ -121,7 +146,7 @@ def course_of(some: Town) -> Course:
     course = Course()
     for quarter in QUARTERS:
         name = str(quarter)
-        course.close(quarter, closing(quarter), some.facts[name], some.candidates[name])
+        course.close(quarter, closing(quarter), some.facts[name], some.candidates[name], more=some.more[name])
     return course
 
 
@@ -143,10 +168,11 @@ class Attacker:
         self.measure = measure
         ends = range(max(1, len(measure.endings)))
         self.unknowns = [
-            (name, Counted(UUID(int=0), month, end, dict(zip(measure.by, parts, strict=True))))
+            (name, Counted(UUID(int=0), month, end, dict(zip(measure.by, parts, strict=True)), why))
             for name in found
             for month in range(3)
             for end in ends
+            for why in reasons_of(measure, end)
             for parts in product(*axes)
         ]
         self.found = found
@@ -182,9 +208,15 @@ class Attacker:
         return known + ends[0], known + ends[1]
 
 
-def of_sheet(sheet: Sheet, names: frozenset[str]) -> Iterable[Equation]:
+def reasons_of(measure: Measure, ending: int) -> Iterable[int]:
+    """Return which reasons what ended so may have."""
+    if not measure.reasons or measure.endings[ending].code not in measure.reasoned:
+        return (-1,)
+    return [n for n, reason in enumerate(measure.reasons) if {*reason.words} & {str(why or "") for why in WHY}]
+
+
+def of_sheet(measure: Measure, sheet: Sheet, names: frozenset[str]) -> Iterable[Equation]:
     """Yield what a sheet tells of some quarters: counts, months, endings, lines, what is left, and all their sums."""
-    measure = BY_CODE[sheet.measure]
     if sheet.count is None:
         return
     yield Equation(lambda name, _: name in names, sheet.count)
@@ -194,7 +226,11 @@ def of_sheet(sheet: Sheet, names: frozenset[str]) -> Iterable[Equation]:
     columns = [frozenset(codes.index(code) for code in share.endings) for share in sheet.outcomes]
     for ends, share in zip(columns, sheet.outcomes, strict=True):
         yield Equation(lambda name, one, ends=ends: name in names and one.ending in ends, share.count)
-    for table in sheet.tables:
+    whys = [reason.code for reason in measure.reasons]
+    for share in sheet.reasons:
+        why = frozenset(whys.index(code) for code in share.endings)
+        yield Equation(lambda name, one, why=why: name in names and one.reason in why, share.count)
+    for table in (one for one in sheet.tables if one.by in measure.by):
         by, told = table.by, frozenset(line.part for line in table.lines)
         yield Equation(lambda name, one, by=by, told=told: name in names and one.parts[by] not in told, table.rest)
         for line in table.lines:
@@ -234,6 +270,8 @@ def small_cells(
     ]
     axes.append(("month", lambda one: one.month, range(3)))
     axes.append(("ending", lambda one: one.ending, range(max(1, len(measure.endings)))))
+    if measure.reasons:
+        axes.append(("reason", lambda one: one.reason, range(len(measure.reasons))))
     chosen = [(axis,) for axis in axes] + list(combinations(axes, 2))
     for name, some in found.items():
         for axis in chosen:
@@ -251,6 +289,10 @@ def small_cells(
     return cells
 
 
+_RECKONED = {"answered": ("unit",)}
+"""Of replies by unit alone: with why they are unresolved there are too many combinations of everything to reckon with."""
+
+
 def attack(seed: int, orders: int, code: str, tried: int, *, told: str = "shown") -> list[tuple[str, int, int]]:
     """Return what the attacker learns of some small counts of one measure: each with its least and greatest value.
 
@@ -259,8 +301,12 @@ def attack(seed: int, orders: int, code: str, tried: int, *, told: str = "shown"
     """
     some = town(seed, orders)
     course = course_of(some)
-    measure = BY_CODE[code]
-    found = {str(quarter): counted(some.facts[str(quarter)], quarter)[code] for quarter in QUARTERS}
+    measure = BY_CODE[code]._replace(by=_RECKONED.get(code, BY_CODE[code].by))
+    found = {
+        name: counted(some.facts[name], quarter, some.more[name])[code]
+        for quarter in QUARTERS
+        for name in (str(quarter),)
+    }
     found = {name: of for name, of in found.items() if sheet_of(course.releases[name].sheets, code).count is not None}
     listed = {one.order for release in course.releases.values() for one in release.orders}
     if told == "naive":
@@ -269,8 +315,8 @@ def attack(seed: int, orders: int, code: str, tried: int, *, told: str = "shown"
         every = {one.order for some in some.candidates.values() for one in some}
         attacker = Attacker(measure, found, every if told == "all listed" else listed)
         for name in found:
-            attacker.told(of_sheet(sheet_of(course.releases[name].sheets, code), frozenset({name})))
-        attacker.told(of_sheet(sheet_of(course.years["2025"].sheets, code), frozenset(found)))
+            attacker.told(of_sheet(measure, sheet_of(course.releases[name].sheets, code), frozenset({name})))
+        attacker.told(of_sheet(measure, sheet_of(course.years["2025"].sheets, code), frozenset(found)))
     cells = small_cells(measure, found)
     chosen = random.Random(seed).sample(cells, min(tried, len(cells)))
     return [(name, *attacker.bounds(of)) for name, of in chosen]
@@ -293,6 +339,8 @@ def narrow(learned: Iterable[tuple[str, int, int]]) -> list[tuple[str, int, int]
         (3, 1200, "due"),
         (4, 1200, "registered"),
         (5, 700, "closed"),
+        (7, 900, "issued"),
+        (8, 1200, "answered"),
     ],
 )
 def test_no_sequence_of_questions_tells_a_small_number(seed: int, orders: int, code: str):
@@ -355,9 +403,9 @@ def test_a_release_never_changes_by_what_is_released_after_it():
     course, first = Course(), Course()
     for quarter in QUARTERS:
         name = str(quarter)
-        course.close(quarter, closing(quarter), some.facts[name], some.candidates[name])
+        course.close(quarter, closing(quarter), some.facts[name], some.candidates[name], more=some.more[name])
     name = str(QUARTERS[0])
-    first.close(QUARTERS[0], closing(QUARTERS[0]), some.facts[name], some.candidates[name])
+    first.close(QUARTERS[0], closing(QUARTERS[0]), some.facts[name], some.candidates[name], more=some.more[name])
     assert first.releases[name] == course.releases[name]
     assert course.releases[name].orders
 
@@ -382,3 +430,16 @@ def test_every_outcome_of_a_reply_and_state_of_a_notice_is_one_ending():
     for code, words in (("answered", Outcome), ("issued", NoticeState)):
         said = [word for ending in BY_CODE[code].endings for word in ending.words]
         assert sorted(said) == sorted(map(str, words))
+
+
+def test_why_demands_stay_unresolved_is_told_by_kind_and_never_of_fewer_than_five():
+    course = course_of(town(8, 1200))
+    told = [sheet_of(release.sheets, "answered") for release in course.releases.values()]
+    assert all(sheet.reasons for sheet in told)
+    for sheet in told:
+        unresolved = sum(one.count for one in sheet.outcomes if set(one.endings) <= {"unresolved", "unsolvable"})
+        assert sum(share.count for share in sheet.reasons) == unresolved
+        assert all(share.count >= LEAST for share in sheet.reasons)
+    assert any(len(share.endings) > 1 for sheet in told for share in sheet.reasons), "small ones are counted together"
+    few = course_of(town(8, 120))
+    assert not any(sheet_of(release.sheets, "answered").reasons for release in few.releases.values())
