@@ -114,11 +114,16 @@ async def course(ask: Ask) -> Answer:
 # --- packets -----------------------------------------------------------------------------------------------------
 
 
-def _packets(ask: Ask) -> Packets:
-    if ask.who.role is not Role.ARCHIVIST:
+def archivists(ask: Ask, *, alone: bool = False) -> Packets:
+    """Return what packets are made with; `alone`: to archivists and nobody else."""
+    if alone and ask.who.role is not Role.ARCHIVIST:
         raise NotForThisRole
     assert ask.house.packets is not None
     return ask.house.packets
+
+
+def _packets(ask: Ask) -> Packets:
+    return archivists(ask, alone=True)
 
 
 async def start(ask: Ask) -> Answer:
@@ -148,10 +153,11 @@ async def start(ask: Ask) -> Answer:
 
 async def progress(ask: Ask) -> Answer:
     """Return how far a packet is: made so far, of how many, what was left out and why."""
-    return await _told(ask, _packets(ask), _name(ask))
+    return await _told(ask, _packets(ask), packet_named(ask))
 
 
-def _name(ask: Ask) -> str:
+def packet_named(ask: Ask) -> str:
+    """Return the name of the packet that a path means. Raises UnknownEntry."""
     name = ask.path("packet")
     if not _NAME.fullmatch(name):
         raise UnknownEntry(f"{name[:60]!a}")
@@ -176,7 +182,7 @@ async def _told(ask: Ask, packets: Packets, name: str) -> Answer:
 
 async def content(ask: Ask) -> Answer:
     """Return a packet that is ready as one ZIP file, part by part."""
-    packets, name = _packets(ask), _name(ask)
+    packets, name = _packets(ask), packet_named(ask)
     target = packets.root(ask.city.ledger.city) / name
     found = await asyncio.to_thread(packet.standing, target)
     if found is None:

@@ -263,6 +263,17 @@ _SHAPES: dict[str, dict[str, Any]] = {
         failures={"type": "array", "items": TEXT},
         **dict.fromkeys(("of", "done", "filed", "copies", "sealed", "incomplete", "waiting", "failed"), WHOLE),
     ),
+    "archive_register": _has(
+        {"lines": THINGS, "year": WHOLE, "missing": {"type": "array", "items": TEXT}, **_AT_POSITION}, next=TEXT
+    ),
+    "archive_uses": _has(
+        {"uses": THINGS, "year": WHOLE, "missing": {"type": "array", "items": TEXT}, **_AT_POSITION}, next=TEXT
+    ),
+    "archive_expired": _has({"files": THINGS, **_AT_POSITION}, next=TEXT),
+    "archive_batches": _has({"batches": THINGS, **_AT_POSITION}),
+    "archive_batch_files": _has({"files": THINGS, "batch": THING, **_AT_POSITION}),
+    "archive_hand_over": _has({"batch": THING, **_AT_POSITION}),
+    "archive_carry_out": _has({"done": WHOLE, "before": WHOLE, "refused": WHOLE, "left": WHOLE, "failed": THINGS}),
     "archive_packet": _PACKET,
     "archive_start_packet": _PACKET,
     "log_consistency": _has({"from": WHOLE, "to": WHOLE, "hashes": {"type": "array", "items": TEXT}}),
@@ -292,6 +303,9 @@ def content(operation: Operation) -> dict[str, Any]:
         return {"application/octet-stream": {"schema": BYTES}}
     if operation.name.endswith("_instrument") or operation.name in ("applicant_sheet", "duty_book"):
         return {"text/html": {"schema": TEXT}, "application/pdf": {"schema": BYTES}}
+    if operation.name == "archive_register":
+        json = {"application/json": {"schema": _SHAPES[operation.name]}}
+        return {**json, "text/csv": {"schema": TEXT}, "application/pdf": {"schema": BYTES}}
     if operation.name == "report":
         return {"text/html": {"schema": TEXT}, "application/pdf": {"schema": BYTES}, "text/csv": {"schema": TEXT}}
     if operation.name.endswith("_instruments"):
@@ -364,6 +378,7 @@ PLACES: dict[str, tuple[str, dict[str, Any], str]] = {
     "packet": ("信息包 a packet's name", {"minLength": 1}, "X043-RX·2026-D30-0001_0200"),
     "pack": ("规则 a pack's id, or its digest", {"minLength": 1}, "S0-CHUANYU"),
     "code": ("指标 an indicator's code", {"pattern": "^I[0-9]+[a-z]?$"}, "I10"),
+    "batch": ("档案批次标识 the id of a batch", {"format": "uuid"}, "01997000-0000-7000-8000-000000000001"),
     "year": ("年 the year", {"pattern": "^[0-9]{4}$"}, "2026"),
     "day": ("日 YYYY-MM-DD", {"format": "date"}, "2026-11-21"),
     "seed": (

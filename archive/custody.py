@@ -18,7 +18,7 @@ import msgspec
 from archive import gathering
 from archive.gathering import Range
 from archive.inspection import NoPacket
-from archive.items import COLUMNS
+from archive.items import COLUMNS, sealed_part_of
 from archive.packet import CATALOGUE, MANIFEST, TAGS
 from archive.registers import PAGE, cells_of
 from domain.ledger import Ledger, Receipt
@@ -35,7 +35,7 @@ from domain.refusals import DisposalNotApproved, ReceiptMissing, Refusal, Unknow
 from domain.state import WorkOrder
 from domain.steps.disposing import DisposeFile
 from domain.steps.filing import TransferArchive
-from domain.terms import Act, Actor, Citation
+from domain.terms import Act, Actor, Citation, Entry
 
 _NAME = re.compile(r".*[·.](\d{4})-(Y|D30|D10)-(\d{4,9})_(\d{4,10})", re.DOTALL)
 _FOLDER = re.compile(r".*-(\d{4,9})", re.DOTALL)
@@ -115,14 +115,18 @@ async def hand_over(ledger: Ledger, root: Path, receiver: str, by: Actor) -> Rec
     act = parcel(root, receiver)
     open_ones: list[str] = []
     async for lot in _cases(ledger, act):
-        open_ones += [order.filing.file_number for order in lot if order.filing.sealed is None]
+        open_ones += [order.filing.file_number for order, _ in lot if order.filing.sealed is None]
     if open_ones:
         raise NotAllSealed(f"{len(open_ones)}: {'、'.join(open_ones[:10])}")
     command_id = f"handover:{act.digest}"
     return await ledger.execute(act, stream=handover_stream(act.digest), actor=by, command_id=command_id)
 
 
-async def _cases(ledger: Ledger, of: HandOverPacket | Batch) -> AsyncIterator[list[WorkOrder]]:
+Case = tuple[WorkOrder, list[Entry]]
+"""A case as it is now, and its entries."""
+
+
+async def _cases(ledger: Ledger, of: HandOverPacket | Batch) -> AsyncIterator[list[Case]]:
     """Yield the cases of a packet as they are now, a lot at a time."""
     wanted = Range(f"{of.year}", of.period, of.first, of.last)
     behind, left = of.first - 1, frozenset(of.left_out)
@@ -130,7 +134,7 @@ async def _cases(ledger: Ledger, of: HandOverPacket | Batch) -> AsyncIterator[li
         behind = lot[-1][0]
         streams = [stream for no, stream in lot if no not in left]
         histories = await ledger.histories(streams) if streams else []
-        yield [order for entries in histories if (order := fold(entries)) is not None]
+        yield [(order, entries) for entries in histories if (order := fold(entries)) is not None]
 
 
 async def batch_of(ledger: Ledger, stream: str, kind: BatchKind) -> Batch:
@@ -155,7 +159,7 @@ async def move(ledger: Ledger, stream: str, by: Actor, *, most: int = 1 << 40, t
     done, handover = Carried(), UUID(stream.partition(":")[2])
     act = TransferArchive(receiver=batch.receiver, batch=batch.packet, handover=handover)
     async for lot in _cases(ledger, batch):
-        for order in lot:
+        for order, entries in lot:
             if batch.why_refused(order.filing.file_number):
                 done.refused += 1
             elif order.filing.moved is not None:
@@ -163,7 +167,8 @@ async def move(ledger: Ledger, stream: str, by: Actor, *, most: int = 1 << 40, t
             elif done.done + len(done.failed) >= most:
                 done.left += 1
             else:
-                await _one(ledger, act, order, by, f"transfer:{order.stream}:{handover}", done)
+                going = msgspec.structs.replace(act, sealed_part=sealed_part_of(entries) or None)
+                await _one(ledger, going, order, by, f"transfer:{order.stream}:{handover}", done)
         if told is not None:
             told(done)
     return done
@@ -182,13 +187,13 @@ async def _one(ledger: Ledger, act: Act, order: WorkOrder, by: Actor, command_id
 # --- 销毁 --------------------------------------------------------------------------------------------------------
 
 
-async def cases_of(ledger: Ledger, batch: Batch) -> list[WorkOrder]:
-    """Return the cases of a list, in its order."""
-    found: list[WorkOrder] = []
+async def cases_of(ledger: Ledger, batch: Batch) -> list[Case]:
+    """Return the cases of a list, in its order, each with its entries."""
+    found: list[Case] = []
     streams = [f"order:{order}" for order in batch.orders]
     for at in range(0, len(streams), PAGE):
         histories = await ledger.histories(streams[at : at + PAGE])
-        found += [order for entries in histories if (order := fold(entries)) is not None]
+        found += [(order, entries) for entries in histories if (order := fold(entries)) is not None]
     return found
 
 
@@ -211,7 +216,7 @@ async def dispose(
         raise DisposalNotApproved(batch.number)
     done, disposal = Carried(), UUID(stream.partition(":")[2])
     act = DisposeFile(disposal=disposal, witness=witness)
-    for order in await cases_of(ledger, batch):
+    for order, _ in await cases_of(ledger, batch):
         if order.filing.disposed is not None:
             done.before += 1
         elif done.done + len(done.failed) >= most:

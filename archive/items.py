@@ -128,7 +128,7 @@ def item_of(order: WorkOrder, entries: Sequence[Entry], law: Law, fonds: Fonds) 
         secrecy="",  # 密级 is given by law to state secrets alone, and those are never filed here
         control=order.confidentiality.zh,
         dossier=rendered[kept],
-        sealed_part=_sealed_part(entries),
+        sealed_part=sealed_part_of(entries),
         supplements=tuple(rendered[kept + 1 :]) if sealed else (),
         earlier_numbers=filing.earlier_numbers,
     )
@@ -140,7 +140,7 @@ def _copies(entries: Sequence[Entry]) -> list[tuple[Volume, ...]]:
     return list({one.digest: one.volumes for one in found if one.edition == "full"}.values())
 
 
-def _sealed_part(entries: Sequence[Entry]) -> str:
+def sealed_part_of(entries: Sequence[Entry]) -> str:
     """Return the digest of the sealed part that was closed last: for the office's two persons, or for those who receive it."""
     found = (e.event for e in reversed(entries) if isinstance(e.event, DossierRendered))
     return next((one.digest for one in found if one.edition == "sealed"), "")

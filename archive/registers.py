@@ -364,6 +364,13 @@ def _over(order: WorkOrder, entries: Sequence[Entry], law: Law, fonds: Fonds, un
     held, ends = order.filing, retention_ends(order)
     if ends is None or ends > until or held.disposed is not None or held.moved is not None:
         return None
+    return expired_row(order, entries, law, fonds)
+
+
+def expired_row(order: WorkOrder, entries: Sequence[Entry], law: Law, fonds: Fonds) -> Expired:
+    """Return a case of limited retention as the list of what is over has it."""
+    held, ends = order.filing, retention_ends(order)
+    assert ends is not None  # whoever asks left out what is permanent
     appraised = held.appraised is not None and held.appraised.at >= ends
     return Expired(
         number=fonds.reference(held.file_number),

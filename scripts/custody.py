@@ -364,7 +364,7 @@ def dispose_command(batch: str, witness: str, actor: str, city: str | None, as_j
                 ledger, stream, witness, by, told=lambda d: bar.update(task, completed=d.done + d.before)
             )
         await files.sweep(ledger, wiring.files_of(ledger), wiring.process_now().timestamp())
-        numbers = [one.filing.file_number for one in await custody.cases_of(ledger, found) if one.filing.disposed]
+        numbers = [one.filing.file_number for one, _ in await custody.cases_of(ledger, found) if one.filing.disposed]
         return done, custody.packets_with(wiring.packets_root(ledger.city), numbers)
 
     done, packets = with_city(city, work, follow=False)

@@ -109,3 +109,81 @@ def test_what_means_no_numbers_or_no_packet_is_refused(served: Served):
         assert archivist.get(f"/archive/packets/{name}").status in (404, 405)
         assert archivist.get(f"/archive/packets/{name}/content").status in (404, 405)
     assert archivist.get("/archive/files", stage="nothing").status == 400
+
+
+# --- registers, hand-over, lists ---------------------------------------------------------------------------------
+
+
+def test_a_packet_is_handed_over_and_its_receipt_lets_the_cases_go(served: Served):
+    city, archivist = served.names["api"], served.as_(Role.ARCHIVIST)
+    huiyin(
+        served, "archive", "fonds", "--code", "X043", "--name", "某市热线", "--archives", "某市档案馆", "--city", city
+    )
+    number = closed(served)
+    huiyin(served, "archive", "run", number, "--city", city)
+    order = served.as_(Role.SUPERVISOR).get(f"/orders/{number}").body["order"]["id"]
+    year, last = f"{datetime.now(UTC).year}", _file_number(served, order).rpartition("-")[2]
+    name = archivist.post("/archive/packets", {"numbers": f"{year}-D10-{int(last)}"}).body["packet"]
+    assert until_ready(served, name).status == 200
+    path = f"/archive/packets/{name}/handover"
+    assert served.as_(Role.HOTLINE_MANAGER).post(path, {}).status == 403
+    assert archivist.post("/archive/packets/X043-RX·2026-D10-9001_9002/handover", {}).status == 404
+    unsealed = archivist.post(path, {})
+    assert (unsealed.status, unsealed.body["code"]) == (409, "not-all-sealed")
+
+
+def _file_number(served: Served, order: str) -> str:
+    return served.as_(Role.SUPERVISOR).get(f"/orders/{order}").body["order"]["filing"]["file_number"]
+
+
+def test_registers_are_pages_tables_and_prints_for_who_files_leads_or_checks(served: Served):
+    city, year = served.names["api"], f"{datetime.now(UTC).year}"
+    archivist, supervisor = served.as_(Role.ARCHIVIST), served.as_(Role.SUPERVISOR)
+    numbers = [closed(served), closed(served)]
+    huiyin(served, "archive", "run", *numbers, "--city", city)
+    first = archivist.get(f"/archive/register/{year}", limit=1).body
+    second = archivist.get(f"/archive/register/{year}", limit=1, cursor=first["next"]).body
+    assert [page["lines"][0]["no"] for page in (first, second)] == [1, 2]
+    whole = supervisor.get(f"/archive/register/{year}", limit=200).body
+    assert set(numbers) <= {line["order_number"] for line in whole["lines"]}
+    assert whole["missing"] == []
+    as_table = archivist.raw("GET", f"/archive/register/{year}?format=csv")
+    assert as_table.headers["content-type"].startswith("text/csv")
+    assert as_table.content.decode().lstrip("\ufeff").splitlines()[0].startswith("档号,")
+    assert len(as_table.content.decode().splitlines()) == len(whole["lines"]) + 1
+    printed = archivist.raw("GET", f"/archive/register/{year}?format=pdf")
+    assert printed.content.startswith(b"%PDF-")
+    assert archivist.get("/archive/register/1", format="csv").status == 400
+    assert archivist.get(f"/archive/register/{year}", series="D5").status == 400
+    assert archivist.get(f"/archive/register/{year}", series="L-D10").body["lines"] == []
+    assert archivist.get("/archive/uses", year=year).body["uses"] == []
+    assert archivist.raw("GET", "/archive/uses?format=csv").content.decode().startswith("\ufeff利用件号")
+    assert archivist.get("/archive/expired").body["files"] == []
+    assert archivist.get("/archive/expired", by=f"{int(year) + 10}-12-30").body["files"] == []
+    over = archivist.get("/archive/expired", by=f"{int(year) + 11}-01-01", limit=1).body
+    (row,) = over["files"]
+    assert (row["ends"], row["opinion"]) == (f"{int(year) + 11}-01-01", "")
+    assert "unsealed" in row["held"]
+    more = archivist.get("/archive/expired", by=f"{int(year) + 11}-01-01", limit=200, cursor=over["next"]).body
+    assert row["record"] not in {one["record"] for one in more["files"]}
+    assert "未封存" in archivist.raw("GET", f"/archive/expired?by={int(year) + 11}-01-01&format=csv").content.decode()
+    for path in (f"/archive/register/{year}", "/archive/uses", "/archive/expired", "/archive/batches"):
+        assert served.as_(Role.AGENT).get(path).status == 403
+        assert served.as_(Role.LEADER).get(path).status == 200
+
+
+def test_no_batch_that_is_none_is_shown_or_carried_out(served: Served):
+    archivist = served.as_(Role.ARCHIVIST)
+    for batch in ("x", "00000000-0000-7000-8000-000000000009"):
+        assert archivist.get(f"/archive/batches/{batch}/files").status == 404
+        assert archivist.post(f"/archive/batches/{batch}/carry_out", {"witness": "w"}).status == 404
+    nobody = served.as_(Role.SUPERVISOR).post("/archive/batches/x/carry_out", {"witness": "w"})
+    assert nobody.status == 403
+    order = registered(served).body["id"]
+    listed = {
+        "digest": "sha256:" + "0" * 64,
+        "orders": [order],
+        "basis": {"text": "档案法实施条例", "article": "第十九条"},
+    }
+    refused = archivist.post("/batches/new/propose_disposal", listed)
+    assert (refused.status, refused.body["code"]) == (409, "file-held")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from domain import institution
 from domain.calendar import CalendarYear
 from domain.kinds import KINDS
+from domain.matters.batches import handover_stream
 from domain.matters.calls import call_stream
 from domain.matters.publications import push_stream, report_stream, telephony_stream
 from domain.refusals import Refusal
@@ -45,6 +46,8 @@ def stream_of(random: Random, kind: str, act: Act) -> str:
         case "ImportTelephonyStats":
             said = act
             return telephony_stream(said.source, said.day)
+        case "HandOverPacket" | "RecordPacketReceipt":
+            return handover_stream(getattr(act, "digest", ""))
         case _:
             return f"{kind}:{UUID(int=random.randrange(2))}"
 
@@ -65,6 +68,13 @@ def aimed(town: Town, stream: str, kind: type[Act]) -> dict[str | tuple[type, st
         "day": lambda r: DAY,
         "cut_off": lambda r: r.randrange(1, town.position),
         "orders": lambda r: (),
+        "digest": lambda r: "sha256:" + r.choice("67") * 64,
+        "first": lambda r: 1,
+        "last": lambda r: 4,
+        "left_out": lambda r: (3,),
+        "cases": lambda r: 3,
+        "refused": lambda r: (),
+        "received_on": lambda r: town.now.date(),
         "answered": lambda r: 3,
         "queued": lambda r: 9,
         "calendar": some_year,
@@ -153,8 +163,13 @@ def test_units_never_stand_above_themselves_and_the_hotline_stays_the_root(seed:
                     assert town.law.unit(unit).version(when).level is UnitLevel.OTHER  # type: ignore[union-attr]
 
 
+OF_FILES = {"ProposeDisposal", "AgreeDisposal", "RejectDisposal"}
+"""A list names files whose retention is over: a town of a few weeks has none."""
+
+
 @pytest.mark.parametrize("kind", [*BESIDE, "institution"])
 def test_the_walks_give_most_commands_of_every_kind(kind: str):
     done = {type(deed.act).__name__ for seed in range(60) for _, deed in walked(seed, [kind], 80)}
-    never = {command.__name__ for command in BY_NAME[kind].commands} - done
-    assert len(never) <= len(BY_NAME[kind].commands) // 2, never
+    wanted = {command.__name__ for command in BY_NAME[kind].commands} - OF_FILES
+    never = wanted - done
+    assert len(never) <= len(wanted) // 2, never
