@@ -30,6 +30,7 @@ from tests.test_cli import Deployment, registered, write_script
 NAME, PHONE, PLACE = "龚𠮷甲", "000-7777-2025", "梧桐里九号信箱"
 """Who the informant is: all of it invented."""
 
+ARCHIVIST = {"user": "hotline-archivist", "role": "archivist", "unit": "HOTLINE"}
 NOWHERE = {"HUIYIN_DATABASE_URL": "postgresql://127.0.0.1:1/none"}
 
 
@@ -87,6 +88,8 @@ def _report() -> list[dict[str, Any]]:
         registered("R", "2026-03-04 09:00", title="某单位违规收费", content="某单位违规收费，请查处。", **said),
         {"order": "R", "at": "2026-03-04 10:00", "by": AGENT,
          "command": {**refuse, "informed_at": "2026-03-04T10:00:00+08:00"}},
+        {"order": "R", "at": "2026-03-05 09:00", "by": ARCHIVIST,
+         "command": {"type": "archive", "verified_to": "@head"}},
     ]  # fmt: skip
 
 
@@ -228,6 +231,30 @@ def both_hold(filed: Filed, root: Path) -> bool:
     for said in (ours.out, alone.stdout) if ours.code else ():
         assert "-密封件.pdf" in said
     return ours.code == 0
+
+
+def test_handed_over_with_its_packet_the_case_names_the_part_that_went_along(filed: Filed):
+    part = sha(filed.part)
+    handed = filed.town.ok("archive", "handover", str(filed.packet), *AS, *TOWN, "--json").data
+    today = filed.town.ok("show", filed.number, *TOWN, "--json").data["seen_at"][:10]
+    receipt = (
+        "archive",
+        "receipt",
+        str(filed.packet),
+        "--receipt",
+        "接字7号",
+        "--received-by",
+        "接收科",
+        "--on",
+        today,
+    )
+    done = filed.town.ok(*receipt, "--cases", "1", *AS, *TOWN, "--json").data
+    assert (done["done"], done["failed"]) == (1, [])
+    history = filed.town.ok("history", filed.number, *TOWN, "--json").data
+    (moved,) = [e["event"] for e in history if e["event"]["type"] == "order.archive_transferred"]
+    assert f"batch:{moved['handover']}" == handed["stream"]
+    parts = [e["event"]["digest"] for e in history if e["event"].get("edition") == "sealed"]
+    assert moved["sealed_part"] == part == parts[-1]
 
 
 def test_for_the_archives_it_is_closed_anew_and_opens_with_the_keys_of_their_two_alone(filed: Filed, tmp_path: Path):
