@@ -5,6 +5,7 @@ Pure. Every event of a case has its place in `_PLACES`; what is printed as a pap
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -621,6 +622,41 @@ def kept_files(material: Material) -> list[Kept]:
                     one.digest,
                 )
             )
+    return found
+
+
+class Shown(NamedTuple):
+    """图. A picture as it stands on its page: its bytes as an address, what is said below it and instead of it."""
+
+    no: int
+    address: str
+    name: str
+    event: str
+    at: str
+    digest: str
+    how: str  # as given, or made smaller
+    why: str  # it is not printed
+
+    @property
+    def alt(self) -> str:
+        """What somebody hears who does not see it."""
+        return f"图{self.no}：{self.name}，{self.event}，{self.at}"
+
+
+def pictures(material: Material) -> list[Shown]:
+    """Return the pictures of the case that this file prints, in the order of its events, and those that it does not."""
+    kept = {one.digest: one for one in reversed(kept_files(material))}
+    found: list[Shown] = []
+    for no, one in enumerate(material.told.pictures, 1):
+        of = kept.get(one.digest)
+        if of is None:  # a file that says other than its events
+            continue
+        address = ""
+        if one.file:
+            kind = "jpeg" if one.file.endswith(".jpg") else "png"
+            address = f"data:image/{kind};base64," + base64.b64encode(material.pictures[one.file]).decode("ascii")
+        how = "原件" if one.original else f"缩印，原件 {of.size} 字节"
+        found.append(Shown(no, address, of.name, f"{of.event}（第{of.version}项）", of.at, of.digest, how, one.why))
     return found
 
 

@@ -131,6 +131,7 @@ def document(material: Material, papers: Mapping[int, Paper], paper_style: str) 
             closes=material.closes,
             papers_style=paper_style,
             files=contents.kept_files(material),
+            pictures=contents.pictures(material),
             timeline=contents.timeline(material),
             deadlines=[_deadline(material, clock, told) for clock, told in explained],
             calendars=list(notices),

@@ -15,7 +15,7 @@ from typing import Self
 
 import msgspec
 
-from archive.wire import LONGEST, Attached, Done, Failed, Job, Lacking, Outcome, written
+from archive.wire import LONGEST, Attached, Done, Failed, Job, Lacking, Outcome, Picture, Reduced, written
 from domain.refusals import Refusal
 
 __all__ = ["Attached", "CannotBeLaidOut", "Done", "GlyphsLacking", "Printer", "PrinterAbsent", "PrintingTooLong"]
@@ -75,11 +75,32 @@ class Printer:
 
     async def printed(self, html: str, attachments: Sequence[Attached] = ()) -> Done:
         """Return a document as PDF with the number of its pages and the fonts it was set in; raises as `pdf` does."""
-        job = written(msgspec.msgpack.encode(Job(html, tuple(attachments))))
+        outcome = await self._asked(Job(html, tuple(attachments)))
+        match outcome:
+            case Done():
+                return outcome
+            case Lacking():
+                said = "、".join(f"{one} (U+{ord(one):04X})" for one in outcome.characters)
+                raise GlyphsLacking(said, characters=outcome.characters)
+            case Failed():
+                raise CannotBeLaidOut(outcome.why[:300])
+            case Reduced():
+                raise CannotBeLaidOut("a picture")
+
+    async def picture(self, content: bytes) -> Reduced | Failed:
+        """Return a picture as it is printed, or why it is not. Raises PrinterAbsent where the process does not start."""
+        try:
+            outcome = await self._asked(Picture(content))
+        except PrintingTooLong:
+            return Failed("图片处理超时")
+        return outcome if isinstance(outcome, Reduced | Failed) else Failed("图片无法处理")
+
+    async def _asked(self, what: Job | Picture) -> Outcome:
+        job = written(msgspec.msgpack.encode(what))
         async with self._turn:
             try:
                 async with asyncio.timeout(self._patience):
-                    outcome = await self._carried_out(job)
+                    return await self._carried_out(job)
             except TimeoutError as error:
                 await self._end()
                 raise PrintingTooLong(f"> {self._patience:g} s") from error
@@ -89,14 +110,6 @@ class Printer:
             except BaseException:  # whoever asked is gone: the answer to their document is nobody else's
                 await self._end()
                 raise
-        match outcome:
-            case Done():
-                return outcome
-            case Lacking():
-                said = "、".join(f"{one} (U+{ord(one):04X})" for one in outcome.characters)
-                raise GlyphsLacking(said, characters=outcome.characters)
-            case Failed():
-                raise CannotBeLaidOut(outcome.why[:300])
 
     async def faces(self) -> tuple[str, ...]:
         """Return the digests of the font files that plain and bold text is set in here."""

@@ -27,7 +27,8 @@ from weasyprint.pdf.metadata import NS, DocumentMetadata
 from weasyprint.text.fonts import FontConfiguration, get_hb_object_data
 from weasyprint.urls import FatalURLFetchingError, URLFetcher
 
-from archive.wire import Attached, Done, Failed, Job, Lacking, Outcome, read_from, written
+from archive.pictures import reduced
+from archive.wire import Attached, Done, Failed, Job, Lacking, Outcome, Picture, read_from, written
 
 MEMORY = 2 << 30
 """Bytes that a rendering process may take: a document that wants more fails alone."""
@@ -158,13 +159,17 @@ def _attachments(named: Sequence[Attached]) -> list[Attachment]:
     return made
 
 
+_JOBS = msgspec.msgpack.Decoder(Job | Picture)
+
+
 def serve(jobs: BinaryIO, answers: BinaryIO) -> None:
     """Render job after job until there are no more."""
     renderer, pages = Renderer(), 0
     gc.freeze()
     gc.disable()
     while (said := read_from(jobs)) is not None:
-        outcome = renderer.render(msgspec.msgpack.decode(said, type=Job))
+        job = _JOBS.decode(said)
+        outcome = reduced(job.content) if isinstance(job, Picture) else renderer.render(job)
         answers.write(written(msgspec.msgpack.encode(outcome)))
         answers.flush()
         pages += outcome.pages if isinstance(outcome, Done) else COLLECT_EVERY

@@ -17,6 +17,7 @@ import pikepdf
 from archive import material
 from archive.material import Material, NoDossier
 from domain import evidence, notes
+from domain.attachments import named_in
 from domain.evidence import Unproven
 from domain.notes import Policy
 from domain.refusals import Refusal, WrongKey
@@ -91,6 +92,7 @@ async def verify(content: bytes, policy: Policy, remake: Remake, digest: str | N
     found += [_events(made, policy), _law(made, policy)]
     if not any(one.answer is Answer.FAILS for one in found):
         found.append(await _pages(content, made, remake, known=digest == own))
+        found += _pictures(made, known=digest == own)
     return Verdict(digest=own, findings=tuple(found), shown=_shown(made))
 
 
@@ -195,6 +197,38 @@ async def _pages(content: bytes, made: Material, remake: Remake, *, known: bool)
     if known:  # whoever has the digest from elsewhere needs no more
         return Finding(about="pages", answer=Answer.HOLDS, zh=f"以全文件摘要为凭（{zh}）", en=f"by its digest ({en})")
     return Finding(about="pages", answer=answer, zh=zh, en=en)
+
+
+def _pictures(made: Material, *, known: bool) -> list[Finding]:
+    """Say of printed pictures whether they are those that the events name: by their digest, or that of the whole file."""
+    told = [one for one in made.told.pictures if one.file]
+    if not told:
+        return []
+    named = {attachment.digest for entry in made.entries for _, attachment in named_in(entry)}
+    for one in made.told.pictures:
+        held = f"sha256:{hashlib.sha256(made.pictures.get(one.file, b'')).hexdigest()}"
+        if one.digest not in named or (one.original and held != one.digest):
+            return [
+                _fails("pictures", f"图片不是事件所载：{one.digest}", f"a picture is not the one named: {one.digest}")
+            ]
+    smaller = sum(not one.original for one in told)
+    if not smaller:
+        return [
+            _holds(
+                "pictures", f"{len(told)} 幅图片即事件所载原件", f"the {len(told)} pictures are those named, as given"
+            )
+        ]
+    if known:
+        return [
+            _holds(
+                "pictures",
+                f"{smaller} 幅缩印图片以全文件摘要为凭",
+                f"{smaller} made smaller, by the digest of the file",
+            )
+        ]
+    zh = f"{smaller} 幅图片系缩印，凭本文件不能与原件核对：请以 --digest 给出台账登记的摘要，或在信息包内核验"
+    en = f"{smaller} pictures were made smaller and cannot be held against what they were made of: name the recorded digest with --digest"
+    return [Finding(about="pictures", answer=Answer.OPEN, zh=zh, en=en)]
 
 
 def _first_difference(one: bytes, other: bytes) -> int:

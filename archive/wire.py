@@ -20,11 +20,17 @@ class Attached(msgspec.Struct, frozen=True):
     relationship: str = "Supplement"  # a word of PDF 2.0: Source, Data, Alternative, Supplement
 
 
-class Job(msgspec.Struct, frozen=True):
+class Job(msgspec.Struct, frozen=True, tag=True):
     """A document to be rendered."""
 
     html: str
     attachments: tuple[Attached, ...] = ()
+
+
+class Picture(msgspec.Struct, frozen=True, tag=True):
+    """A picture that is to be made fit for printing."""
+
+    content: bytes
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):
@@ -47,7 +53,15 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     why: str
 
 
-Outcome = Done | Lacking | Failed
+class Reduced(msgspec.Struct, frozen=True, tag=True):
+    """A picture as it is printed."""
+
+    content: bytes
+    ending: str  # of its file's name
+    original: bool = False  # as it was given
+
+
+Outcome = Done | Lacking | Failed | Reduced
 
 
 def written(message: bytes) -> bytes:

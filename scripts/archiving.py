@@ -233,6 +233,7 @@ async def maker(ledger: Ledger, log: Transparency, by: Actor, printer: Printer) 
             )
             closed, part = dossiers.bound([done]), dossiers.Part(filing.digest_of(done.pdf))
         made = await gatherer.gather(stream, "full", upto=upto, keys=keys, two_persons=two, part=part)
+        made = await dossiers.pictured(made, wiring.files_of(ledger), printer)
         whole = dossiers.bound([await dossiers.printed(one, printer) for one in material.split(made)])
         return whole._replace(sealed=closed)
 

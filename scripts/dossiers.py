@@ -15,19 +15,21 @@ from archive import dossier, filing, material, sealedpart, verify
 from archive.contents import Paper
 from archive.filing import Rendered
 from archive.fonds import Fonds
-from archive.material import APART, Edition, Material, Told, UseCopy
+from archive.material import APART, Edition, Material, Printed, Told, UseCopy
 from archive.pdf import Done, Printer
 from archive.verify import Verdict
+from archive.wire import Failed, Reduced
 from domain import evidence
+from domain.attachments import Files, named_in
 from domain.journals import is_journal
 from domain.leaves import Witnessed
 from domain.ledger import Ledger
 from domain.notes import Note, Policy, Proof
-from domain.refusals import Erased, Refusal
+from domain.refusals import Erased, FileChanged, Refusal, UnknownFile
 from domain.sealing import Consent, KeyRow, shares_of
 from domain.steps.filing import DossierRendered, IssueUseCopy, UseCopyIssued
 from domain.stored import tag
-from domain.terms import Actor, Entry, Role
+from domain.terms import Actor, Attachment, Confidentiality, Entry, Role
 from projections.answers import Projections
 from projections.transparency import NoHeadYet, Transparency
 from scripts import desk, embedded, wiring
@@ -52,6 +54,71 @@ class NothingToFile(Refusal):
 
 
 # --- gathering ---------------------------------------------------------------------------------------------------
+
+
+MOST_PICTURES: int = 24
+"""Pictures that one volume prints, so that none takes long or much memory."""
+
+BYTES_OF_PICTURES: int = 4 << 20
+"""Bytes of them together; each lies in the file twice, and a file of twenty megabytes is not kept."""
+
+_KINDS = ("image/jpeg", "image/png")
+ELSEWHERE = "原件不在本系统保存"
+
+
+async def pictured(made: Material, files: Files, printer: Printer) -> Material:
+    """Return a full edition with the pictures that its events name; of those that are not printed, why.
+
+    An informant's are not looked at: they may show who it was. Where no picture is kept here, the index alone says it.
+    """
+    if made.told.edition != "full" or made.order.confidentiality is Confidentiality.INFORMANT:
+        return made
+    named: dict[str, tuple[int, Attachment]] = {}
+    for entry in made.entries:
+        for _, one in named_in(entry):
+            if one.media_type.startswith("image/"):
+                named.setdefault(one.digest, (entry.version, one))
+    ends = [last for _, last in material.volumes(len(made.entries))]
+    room = dict.fromkeys(ends, (MOST_PICTURES, BYTES_OF_PICTURES))
+    told: list[Printed] = []
+    contents: dict[str, bytes] = {}
+    for version, one in named.values():
+        last = next(end for end in ends if version <= end)
+        count, left = room[last]
+        found = await _picture(made, files, printer, one) if count else Failed("超出一卷印图数量，见原件")
+        if isinstance(found, Reduced) and len(found.content) > left:
+            found = Failed("超出一卷印图总量，见原件")
+        if isinstance(found, Failed):
+            told.append(Printed(digest=one.digest, version=version, why=found.why))
+            continue
+        room[last] = (count - 1, left - len(found.content))
+        name = f"{material.PICTURE}{len(contents) + 1:03d}.{found.ending}"
+        contents[name] = found.content
+        told.append(Printed(digest=one.digest, version=version, file=name, original=found.original))
+    if all(one.why == ELSEWHERE for one in told):
+        return made
+    return msgspec.structs.replace(
+        made, told=msgspec.structs.replace(made.told, pictures=tuple(told)), pictures=contents
+    )
+
+
+async def _picture(made: Material, files: Files, printer: Printer, one: Attachment) -> Reduced | Failed:
+    """Return one picture as it is printed, read whole and held against its digest; or why it is not printed."""
+    stream = made.case.stream
+    if one.media_type not in _KINDS:
+        return Failed(f"{one.media_type} 不印，见原件")
+    if not files.there(stream, one.digest):
+        return Failed(ELSEWHERE)
+    try:
+        opened = files.open(stream, one.digest, made.keys.get)
+        if opened is None:
+            return Failed("密钥已依法销毁")
+        content = b"".join([part async for part in await opened.parts()])
+    except (FileChanged, UnknownFile):
+        return Failed("原件已损坏，与账本所载摘要不符")
+    if filing.digest_of(content) != one.digest:
+        return Failed("原件已损坏，与账本所载摘要不符")
+    return await printer.picture(content)
 
 
 class Part(NamedTuple):
@@ -385,6 +452,7 @@ async def _made(
             part.append(await closed_part(gatherer, ledger, stream, upto, by=by, purpose=purpose, printer=printer))
         named = Part(filing.digest_of(part[0][1].pdf)) if part else None
         made = await gatherer.gather(stream, edition, upto=upto, keys=keys, two_persons=two, copy=copy, part=named)
+        made = await pictured(made, wiring.files_of(ledger), printer)
         return [*part, *[(one, await printed(one, printer)) for one in material.split(made)]]
 
 

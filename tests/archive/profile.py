@@ -52,11 +52,20 @@ def pages(content: bytes) -> list[str]:
 
 def laid_out(content: bytes) -> list[str]:
     """Return the text of each page as it stands there. Skips where poppler is not installed."""
+    return _text(content, "-layout")
+
+
+def read(content: bytes) -> list[str]:
+    """Return the text of each page as it is read: cell by cell. Skips where poppler is not installed."""
+    return _text(content)
+
+
+def _text(content: bytes, *how: str) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "file.pdf"
         path.write_bytes(content)
         try:
-            done = subprocess.run(["pdftotext", "-layout", path, "-"], capture_output=True, text=True, check=True)
+            done = subprocess.run(["pdftotext", *how, path, "-"], capture_output=True, text=True, check=True)
         except FileNotFoundError:
             pytest.skip("pdftotext (poppler-utils) is not installed here")
     return done.stdout.split("\f")[:-1]
