@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
+import struct
+import tempfile
 import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import IO, Annotated, Any, NamedTuple, cast
+from typing import IO, Annotated, Any, Final, NamedTuple, cast
 
 import msgspec
 
@@ -207,9 +209,12 @@ class _Sink:
 
     def __init__(self) -> None:
         self.waiting = bytearray()
+        self.beside: IO[bytes] | None = None  # takes what is too much to wait
 
     def write(self, said: bytes) -> int:
         """Take some bytes."""
+        if self.beside is not None:
+            return self.beside.write(said)
         self.waiting += said
         return len(said)
 
@@ -223,14 +228,75 @@ class _Sink:
         return said
 
 
+class _Listed:
+    """What a ZIP file lists at its end, kept on disk until then: of half a million files the names alone fill a memory."""
+
+    _SAID = struct.Struct("<QQQII")
+
+    def __init__(self, spool: IO[bytes]) -> None:
+        self._spool = spool
+        self._count = 0
+
+    def append(self, info: zipfile.ZipInfo) -> None:
+        """Keep an entry that was written."""
+        name = info.filename.encode()
+        said = self._SAID.pack(info.header_offset, info.file_size, info.compress_size, info.CRC, len(name))
+        self._spool.write(said + name)
+        self._count += 1
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[zipfile.ZipInfo]:
+        self._spool.seek(0)
+        while said := self._spool.read(self._SAID.size):
+            offset, size, packed, check, length = self._SAID.unpack(said)
+            info = zipfile.ZipInfo(self._spool.read(length).decode())
+            info.header_offset, info.file_size, info.compress_size, info.CRC = offset, size, packed, check
+            info.flag_bits, info.external_attr = _STREAMED, 0o600 << 16
+            info.create_version = info.extract_version = zipfile.ZIP64_VERSION
+            yield info
+
+
+_STREAMED: Final = 0x08
+"""Says that sizes stand behind each file, as zipfile does where it cannot go back."""
+
+
+class _Forgetful(dict[str, zipfile.ZipInfo]):
+    """Keeps no entry: no two files of a folder have one name."""
+
+    def __setitem__(self, name: str, info: zipfile.ZipInfo) -> None:
+        """Forget it."""
+
+
 def zipped(folder: Path) -> Iterator[bytes]:
-    """Yield a folder as a ZIP file, stored as it is, the same bytes whenever it is asked for."""
+    """Yield a folder as a ZIP file, stored as it is, the same bytes whenever it is asked for, in the memory of one file."""
     sink = _Sink()
-    with zipfile.ZipFile(cast("IO[bytes]", sink), "w", zipfile.ZIP_STORED) as archive:
-        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    with (
+        tempfile.TemporaryFile() as spool,
+        tempfile.TemporaryFile() as end,
+        zipfile.ZipFile(cast("IO[bytes]", sink), "w", zipfile.ZIP_STORED) as archive,
+    ):
+        archive.filelist = cast("list[zipfile.ZipInfo]", _Listed(spool))
+        archive.NameToInfo = _Forgetful()
+        for path in _below(folder):
             named = zipfile.ZipInfo(f"{folder.name}/{path.relative_to(folder).as_posix()}")
             with path.open("rb") as file, archive.open(named, "w", force_zip64=True) as entry:
                 while part := file.read(PART):
                     entry.write(part)
                     yield sink.taken()
-    yield sink.taken()
+        yield sink.taken()
+        sink.beside = end
+        archive.close()
+        end.seek(0)
+        while part := end.read(PART):
+            yield part
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Yield every file below a folder, in the order of their names; one folder at a time is read."""
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            yield from _below(path)
+        elif path.is_file():
+            yield path

@@ -6,6 +6,7 @@ a report that passes what nobody checked is worth nothing. The items are named a
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
@@ -100,6 +101,26 @@ class _Tally:
                 named.append(one)
 
 
+class _Numbers:
+    """Counts running numbers, a bit for each of a series: a packet of a hundred thousand takes some kilobytes."""
+
+    def __init__(self, series: tuple[int, int]) -> None:
+        self._first, last = series
+        self._seen = bytearray((last - self._first) // 8 + 1)
+        self._outside: set[int] = set()
+        self.rows = self.different = 0
+
+    def saw(self, number: int) -> None:
+        self.rows += 1
+        place, bit = divmod(number - self._first, 8)
+        if not 0 <= place < len(self._seen):
+            self.different += number not in self._outside
+            self._outside.add(number)
+        elif not self._seen[place] >> bit & 1:
+            self._seen[place] |= 1 << bit
+            self.different += 1
+
+
 ITEMS: Final[Mapping[str, Property]] = {
     "固化信息有效性": Property.AUTHENTIC,
     "元数据项数据长度、类型、格式、值域": Property.AUTHENTIC,
@@ -162,26 +183,25 @@ def examine(
     `range_of` are the first and last running number, `explained` how many of them are left out with a reason; `whole` is the
     inspection of a packet that is finished. Without `scan` nothing was scanned, and the report says so.
     """
-    tally, done = _Tally(), Inspected()
-    numbers: list[int] = []
+    tally, done, numbers = _Tally(), Inspected(), _Numbers(range_of)
     for row in rows:
         said: dict[str, str] = dict(zip(COLUMNS, row, strict=True))
         name = said["档号"]
-        numbers.append(_row(said, tally))
+        numbers.saw(_row(said, tally))
         found = inspect_case(root, policy, name)
         done.files, done.bytes = done.files + found.files, done.bytes + found.bytes
         done.items += 1
         _found(found.findings, tally)
         _case(root / "data" / name, name, tally)
     _findings_of_whole(whole, done, tally)
-    missing = range_of[1] - range_of[0] + 1 - explained - len(set(numbers))
-    tally.look("连续性（有无漏号）", [f"漏号 {missing} 个"] if missing else [], count=len(numbers))
-    twice = len(numbers) - len(set(numbers))
+    missing = range_of[1] - range_of[0] + 1 - explained - numbers.different
+    tally.look("连续性（有无漏号）", [f"漏号 {missing} 个"] if missing else [], count=numbers.rows)
+    twice = numbers.rows - numbers.different
     tally.look("档号规范性与重复性", [f"重号 {twice} 个"] if twice else [], count=0)
-    folders = sum(1 for path in (root / "data").iterdir() if path.is_dir())
-    tally.look(
-        "总件数相符性", [f"{folders} 个文件夹，目录 {len(numbers)} 件"] if folders != len(numbers) else [], count=0
-    )
+    with os.scandir(root / "data") as there:
+        folders = sum(1 for one in there if one.is_dir())
+    differ = [f"{folders} 个文件夹，目录 {numbers.rows} 件"] if folders != numbers.rows else []
+    tally.look("总件数相符性", differ, count=0)
     if scan is not None:
         harm = scan(root)
         tally.look("恶意代码检测", [harm] if harm else [], count=done.files)

@@ -38,6 +38,9 @@ from projections.transparency import Transparency
 LOT: Final = 32
 """Cases that are read in one round trip."""
 
+HEADS: Final = 1000
+"""Heads, from the newest back, among which one is looked for that every witness has signed."""
+
 PURPOSE: Final = "archive_packet"
 """What the access journal gives as the reason for which a packet opened a case's files."""
 
@@ -81,8 +84,7 @@ async def witnessed(log: Transparency) -> Note:
     """Return the head that a packet is made under: the newest one that every witness has signed, else the newest."""
     newest = await log.sign()
     asked = {one.name for one in log.witnesses}
-    heads = await log.heads(limit=1_000_000)
-    for head in reversed(heads[-1000:]):
+    for head in await log.newest_heads(HEADS):
         note = await log.head(head.checkpoint.size)
         if asked <= {one.name for one in note.signatures}:
             return note

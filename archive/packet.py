@@ -137,15 +137,19 @@ def standing(target: Path) -> Standing | None:
     """Return how far the packet of a place is; None where none was begun."""
     if target.exists():
         return Standing(ready=True)
-    journal = target.with_name(f".{target.name}.journal")
+    done, left = 0, list[str]()
     try:
-        first, *lines = journal.read_bytes().split(b"\n")
-        plan = msgspec.json.decode(first, type=Plan)
+        with target.with_name(f".{target.name}.journal").open("rb") as journal:
+            plan = msgspec.json.decode(journal.readline(), type=Plan)
+            for line in journal:
+                if line.endswith(b"\n"):
+                    done += 1
+                    if b'"left_out":' in line:  # else it is not read: whoever looks on asks often
+                        one = msgspec.json.decode(line, type=Done)
+                        left += [f"{one.number}：{one.left_out}"] if one.left_out else []
     except (FileNotFoundError, msgspec.DecodeError):
         return None
-    done = [msgspec.json.decode(line, type=Done) for line in lines[:-1]]
-    left = tuple(f"{one.number}：{one.left_out}" for one in done if one.left_out)
-    return Standing(ready=False, done=len(done), of=plan.last - plan.first + 1, left_out=left)
+    return Standing(ready=False, done=done, of=plan.last - plan.first + 1, left_out=tuple(left))
 
 
 class Draft:

@@ -233,6 +233,11 @@ class Transparency(Entered):
         async with session(self._pool) as connection:
             return [notes.note_from(note) for (note,) in await rows(connection, self._sql["heads"], after, limit)]
 
+    async def newest_heads(self, limit: int) -> list[Note]:
+        """Return the last signed heads, the newest first, without cosignatures."""
+        async with session(self._pool) as connection:
+            return [notes.note_from(note) for (note,) in await rows(connection, self._sql["newest_heads"], limit)]
+
     async def tile(self, place: Place, width: int) -> bytes | None:
         """Return so many hashes of a tile; None where the tree is not so far."""
         async with session(self._pool) as connection:

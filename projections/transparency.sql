@@ -55,6 +55,9 @@ SELECT note FROM city.heads ORDER BY size DESC LIMIT 1
 -- name: heads
 SELECT note FROM city.heads WHERE size > $1::bigint ORDER BY size LIMIT $2::bigint
 
+-- name: newest_heads
+SELECT note FROM city.heads ORDER BY size DESC LIMIT $1::bigint
+
 -- name: all_heads
 SELECT size, root, note FROM city.heads ORDER BY size
 

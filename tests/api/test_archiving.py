@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from api import archiving
 from domain.terms import Role
 from tests.api.conftest import CHECKOUT, Reply, Served, registered
 
@@ -87,6 +88,35 @@ def test_a_packet_is_asked_for_made_and_taken_and_verifies_offline(served: Serve
         packed.extractall(tmp_path)
     (tmp_path / "policy").write_text(huiyin(served, "head", "--policy", "--city", city), encoding="utf-8")
     assert "✓" in huiyin(served, "verify", str(tmp_path / name), "--policy", str(tmp_path / "policy"))
+
+
+def test_a_packet_is_sent_as_the_file_that_anybody_makes_of_it(tmp_path: Path):
+    packet = tmp_path / "X043-RX·2026-D10-0001_0002"
+    for name, content in (("bagit.txt", b"1.0"), ("data/二/附件/1.jpg", b"x" * 700_000), ("data/一/一.pdf", b"")):
+        path = packet / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    sent = b"".join(archiving.zipped(packet))
+    assert sent == b"".join(archiving.zipped(packet))
+    with zipfile.ZipFile(io.BytesIO(sent)) as read:
+        assert read.testzip() is None
+        contents = {info.filename.partition("/")[2]: read.read(info) for info in read.infolist()}
+    there = {path.relative_to(packet).as_posix(): path.read_bytes() for path in packet.rglob("*") if path.is_file()}
+    assert contents == there
+
+    class Out(io.BytesIO):
+        def seekable(self) -> bool:
+            return False
+
+        def tell(self) -> int:
+            raise OSError
+
+    whole = Out()
+    with zipfile.ZipFile(whole, "w") as plain:
+        for name in contents:
+            with plain.open(zipfile.ZipInfo(f"{packet.name}/{name}"), "w", force_zip64=True) as entry:
+                entry.write(there[name])
+    assert sent == whole.getvalue(), "only that the list of files waits on disk"
 
 
 @pytest.mark.parametrize("role", [Role.AGENT, Role.ADMIN, Role.ORG_HANDLER, Role.CITIZEN])
