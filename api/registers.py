@@ -167,7 +167,7 @@ async def batches(ask: Ask) -> Answer:
     """Return packets that were handed over and lists to be destroyed, the newest first."""
     if ask.who.role not in READERS["batch"]:
         raise NotForThisRole
-    rows = await registers.batches(ask.city.ledger, limit=ask.limit())
+    rows = await registers.batches(ask.city.ledger, ask.city.shown, limit=ask.limit())
     return listing(ask, "batches", rows, (await ask.city.ledger.head())[0])
 
 

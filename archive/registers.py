@@ -22,13 +22,14 @@ from archive.packet import plain
 from domain.journals import NUMBERS, NumberGiven
 from domain.law import Law
 from domain.ledger import Ledger
-from domain.matters.batches import Batch, BatchKind, state_of
+from domain.matters.batches import Batch, BatchKind, DisposalProposed, PacketHandedOver, state_of
 from domain.matters.inquiries import MaskedDossierReleased, MaskedDossierRequested
 from domain.order import fold
 from domain.refusals import Refusal
 from domain.state import WorkOrder
 from domain.steps.disposing import Opinion, held_by
 from domain.steps.filing import DossierRendered, UseCopyIssued, retention_ends
+from domain.stored import tag
 from domain.terms import SHANGHAI, Entry, Word
 from domain.units import day_start
 from projections.answers import Projections
@@ -409,16 +410,19 @@ class BatchRow(msgspec.Struct, frozen=True, kw_only=True):
     by: str
 
 
-async def batches(ledger: Ledger, *, limit: int = 1000) -> list[BatchRow]:
+async def batches(ledger: Ledger, shown: Projections, *, limit: int = 1000) -> list[BatchRow]:
     """Return the batches of a city, the newest first."""
-    streams = await ledger.streams("batch", limit)
+    opened = await shown.beside("batch", [tag(PacketHandedOver), tag(DisposalProposed)])
+    streams = [entry.stream for entry in reversed(opened.rows)][:limit]
     found: list[BatchRow] = []
     for at in range(0, len(streams), PAGE):
-        for entries in await ledger.histories(streams[at : at + PAGE]):
-            batch = ledger.fold_entries(entries[0].stream, entries) if entries else None
+        for stream, entries in zip(
+            streams[at : at + PAGE], await ledger.histories(streams[at : at + PAGE]), strict=True
+        ):
+            batch = ledger.fold_entries(stream, entries)
             if isinstance(batch, Batch):
                 found.append(batch_row(batch))
-    return sorted(found, key=lambda row: row.opened, reverse=True)
+    return found
 
 
 def batch_row(batch: Batch) -> BatchRow:

@@ -253,8 +253,8 @@ def _failed(done: Carried) -> None:
 def batches_command(city: str | None, as_json: bool) -> None:
     """档案批次: packets that were handed over and lists to be destroyed, the newest first, and how far each is."""
 
-    async def work(ledger: Ledger, _: Projections) -> list[registers.BatchRow]:
-        return await registers.batches(ledger)
+    async def work(ledger: Ledger, shown: Projections) -> list[registers.BatchRow]:
+        return await registers.batches(ledger, shown)
 
     rows = with_city(city, work, follow=False)
     if as_json:

@@ -165,6 +165,27 @@ def test_what_no_text_walks_is_walked_over_http(served: Served):
         assert reply.status in (200, 201), (number, line.command["type"], reply.status, reply.body)
     assert walk.tried == {name for name, one in docs.examples().items() if one.script == REST}
     assert walk.sealed > 30
+    _batches_carried_out(walk)
+
+
+def _batches_carried_out(walk: Walk) -> None:
+    """What was handed over and destroyed one by one above is seen as done, and who agrees reads the list they name."""
+    by = {actor.role: caller for actor, caller in walk.tokens.items()}
+    archivist, leader = by[Role.ARCHIVIST], by[Role.LEADER]
+    rows = {row["id"]: row for row in leader.get("/archive/batches").body["batches"]}
+    sent, refused, done = (walk.labels[name].partition(":")[2] for name in ("sent", "list1", "list2"))
+    assert [rows[one]["state"] for one in (sent, refused, done)] == ["received", "rejected", "approved"]
+    moved = archivist.post(f"/archive/batches/{sent}/carry_out", {}).body
+    assert (moved["done"], moved["before"], moved["failed"]) == (0, 1, [])
+    assert archivist.post(f"/archive/batches/{done}/carry_out", {}).status == 422
+    gone = archivist.post(f"/archive/batches/{done}/carry_out", {"witness": "auditor"}).body
+    assert (gone["done"], gone["before"], gone["failed"]) == (0, 1, [])
+    assert archivist.post(f"/archive/batches/{refused}/carry_out", {"witness": "auditor"}).status == 409
+    listed = leader.get(f"/archive/batches/{done}/files").body
+    assert listed["batch"]["digest"] == rows[done]["digest"]
+    assert [row["opinion"] for row in listed["files"]] == ["controlled"]
+    assert leader.raw("GET", f"/archive/batches/{done}/files?format=csv").content.startswith(b"\xef\xbb\xbf")
+    assert by[Role.AGENT].get(f"/archive/batches/{done}/files").status == 403
 
 
 @pytest.mark.parametrize("text", TEXTS)
