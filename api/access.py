@@ -57,7 +57,7 @@ and the law."""
 
 _OVERSIGHT = """
 oversight oversight_figures oversight_orders oversight_order oversight_text oversight_text_asked oversight_queries
-oversight_matters oversight_matter oversight_submissions oversight_topics
+oversight_matters oversight_matter oversight_dossier oversight_submissions oversight_topics
 reports report indicator_definitions institution_history inquiry inquiry_history publication publication_history
 log_checkpoint log_tile log_consistency log_cosign command register batch
 """

@@ -157,6 +157,10 @@ class City:
         return (found.size, found.media_type) == (named.size, named.media_type)
 
 
+Masked = Callable[["City", str, int], Awaitable[Sequence[bytes]]]
+"""Makes the volumes of a case's masked file, up to a version: handed in by whoever knows the settings."""
+
+
 class House:
     """Everything that is served: cities by name, whose tokens are taken, the process's clock, fresh words."""
 
@@ -171,6 +175,7 @@ class House:
         proxies: Networks = (),
         reset: Callable[[str], Awaitable[None]] | None = None,
         packets: Any = None,
+        masked: Masked | None = None,
         entropy: Entropy,
     ) -> None:
         self.cities = cities
@@ -180,6 +185,7 @@ class House:
         self.proxies = proxies
         self.reset = reset  # makes a sandbox anew
         self.packets = packets  # where packets are made, and with what
+        self.masked = masked  # makes a case's masked file again, as it was made
         self.making: dict[str, asyncio.Task[None]] = {}  # packets that are being made here
         self.entropy = entropy
         self.openings = Pace(60, now, tallies)

@@ -21,6 +21,8 @@ WHAT: dict[str, str] = {
     "orders_by_phone": "按号码查工单",
     "query_code": "重发查询码",
     "bundle": "移送证据包",
+    "dossier": "脱敏卷宗",
+    "timeline": "去标识办理过程",
     "evidence": "存证",
     "export": "取证复制",
     "search": "查账检索",

@@ -703,6 +703,13 @@ _TWO = (
 )
 _WHAT_FOR = Query("purpose", "用途代码 what for, as a code; it is recorded", example="audit")
 
+_REGISTERED = (
+    Query(
+        "from", "登记时刻起 registered from here on", needed=True, example="2025-01-01T00:00:00+08:00", form=_INSTANT
+    ),
+    Query("to", "登记时刻止 and before this", needed=True, example="2027-01-01T00:00:00+08:00", form=_INSTANT),
+)
+
 AUDITS: tuple[Operation, ...] = (
     _ask(
         "/audit/entries",
@@ -764,6 +771,33 @@ AUDITS: tuple[Operation, ...] = (
         "更正对照 what was corrected, beside what had been recorded; who proposed, who approved",
         workbench.order_corrections,
         (Tag.SUPERVISION,),
+    ),
+    _ask(
+        "/audit/period",
+        "audit_period",
+        "重放 a period as it stood at a position: orders, clocks and figures; who asked is recorded first",
+        workbench.period,
+        (Tag.SUPERVISION,),
+        *_REGISTERED,
+        Query("position", "位置 as of which; without: now", kind="integer", example=1, form=_POSITION),
+        UNIT,
+        _WHAT_FOR,
+        *PAGED,
+        paced=True,
+    ),
+    _ask(
+        "/audit/period/difference",
+        "audit_period_difference",
+        "两位置对比 what a period has otherwise at two positions, order by order, and by which events",
+        workbench.period_difference,
+        (Tag.SUPERVISION,),
+        *_REGISTERED,
+        Query("before", "前一位置 the earlier position", kind="integer", needed=True, example=1, form=_POSITION),
+        Query("after", "后一位置 the later one", kind="integer", needed=True, example=2, form=_POSITION),
+        UNIT,
+        _WHAT_FOR,
+        *PAGED,
+        paced=True,
     ),
     Operation(
         "POST",
@@ -1030,6 +1064,17 @@ OVERSIGHT: tuple[Operation, ...] = (
         (Tag.OVERSIGHT,),
         body=overseeing.OpeningText,
         example={"purpose": "follow_up"},
+        paced=True,
+    ),
+    Operation(
+        "POST",
+        "/oversight/matters/{record}/dossier",
+        "oversight_dossier",
+        "已同意调阅的脱敏卷宗 the masked dossier that was released to you, as PDF; who reads it is recorded first",
+        overseeing.dossier,
+        (Tag.OVERSIGHT,),
+        body=overseeing.OpeningDossier,
+        example={"purpose": "inspection"},
         paced=True,
     ),
     _ask(

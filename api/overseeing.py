@@ -18,14 +18,24 @@ from api import views
 from api.access import OVERSEERS, Data, Grade, Viewer, may_read, need
 from api.asking import Answer, Ask, listing, next_page
 from api.figuring import CSV, wants_table
-from api.problems import NotForThisRole, QueryUnfit, SummaryNotReleased, UnknownEntry
+from api.problems import (
+    DossierNotAtHand,
+    DossierNotReleased,
+    NotForThisRole,
+    QueryUnfit,
+    SummaryNotReleased,
+    UnknownEntry,
+)
 from api.writing import stream_named
+from archive import filing
 from domain.law import Law
 from domain.matters.folding import derived, id_of
 from domain.matters.inquiries import (
     Body,
     FileInquiry,
+    Inquiry,
     InquiryKind,
+    MaskedDossierReleased,
     OversightInquiryAnswered,
     OversightInquiryFiled,
     OversightQueryExecuted,
@@ -34,6 +44,7 @@ from domain.matters.inquiries import (
     RequestMaskedDossier,
 )
 from domain.refusals import UnknownStream
+from domain.steps.filing import DossierRendered
 from domain.stored import tag
 from domain.terms import SHANGHAI, DemandType, Entry, Medium, NoticeKind, Role, UnitId, UserId, Word
 from domain.units import BEGINNING
@@ -588,6 +599,67 @@ async def matter(ask: Ask) -> Answer:
     return Answer(
         {"matter": views.without_cases(views.plain(state)), **{name: opened.get(name) for name in ("text", "answer")}}
     )
+
+
+class OpeningDossier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a released dossier is read for, and which: of several requests, and of a long case's volumes."""
+
+    purpose: QueryPurpose
+    request: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+    volume: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+
+
+async def dossier(ask: Ask) -> Answer:
+    """Return the masked dossier that an overseer asked for themselves and the office released, after it is recorded who reads it.
+
+    It is made again from the ledger, and is handed out where its bytes are those that were released.
+    """
+    if ask.who.role not in OVERSEERS:
+        raise NotForThisRole
+    ask.paced()
+    asked = await ask.said(OpeningDossier)
+    name = ask.path("record")
+    stream = await stream_named(ask, "inquiry", name)
+    entries = await ask.city.ledger.history(stream)
+    state: Inquiry | None = ask.city.ledger.fold_entries(stream, entries)
+    wanted = next((one for one in state.dossiers if one.no == asked.request), None) if state is not None else None
+    if state is None or wanted is None or wanted.by != ask.who.actor.user or state.body is not BODY_OF[ask.who.role]:
+        raise UnknownStream(name)
+    given = [entry for entry in entries if isinstance(entry.event, MaskedDossierReleased)]
+    released = next((entry for entry in given if entry.event.request == asked.request), None)
+    if released is None:
+        raise DossierNotReleased
+    order = f"order:{wanted.order}"
+    made = await _rendered(ask, order, released.event.digest)
+    if asked.volume > len(made.volumes):
+        raise UnknownEntry(f"volume: 1 … {len(made.volumes)}", field="volume")
+    receipt = await ask.city.ledger.note_access(
+        ["dossier"],
+        stream=order,
+        viewer=ask.who.actor,
+        purpose=f"oversight.{asked.purpose}",
+        command_id=f"oversight:{ask.city.ledger.fresh_id()}",
+    )
+    assert ask.house.masked is not None
+    volumes = await ask.house.masked(ask.city, order, made.upto)
+    digests = [filing.digest_of(pdf) for pdf in volumes]
+    if digests != [volume.digest for volume in made.volumes]:
+        raise DossierNotAtHand(f"{released.event.digest}")
+    headers = {
+        "Content-Disposition": f'attachment; filename="dossier-{asked.request}-{asked.volume}.pdf"',
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+        "Ledger-Position": str(receipt.first_position),
+    }
+    return Answer(volumes[asked.volume - 1], headers=headers, media_type="application/pdf")
+
+
+async def _rendered(ask: Ask, order: str, digest: str) -> DossierRendered:
+    """Return how a released file was made. Raises DossierNotAtHand."""
+    for entry in await ask.city.ledger.history(order):
+        event = entry.event
+        if isinstance(event, DossierRendered) and event.edition == "masked" and event.digest == digest:
+            return event
+    raise DossierNotAtHand(digest)
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True):

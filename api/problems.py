@@ -60,6 +60,22 @@ class SummaryNotReleased(Refusal):
     basis = "DOMAIN 8.10"
 
 
+class DossierNotReleased(Refusal):
+    """该卷宗尚未同意调阅：请等候热线管理机构决定，或先提出调阅请求。The office has not released this dossier: wait for its decision, or ask for it first."""
+
+    basis = "DOMAIN 8.14"
+
+
+class DossierNotAtHand(Refusal):
+    """同意调阅的卷宗此处没有：未登记成文，或程序更新后已不能逐字节重制。请热线管理机构以 huiyin dossier --as 登记后重新同意。
+
+    The dossier that was released is not here: it was not recorded, or cannot be made again byte by byte since the program
+    changed. Ask the office to make it with `huiyin dossier --as` and to release that one.
+    """
+
+    basis = "DOMAIN 8.14"
+
+
 class ApprovalNeeded(Refusal):
     """此项须逐案批准，不在此开启。This is opened only with an approval of the single case, and not here."""
 

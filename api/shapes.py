@@ -16,6 +16,7 @@ from projections.orders import OrderRow
 from supervision.disclosure import Sheet
 from supervision.proposals import Proposal
 from supervision.register import Registered
+from supervision.replay import Moved, Shifted, Standing
 from supervision.sampling import Checked, Sampled
 from supervision.sweep import Line
 from supervision.telling import Telling
@@ -47,6 +48,9 @@ ROWS: tuple[type, ...] = (
     Sheet,
     EntryRow,
     Difference,
+    Standing,
+    Moved,
+    Shifted,
 )
 """Rows of tables that lists show as they are."""
 
@@ -218,6 +222,30 @@ _SHAPES: dict[str, dict[str, Any]] = {
     "applicant_access": _has({"looks": THINGS, **_AT_POSITION}),
     "audit_entries": _has({"entries": _rows("EntryRow"), **_AT_POSITION}, next=TEXT),
     "audit_orders": _has({"orders": THINGS, **_AT_POSITION}, next=TEXT),
+    "audit_period": _has(
+        {
+            "orders": _rows("Standing"),
+            "seen_at": AT,
+            "cases": WHOLE,
+            "states": THING,
+            "clocks": THING,
+            "figures": THINGS,
+            **_AT_POSITION,
+        },
+        next=TEXT,
+    ),
+    "audit_period_difference": _has(
+        {
+            "orders": _rows("Moved"),
+            "seen_at": {"type": "array", "items": AT},
+            "cases": {"type": "array", "items": WHOLE},
+            "moved": WHOLE,
+            "law": THINGS,
+            "figures": _rows("Shifted"),
+            **_AT_POSITION,
+        },
+        next=TEXT,
+    ),
     "order_difference": _has({"differences": _rows("Difference"), "by": TEXT, **_AT_POSITION}),
     "order_corrections": _has({"corrections": THINGS, **_AT_POSITION}),
     "callers": _has({"orders": THINGS, **_AT_POSITION}, next=TEXT),
@@ -306,6 +334,8 @@ def content(operation: Operation) -> dict[str, Any]:
     if operation.name == "archive_register":
         json = {"application/json": {"schema": _SHAPES[operation.name]}}
         return {**json, "text/csv": {"schema": TEXT}, "application/pdf": {"schema": BYTES}}
+    if operation.name == "oversight_dossier":
+        return {"application/pdf": {"schema": BYTES}}
     if operation.name == "report":
         return {"text/html": {"schema": TEXT}, "application/pdf": {"schema": BYTES}, "text/csv": {"schema": TEXT}}
     if operation.name.endswith("_instruments"):

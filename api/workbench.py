@@ -25,7 +25,8 @@ from domain.state import WorkOrder
 from domain.terms import Entry, Role
 from projections.answers import Listing
 from projections.orders import OrderRow
-from supervision import workbench
+from supervision import replay, workbench
+from supervision.replay import Span
 from supervision.workbench import EntryRow, Wanted
 
 AUDITING = frozenset({Role.AUDITOR, Role.SUPERVISOR})
@@ -207,6 +208,67 @@ def paired(before: OrderRow | None, after: OrderRow | None) -> dict[str, Any]:
     named = other or one or {}
     told = list(workbench.differences(one, other)) if before is not None and after is not None else []
     return {"id": named["id"], "number": named["number"], "appeared": before is None, "differences": told}
+
+
+# --- replay ------------------------------------------------------------------------------------------------------
+
+
+async def period(ask: Ask) -> Answer:
+    """Return a period as it stood at a position: its orders in states, their clocks, its figures; recorded first."""
+    who = auditor(ask)
+    span, limit, held = _span(ask, who), ask.limit(), ask.cursor(tuple[str])
+    position = ask.number("position") or (await ask.city.ledger.head())[0]
+    ask.paced("audit_period")
+    await noted(ask, "state", ask.query("purpose") or "audit", str(ask.request.url.query))
+    found = await replay.replayed(ask.city.ledger, ask.city.shown, span, position)
+    behind = [one for one in found.orders if str(one.id) > (held[0] if held else "")]
+    told = {
+        "seen_at": found.at,
+        "cases": len(found.orders),
+        "states": found.states,
+        "clocks": found.clocks,
+        "figures": found.figures,
+    }
+    cursor = next_page(str(behind[limit - 1].id)) if len(behind) > limit else ""
+    answer = listing(ask, "orders", behind[:limit], position, cursor)
+    return answer._replace(body={**answer.body, **told})
+
+
+async def period_difference(ask: Ask) -> Answer:
+    """Return what a period has otherwise at two positions: orders, clocks and figures, and by which events; recorded first."""
+    who = auditor(ask)
+    span, limit, held = _span(ask, who), ask.limit(), ask.cursor(tuple[str])
+    first, last = _position(ask, "before"), _position(ask, "after")
+    if not 0 < first < last:
+        raise QueryUnfit("0 < before < after", field="before")
+    ask.paced("audit_period")
+    await noted(ask, "state", ask.query("purpose") or "audit", str(ask.request.url.query))
+    ledger, shown = ask.city.ledger, ask.city.shown
+    later = await replay.replayed(ledger, shown, span, last)
+    earlier = await replay.replayed(ledger, shown, span, first)
+    every = replay.moved(earlier, later)
+    behind = [pair for pair in every if str((pair[0] or pair[1]).id) > (held[0] if held else "")]  # type: ignore[union-attr]
+    rows = await replay.explained(ledger, behind[:limit], first, last)
+    cursor = next_page(str(rows[-1].id)) if len(behind) > limit else ""
+    answer = listing(ask, "orders", rows, last, cursor)
+    told = {
+        "seen_at": [earlier.at, later.at],
+        "cases": [len(earlier.orders), len(later.orders)],
+        "moved": len(every),
+        "law": replay.causes(await ledger.history("institution"), first, last),
+        "figures": replay.shifted(earlier.figures, later.figures),
+    }
+    return answer._replace(body={**answer.body, **told})
+
+
+def _span(ask: Ask, who: Viewer) -> Span:
+    since, until = _instant(ask, "from"), _instant(ask, "to")
+    if since >= until:
+        raise QueryUnfit("from < to", field="to")
+    return Span(since, until, units_asked(who, ask.query("unit")))
+
+
+# --- corrections -------------------------------------------------------------------------------------------------
 
 
 async def order_corrections(ask: Ask) -> Answer:

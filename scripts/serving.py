@@ -25,18 +25,19 @@ from litestar import Litestar
 
 from api.app import application
 from api.archiving import Packets
-from api.asking import City, House
+from api.asking import City, House, Masked
 from api.operating import LOG, Lines
 from api.problems import SandboxResetting
 from api.pushing import Courier
 from api.tokens import Verifier, mint
+from archive import material
 from archive.fourfold import Report
 from archive.packet import Plan, Total
 from archive.pdf import Printer
 from domain.refusals import Refusal, Unavailable
 from projections.answers import Projections
 from projections.consumers import Consumers
-from scripts import archiving, demo, desk, embedded, files, jobs, wiring
+from scripts import archiving, demo, desk, dossiers, embedded, files, jobs, wiring
 from scripts.desk import city_option
 from scripts.wiring import SettingError
 from supervision.scheduler import LOG as SUPERVISION
@@ -94,6 +95,7 @@ async def house() -> AsyncIterator[House]:
             proxies=wiring.proxies(),
             reset=_reset,
             packets=_packets(printer),
+            masked=_masked(printer),
             entropy=os.urandom,
         )
         asyncio.get_running_loop().add_signal_handler(ENDING, served.closing.set)
@@ -107,6 +109,19 @@ def _packets(printer: Printer) -> Packets:
         return await archiving.beside(printer, plan, total, report)
 
     return Packets(wiring.packets_root, wiring.read_fonds, forms, wiring.scanner())
+
+
+def _masked(printer: Printer) -> Masked:
+    """Return what makes a case's masked file again: the same bytes as at the terminal, from the same history."""
+
+    async def made(city: City, stream: str, upto: int) -> list[bytes]:
+        fonds = wiring.read_fonds(city.ledger.city)
+        gatherer = dossiers.Gatherer(city.ledger, city.log, fonds, await printer.faces())
+        two = await city.ledger.keys_of_two(stream)
+        whole = await gatherer.gather(stream, "masked", upto=upto, two_persons=two)
+        return [(await dossiers.printed(one, printer)).pdf for one in material.split(whole)]
+
+    return made
 
 
 async def _city(database: embedded.Database, name: str, schema: str, opened: AsyncExitStack) -> City:

@@ -14,19 +14,21 @@ from rich.table import Table
 
 from api import looking, sheets, views
 from api.workbench import AUDITING, COLUMNS, paired
-from domain.clocks import clocks
+from domain.clocks import Status, clocks
+from domain.explanation import STATUS_WORDS
 from domain.law import Law
 from domain.ledger import Ledger
 from domain.order import fold, history
 from domain.refusals import RoleNotAllowed
-from domain.terms import Actor, Entry
+from domain.terms import Actor, ClockName, Entry, OrderState
 from projections.answers import Listing, Projections
 from projections.orders import OrderRow
 from scripts import printing, wiring
 from scripts.desk import as_option, city_option, json_option, parse_actor, stream_of, with_city
 from scripts.lawbook import Commands, answer
 from scripts.wiring import SettingError
-from supervision import workbench
+from supervision import replay, workbench
+from supervision.replay import Cause, Held, Moved, Replayed, Shifted, Span
 from supervision.workbench import Difference, EntryRow, Wanted
 
 purpose_option = click.option(
@@ -262,6 +264,108 @@ def corrections_command(order: str, purpose: str, actor: str, city: str | None, 
             click.echo("没有更正 nothing was corrected")
 
     with_city(city, work)
+
+
+# --- replay ------------------------------------------------------------------------------------------------------
+
+
+@trace_group.command("period")
+@click.option("--from", "since", required=True, metavar="T", help="登记时刻起 orders registered from here on.")
+@click.option("--to", "until", required=True, metavar="T", help="登记时刻止 and before this.")
+@click.option("--at", "position", type=click.IntRange(1), help="位置 as of which position; without: now.")
+@click.option("--and", "later", type=click.IntRange(1), help="后一位置 tell what is otherwise at this later position.")
+@click.option("--unit", help="单位 orders that this unit leads.")
+@purpose_option
+@as_option
+@city_option
+@json_option
+def period_command(
+    since: str,
+    until: str,
+    position: int | None,
+    later: int | None,
+    unit: str | None,
+    purpose: str,
+    actor: str,
+    city: str | None,
+    as_json: bool,
+) -> None:
+    """重放: a period as it stood at a position; with --and, which orders, clocks and figures a later one has otherwise, and why.
+
+    Read from the events under the law recorded by then; who asked is recorded first.
+    """
+    who = _auditor(actor)
+    span = Span(wiring.parse_instant(since), wiring.parse_instant(until), unit)
+    if span.since >= span.until:
+        raise SettingError("--from 须早于 --to: the period ends before it begins")
+    if later is not None and (position is None or later <= position):
+        raise SettingError("--and 须大于 --at: name two positions, the earlier with --at")
+
+    async def work(ledger: Ledger, shown: Projections) -> None:
+        where = position if position is not None else (await ledger.head())[0]
+        await _noted(ledger, who, "state", purpose, f"{since} … {until} @{where} {later or ''}".strip())
+        found = await replay.replayed(ledger, shown, span, where)
+        if later is None:
+            answer(_as_data(found)) if as_json else _print_period(found)
+            return
+        other = await replay.replayed(ledger, shown, span, later)
+        rows = await replay.explained(ledger, replay.moved(found, other), where, later)
+        figures = replay.shifted(found.figures, other.figures)
+        law = replay.causes(await ledger.history("institution"), where, later)
+        if as_json:
+            answer({"orders": rows, "figures": figures, "law": law, "positions": [where, later]})
+            return
+        _print_moved(rows, figures, law)
+
+    with_city(city, work)
+
+
+def _as_data(found: Replayed) -> dict[str, Any]:
+    told = {name: getattr(found, name) for name in ("position", "orders", "states", "clocks", "figures")}
+    return {**told, "seen_at": found.at}
+
+
+def _print_period(found: Replayed) -> None:
+    out = printing.console()
+    states = [(f"{OrderState(name).zh} {name}", f"{count:,}") for name, count in found.states.items()]
+    out.print(printing.counts("工单 orders", states, ("状态 state", "件 orders")))
+    statuses = sorted({status for counts in found.clocks.values() for status in counts})
+    rows = [
+        (f"{ClockName(name).zh} {name}", *(f"{counts.get(status, 0):,}" for status in statuses))
+        for name, counts in found.clocks.items()
+    ]
+    out.print(printing.counts("时限 clocks", rows, ("时限 clock", *(STATUS_WORDS[Status(one)][0] for one in statuses))))
+    click.echo(
+        f"✓ {len(found.orders):,} 件工单 orders, 位置 position {found.position}, "
+        f"以 {printing.show_instant(found.at)} 计 seen then"
+    )
+
+
+def _print_moved(rows: Sequence[Moved], figures: Sequence[Shifted], law: Sequence[Cause]) -> None:
+    for row in rows:
+        before, after = row.state
+        click.echo(f"{row.number}{'  新 new' if row.appeared else ''}  {before or '—'} → {after or '—'}")
+        for turned in row.clocks:
+            click.echo(f"  {turned.clock}:{turned.key}  {_stood(turned.before)} → {_stood(turned.after)}")
+        for cause in row.by:
+            click.echo(f"    位置 {cause.position}  {cause.title}  {cause.user}/{cause.role}")
+        if not row.by:
+            click.echo("    规则变更或时间经过 the law was changed, or time passed")
+    for one in figures:
+        click.echo(f"{one.code} {one.title} {one.part}: {_sides(one.before)} → {_sides(one.after)}")
+    for cause in law:
+        click.echo(f"规则 law: 位置 {cause.position}  {cause.title}")
+    click.echo(f"{len(rows)} 件不同 orders, {len(figures)} 项指标不同 figures are otherwise")
+
+
+def _stood(held: Held | None) -> str:
+    if held is None:
+        return "—"
+    return f"{held.status}" + (f" ({printing.show_end(held.due)})" if held.due is not None else "")
+
+
+def _sides(sides: tuple[int, int | None] | None) -> str:
+    return "—" if sides is None else "/".join(str(side) for side in sides if side is not None)
 
 
 @trace_group.command("looks")

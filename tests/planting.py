@@ -5,12 +5,16 @@ Which fields are personal is read from the types: a new command or field is plan
 
 from __future__ import annotations
 
+import io
 import re
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
 import msgspec
+import pikepdf
 from msgspec import inspect as shapes
 
 from domain.kinds import COMMANDS
@@ -75,6 +79,16 @@ def buried(text: str) -> set[tuple[str, str]]:
 def buried_in(content: bytes) -> set[tuple[str, str]]:
     """Return the same of bytes, whatever they are."""
     return buried(content.decode("utf-8", "replace"))
+
+
+def inside(pdf: bytes) -> list[bytes]:
+    """Return all that a PDF file holds: what is drawn on its pages, what is attached, its words where they can be read."""
+    with pikepdf.open(io.BytesIO(pdf)) as file:
+        found = [one.read_bytes() for one in file.objects if isinstance(one, pikepdf.Stream)]
+        found += [one.get_file().read_bytes() for one in file.attachments.values()]
+    if shutil.which("pdftotext"):
+        found.append(subprocess.run(["pdftotext", "-", "-"], input=pdf, capture_output=True, check=True).stdout)
+    return found
 
 
 class Planter:

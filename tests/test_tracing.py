@@ -93,3 +93,25 @@ def test_copies_are_verified_by_a_stranger_and_are_on_record(office: Deployment,
                 if one["position"] == last["position"]]  # fmt: skip
     assert (entry["event"]["fields"], entry["event"]["purpose"]) == (["export"], "complaint-7")
     assert "--to" in office.refused("trace", "copy", number, *AUDITOR)
+
+
+def test_a_period_is_replayed_at_a_position_and_told_apart_from_another(office: Deployment, tmp_path: Path):
+    number = corrected(office, tmp_path)
+    first, _, last = [row["position"] for row in office.ok("history", number, "--city", "town", "--json").data]
+    said = ("trace", "period", "--from", "2025-03-05 00:00", "--to", "2025-03-06 00:00", *AUDITOR)
+    told = office.ok(*said, "--at", str(first), "--json").data
+    (mine,) = [one for one in told["orders"] if one["number"] == number]
+    assert (mine["state"], told["position"]) == ("registered", first)
+    assert "registered" in office.ok(*said, "--at", str(first)).out
+    moved = office.ok(*said, "--at", str(first - 1), "--and", str(last), "--json").data
+    (mine,) = [one for one in moved["orders"] if one["number"] == number]
+    assert mine["appeared"]
+    assert [one["type"] for one in mine["by"]] == [
+        "order.order_registered",
+        "order.correction_proposed",
+        "order.correction_recorded",
+    ]
+    shown = office.ok(*said, "--at", str(first - 1), "--and", str(last)).out
+    assert f"{number}  新 new" in shown
+    assert "--and" in office.refused(*said, "--at", str(last), "--and", str(first))
+    assert "role-not-allowed" in office.refused(*said[:-4], "--as", "agent/agent@HOTLINE", "--city", "town")

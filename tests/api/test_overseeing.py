@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,9 @@ from domain.matters.publications import ReportKind, report_stream, telephony_str
 from domain.terms import SHANGHAI, Role
 from scripts import wiring
 from supervision import reports
-from tests.api.conftest import DEMAND, Served
+from tests import planting
+from tests.api.conftest import DEMAND, Served, name_of
+from tests.test_cli import Deployment
 
 WHY = {"purpose": "session"}
 CITY = "other"
@@ -279,6 +282,53 @@ def test_a_masked_dossier_is_asked_for_by_handle_and_decided_by_the_hotline(clos
     (told,) = deputy.get(path).body["record"]["dossiers"]
     assert "order" not in told
     assert told["decided"]
+
+
+def test_a_released_masked_dossier_is_fetched_by_who_asked_and_nobody_else_and_shows_nothing_sealed(
+    closed: Served, tmp_path: Path
+):
+    deputy, manager = closed.as_(Role.OVERSEER_NPC, city=CITY), closed.as_(Role.HOTLINE_MANAGER, city=CITY)
+    handle = _listed(closed)["orders"][0]["handle"]
+    asked = deputy.post(f"/oversight/orders/{handle}/ask", {"words": "请调阅脱敏卷宗。", "dossier": True}).body[
+        "inquiry"
+    ]
+    path, why = f"/oversight/matters/{asked}/dossier", {"purpose": "inspection"}
+    assert deputy.post(path, why).body["code"] == "dossier-not-released"
+    (wanted,) = manager.get(f"/inquiries/{asked}").body["record"]["dossiers"]
+    file = tmp_path / "masked.pdf"
+    desk = Deployment(closed.home, closed.database.superuser)
+    where = ("--city", closed.names[CITY])
+    keeper = ("--as", f"{name_of(Role.ARCHIVIST, 'HOTLINE')}/archivist@HOTLINE")
+    made = desk.ok("dossier", wanted["order"], "--to", str(file), *keeper, *where, "--json").data
+    released = {"request": 1, "digest": made["digest"], "receiver": "npc-office"}
+    assert manager.post(f"/inquiries/{asked}/release_masked_dossier", released, Huiyin_Reason="oversight").status == 201
+    told = deputy.post(path, why)
+    assert (told.status, told.headers["content-type"]) == (200, "application/pdf"), told
+    assert told.body == file.read_bytes()
+    held = planting.inside(told.body)
+    assert any(b"order.order_registered" in one for one in held)
+    for word in ("张三丰", "13800001111", "河滨路三号", "昨晚修好了"):
+        assert not any(word.encode() in one for one in held), word
+    other = closed.as_(Role.OVERSEER_CPPCC, city=CITY)
+    assert other.post(path, why).body["code"] == "unknown-stream"
+    assert closed.as_(Role.SUPERVISOR, city=CITY).post(path, why).status == 403
+    assert deputy.post(path, {**why, "volume": 2}).body["code"] == "unknown-entry"
+    assert deputy.post(path, {**why, "request": 2}).body["code"] == "unknown-stream"
+    entries = closed.as_(Role.AUDITOR, city=CITY).get(f"/orders/{wanted['order']}/access", limit=200).body["entries"]
+    (seen,) = [one for one in entries if one["event"]["fields"] == ["dossier"]]
+    assert (seen["event"]["purpose"], seen["actor"]["role"]) == ("oversight.inspection", "overseer_npc")
+
+
+def test_a_dossier_that_was_released_and_never_recorded_is_not_handed_out(closed: Served):
+    deputy, manager = closed.as_(Role.OVERSEER_NPC, city=CITY), closed.as_(Role.HOTLINE_MANAGER, city=CITY)
+    handle = _listed(closed)["orders"][1]["handle"]
+    asked = deputy.post(f"/oversight/orders/{handle}/ask", {"words": "请调阅脱敏卷宗。", "dossier": True}).body[
+        "inquiry"
+    ]
+    released = {"request": 1, "digest": f"sha256:{'0' * 64}", "receiver": "npc-office"}
+    assert manager.post(f"/inquiries/{asked}/release_masked_dossier", released, Huiyin_Reason="oversight").status == 201
+    told = deputy.post(f"/oversight/matters/{asked}/dossier", {"purpose": "inspection"})
+    assert told.body["code"] == "dossier-not-at-hand"
 
 
 def test_whatever_else_tells_of_cases_and_numbers_is_closed_to_overseers(closed: Served):

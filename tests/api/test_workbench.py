@@ -227,3 +227,61 @@ def test_copies_are_checked_by_anybody_say_nothing_sealed_and_are_on_record(serv
     assert len(rows) == held.events + 1
     for wrong in ({"records": []}, {"records": ["HY20200101-000001"]}, {"records": [late["id"]], "purpose": ""}):
         assert auditor.post("/audit/copies", {"purpose": "audit", **wrong}).status in (404, 422), wrong
+
+
+# --- replay ------------------------------------------------------------------------------------------------------
+
+PERIOD = {"from": "2025-03-03T00:00:00+08:00", "to": "2025-03-04T00:00:00+08:00"}
+
+
+def test_a_period_is_seen_as_it_stood_at_a_position_and_again_the_same(served: Served, late: dict[str, Any]):
+    auditor = served.as_(Role.AUDITOR)
+    asked = {**PERIOD, "position": late["dispatched"], "purpose": "replay-1"}
+    told = auditor.get("/audit/period", **asked)
+    assert told.status == 200, told
+    (mine,) = [one for one in told.body["orders"] if one["id"] == late["id"]]
+    clocks = {clock["clock"]: clock["status"] for clock in mine["clocks"]}
+    assert (mine["state"], clocks["transfer"]) == ("dispatched", "overdue")
+    assert told.body["states"]["dispatched"] >= 1
+    assert told.body["clocks"]["transfer"]["overdue"] >= 1
+    assert {figure["code"] for figure in told.body["figures"]} >= {"I1", "I3"}
+    assert auditor.get("/audit/period", **asked).body == told.body
+    before = auditor.get("/audit/period", **{**asked, "position": late["dispatched"] - 1}).body
+    assert next(one for one in before["orders"] if one["id"] == late["id"])["state"] == "registered"
+    assert [one["event"]["fields"] for one in journal(served) if one["event"]["purpose"] == "replay-1"] == [
+        ["state"]
+    ] * 3
+
+
+def test_two_positions_of_a_period_differ_by_the_orders_that_moved_and_the_events_that_moved_them(
+    served: Served, late: dict[str, Any]
+):
+    auditor = served.as_(Role.AUDITOR)
+    asked = {**PERIOD, "before": late["dispatched"] - 1, "after": late["signed"]}
+    told = auditor.get("/audit/period/difference", **asked)
+    assert told.status == 200, told
+    (mine,) = [one for one in told.body["orders"] if one["id"] == late["id"]]
+    assert (mine["state"], mine["appeared"]) == (["registered", "working"], False)
+    by = {one["position"]: one["type"] for one in mine["by"]}
+    assert by[late["dispatched"]] == "order.order_dispatched"
+    assert by[late["signed"]] == "order.assignment_signed"
+    turned = {one["clock"]: (one["before"], one["after"]) for one in mine["clocks"]}
+    assert turned["transfer"][0] is None
+    assert turned["transfer"][1]["status"] == "late"
+    assert told.body["moved"] >= len(told.body["orders"])
+    unknown = {**asked, "before": late["events"][0]["position"] - 1}
+    told = auditor.get("/audit/period/difference", **unknown)
+    assert [one["appeared"] for one in told.body["orders"] if one["id"] == late["id"]] == [True]
+    assert {one["code"] for one in told.body["figures"]} >= {"I3"}, "how many were registered"
+
+
+def test_a_replay_is_for_who_audits_and_of_positions_that_there_are(served: Served, late: dict[str, Any]):
+    auditor, head = served.as_(Role.AUDITOR), late["signed"] + 1_000_000
+    two = {**PERIOD, "before": late["dispatched"], "after": late["signed"]}
+    assert auditor.get("/audit/period", **PERIOD, position=head).body["code"] == "cut-off-ahead"
+    assert auditor.get("/audit/period", **PERIOD, unit="NOWHERE").status == 422
+    assert auditor.get("/audit/period/difference", **{**two, "after": late["dispatched"]}).status == 400
+    assert auditor.get("/audit/period", **{**PERIOD, "to": PERIOD["from"]}).status == 400
+    for role, unit in ((Role.AGENT, "HOTLINE"), (Role.ORG_HANDLER, "D"), (Role.OVERSEER_NPC, "HOTLINE")):
+        assert served.as_(role, unit).get("/audit/period", **PERIOD).status == 403, role
+        assert served.as_(role, unit).get("/audit/period/difference", **two).status == 403, role
