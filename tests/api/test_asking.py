@@ -337,7 +337,10 @@ ELSEWHERE = (
     *("batch", "upload_attachment", "open_attachment", "reset", "log_cosign", "order_bundle", "matter_bundle"),
     *("draw_sample", "sample", "inform_children", "audit_copies"),
     *("archive_start_packet", "archive_packet", "archive_packet_content"),
-    *(f"oversight_{word}" for word in ("figures", "orders", "order", "text", "text_asked", "topics", "matter")),
+    *(
+        f"oversight_{word}"
+        for word in ("figures", "orders", "order", "text", "text_asked", "topics", "matter", "dossier")
+    ),
     *(f"{word}{kind}_instrument" for word in ("", "open_") for kind in ("matter", "inquiry")),
 )
 """Operations whose bodies are no JSON, or that need a file, a sandbox, a paper, a drawing, callers, orders by name, a packet or a closed quarter that are there: tried by tests of their own."""
