@@ -31,6 +31,7 @@ from domain.notes import Note, Policy, note_from
 from domain.order import fold
 from domain.refusals import FileChanged, Refusal, UnknownFile
 from domain.state import WorkOrder
+from domain.steps.disposing import FileDisposed
 from domain.steps.filing import DossierRendered
 from domain.terms import Actor, Confidentiality, Entry
 from projections.transparency import Transparency
@@ -207,6 +208,8 @@ async def _ready(
     order = fold(known)
     if order is None:
         raise Absent(stream)
+    if any(isinstance(entry.event, FileDisposed) for entry in entries):
+        raise Absent(f"已销毁 destroyed: {order.filing.file_number}")
     item = item_of(order, known, law, house.fonds)
     if not item.file_number.endswith(f"-{no:04d}") or not item.file_number.startswith(f"{plan.year}-{plan.period}-"):
         raise Absent(f"改归 now filed as {item.file_number}")

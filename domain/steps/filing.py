@@ -652,6 +652,7 @@ def record_dossier(order: WorkOrder, command: RecordDossier, context: Context) -
 def issue_use_copy(order: WorkOrder, command: IssueUseCopy, context: Context) -> list[Step]:
     """Register a copy for use, under the next number of the year."""
     guards.in_state(order, OrderState.CLOSED, OrderState.ARCHIVED, OrderState.NOT_ACCEPTED)
+    _there_still(order)
     guards.another_person(context, command.approver)
     if not 1 <= command.upto <= order.version:
         raise refusals.UnknownVersion(f"upto: {command.upto}")
@@ -664,6 +665,12 @@ def issue_use_copy(order: WorkOrder, command: IssueUseCopy, context: Context) ->
         words=command.words,
     )
     return [issued, Number("use_copy")]
+
+
+def _there_still(order: WorkOrder) -> None:
+    """Refuse a file that was destroyed: nothing of it is lent or handed over."""
+    if order.filing.disposed is not None:
+        raise refusals.WrongState("已销毁 destroyed", state=order.state)
 
 
 def seal(order: WorkOrder, command: Seal, context: Context) -> list[Step]:
@@ -689,6 +696,7 @@ def transfer_archive(order: WorkOrder, command: TransferArchive, context: Contex
         raise refusals.NotSealed
     if filing.moved is not None:
         raise refusals.WrongState("已移交 handed over", state=order.state)
+    _there_still(order)
     if order.confidentiality is Confidentiality.INFORMANT and command.sealed_part is None:
         raise refusals.SealedPartMissing
     packet, receipt_number = _received(order, command, context)

@@ -194,3 +194,6 @@ def test_what_is_over_is_appraised_agreed_to_and_destroyed_and_its_proof_holds(o
     assert town.ok("verify", str(tmp_path / "proof.json"), "--policy", str(tmp_path / "policy")).code == 0
     assert town.ok("verify", *TOWN).code == 0
     assert town.ok("archive", "run", *TOWN, "--json").data["copies"] == 0
+    made = town.ok("archive", "packet", "2014-D10", *AS, *TOWN, "--to", str(tmp_path / "out"), "--json").data
+    assert (made["items"], ["已销毁" in left for left in made["left_out"]]) == (1, [True, True])
+    assert "wrong-state" in town.refused("dossier", one, *AS, *TOWN, "--for", "某局", "--approved-by", "manager")

@@ -22,7 +22,7 @@ from domain.steps.disposing import (
     held_by,
     listed,
 )
-from domain.steps.filing import ArchiveTransferred, TransferArchive, retention_ends
+from domain.steps.filing import ArchiveTransferred, IssueUseCopy, TransferArchive, retention_ends
 from domain.terms import Mark, Shred
 from tests.given import ARCHIVIST, BASIS, MANAGER, Case, at
 from tests.steps.test_filing import APPEAL, filed, sealed, seen
@@ -78,6 +78,9 @@ def test_a_file_is_destroyed_with_its_keys_where_all_agreed_to_its_list():
     assert gone.order.filing.erased is not None
     gone.beside(approved(case)).when(DISPOSE, by=ARCHIVIST).refused(refusals.WrongState)
     gone.when(CONTROLLED, by=ARCHIVIST).refused(refusals.WrongState)
+    lent = IssueUseCopy(receiver="市人大监察和司法委员会", purpose="review", upto=1, approver="manager")
+    gone.when(lent, by=ARCHIVIST).refused(refusals.WrongState)
+    gone.when(TransferArchive(receiver="市档案馆", batch="2036-1"), by=ARCHIVIST).refused(refusals.WrongState)
 
 
 def test_no_file_is_destroyed_without_its_list_agreed_to_and_a_witness():
