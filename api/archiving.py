@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import struct
 import tempfile
@@ -295,7 +296,10 @@ def zipped(folder: Path) -> Iterator[bytes]:
 
 def _below(folder: Path) -> Iterator[Path]:
     """Yield every file below a folder, in the order of their names; one folder at a time is read."""
-    for path in sorted(folder.iterdir()):
+    with os.scandir(folder) as there:
+        names = sorted(one.name for one in there)
+    for name in names:
+        path = folder / name
         if path.is_dir():
             yield from _below(path)
         elif path.is_file():

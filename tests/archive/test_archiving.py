@@ -50,6 +50,12 @@ def test_a_packet_is_asked_for_by_numbers_that_there_are_and_by_an_archivist(tow
     assert "archivist" in town.refused("archive", "packet", "2026-D30", "--as", "a/agent@HOTLINE", *TOWN)
 
 
+def test_how_many_processes_set_dossiers_is_a_number_that_a_machine_has(town: Deployment):
+    for wrong in ("0", "33", "viele", "-1"):
+        assert "HUIYIN_FILERS" in town.refused("archive", "run", *TOWN, HUIYIN_FILERS=wrong)
+    assert town.ok("archive", "run", *TOWN, "--json", HUIYIN_FILERS="2").data["failed"] == []
+
+
 def test_whoever_has_a_packet_checks_it_without_a_database(postgres: embedded.Database, tmp_path: Path):
     async def work(there: Office) -> Path:
         await there.filed(2)
