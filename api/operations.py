@@ -478,8 +478,9 @@ def _of_records() -> Iterator[Operation]:
         path = f"/{collection}/{{record}}"
         if kind != "order":
             says = next(k for k in KINDS if k.name == kind).name
+            name = "archive_batch" if kind == "batch" else kind  # `batch` is many commands at once, for machines
             yield Operation(
-                "GET", path, kind, f"记录 one record: {says}", reading.record, (Tag.SUPERVISION,), (), kind=kind
+                "GET", path, name, f"记录 one record: {says}", reading.record, (Tag.SUPERVISION,), (), kind=kind
             )
             yield Operation(
                 "GET",
@@ -1170,7 +1171,7 @@ ARCHIVE: tuple[Operation, ...] = (
         registers.uses,
         (Tag.DESK, Tag.SUPERVISION),
         Query("year", "年度; 不写则为今年 without: this year", example="2026"),
-        Query("order", "工单编号或标识 of one order alone: its number or id"),
+        Query("order", "工单编号或标识 of one order alone: its number or id", example="HY20261121-000001"),
         FORMAT,
         *PAGED,
         paced=True,

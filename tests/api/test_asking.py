@@ -336,6 +336,7 @@ def test_every_command_shows_an_example_of_its_form():
 ELSEWHERE = (
     *("batch", "upload_attachment", "open_attachment", "reset", "log_cosign", "order_bundle", "matter_bundle"),
     *("draw_sample", "sample", "inform_children", "audit_copies"),
+    *("archive_batch", "batch_history", "open_batch", "archive_batch_files", "archive_carry_out", "archive_hand_over"),
     *("archive_start_packet", "archive_packet", "archive_packet_content"),
     *(
         f"oversight_{word}"
