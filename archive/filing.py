@@ -272,8 +272,8 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @contextlib.contextmanager
-def on_course(path: Path, of: int, now: Callable[[], datetime]) -> Iterator[Callable[[Tally], None]]:
-    """Lend what writes down how far filing is, for whoever looks on; of several runs at once the first says it."""
+def on_course(path: Path, of: int, now: Callable[[], datetime]) -> Iterator[Callable[[Tally], None] | None]:
+    """Lend what writes down how far filing is, for whoever looks on; None where another run goes on, which says it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     begun_at = now()
 
@@ -299,7 +299,7 @@ def on_course(path: Path, of: int, now: Callable[[], datetime]) -> Iterator[Call
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            yield lambda _: None
+            yield None
         else:
             say(Tally())
             yield say
@@ -338,11 +338,14 @@ class Archivist:
         lots: AsyncIterator[list[Case]],
         told: Callable[[Tally], None] | None = None,
         until: datetime | None = None,
+        *,
+        backwards: bool = False,
     ) -> Tally:
         """File, make copies, seal, as far as each case may go; what cannot be done is said, and keeps nothing up.
 
-        `told` hears of every copy and of every lot; `until` is when no further lot is begun. Raises LedgerTurnedBack,
-        LedgerRewritten.
+        `told` hears of every copy and of every lot; `until` is when no further lot is begun. What runs beside
+        another goes `backwards` through each lot: they meet, and little is made twice to be thrown away. Raises
+        LedgerTurnedBack, LedgerRewritten.
         """
         tally = Tally()
         self._told = told or self._told
@@ -350,7 +353,7 @@ class Archivist:
             lot = some
             tally.looked += len(lot)
             for stage, work in ((Stage.FILE, self._file), (Stage.COPY, self._copy), (Stage.SEAL, self._seal)):
-                ready = [one for one in lot if one.standing.stage is stage]
+                ready = [one for one in lot if one.standing.stage is stage][:: -1 if backwards else 1]
                 if ready:
                     await self._all(ready, work, tally, await self.log.sign())
                     lot = await cases(self.ledger, [one.order.stream for one in lot])

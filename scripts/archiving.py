@@ -171,11 +171,12 @@ def run_command(
             task = bar.add_task("", total=of)
 
             def told(tally: Tally) -> None:
-                say(tally)
+                if say is not None:
+                    say(tally)
                 bar.update(task, completed=tally.done)
 
             async with archivist_of(database, ledger, by, processes) as archivist:
-                return await archivist.run(lots, told)
+                return await archivist.run(lots, told, backwards=say is None)
 
     tally = with_city(city, work)
     if as_json:
@@ -194,8 +195,8 @@ async def waiting(ledger: Ledger, shown: Projections) -> int:
     return len({one async for one in filing.candidates(ledger, shown)})
 
 
-def course(city: str, of: int) -> AbstractContextManager[Callable[[Tally], None]]:
-    """Lend what writes down how far the filing of a city is."""
+def course(city: str, of: int) -> AbstractContextManager[Callable[[Tally], None] | None]:
+    """Lend what writes down how far the filing of a city is; None where another run does."""
     return filing.on_course(wiring.packets_root(city) / filing.COURSE, of, wiring.process_now)
 
 
@@ -253,7 +254,7 @@ async def filed(ledger: Ledger, shown: Projections) -> None:
     database = await asyncio.to_thread(wiring.database)  # to enter one takes a loop of its own
     with course(shown.city, await waiting(ledger, shown)) as say:
         async with archivist_of(database, ledger, wiring.SYSTEM, wiring.filers()) as archivist:
-            tally = await archivist.run(filing.at_hand(ledger, shown), say, until)
+            tally = await archivist.run(filing.at_hand(ledger, shown), say, until, backwards=say is None)
     LOG.info("filing", extra={"said": {"city": shown.city, **msgspec.to_builtins(tally)}})
 
 

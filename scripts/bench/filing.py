@@ -191,7 +191,7 @@ async def _batch(database: embedded.Database, city: str, workers: int) -> Tally:
         with archiving.course(city, await archiving.waiting(ledger, shown)) as say:
             async with await wiring.open_log(database, ledger) as log:
                 archivist = Archivist(ledger, log, wiring.files_of(ledger), [_stand_in] * workers, wiring.SYSTEM)
-                return await archivist.run(filing.at_hand(ledger, shown), say)
+                return await archivist.run(filing.at_hand(ledger, shown), say, backwards=say is None)
 
 
 def struck(
