@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from html.parser import HTMLParser
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pikepdf
@@ -35,7 +35,7 @@ SEEN = "{{7*7}}{%x%}"
 """A part of it that no line of the page can look like."""
 
 
-class Planting(Material):
+class Planting(Material, frozen=True, kw_only=True, dict=True):
     """Material in which every sealed text says what was planted."""
 
     def text(self, sealed: Sealed) -> str:
@@ -123,9 +123,9 @@ def pages_of(case: Material, kinds: list[type[Fact]], monkeypatch: pytest.Monkey
         for n, kind in enumerate(kinds, 1)
     ]
     demand = msgspec.structs.replace(case.order.demand, title=PLANTED, old_number=PLANTED)
-    made.__dict__.update(
-        order=msgspec.structs.replace(case.order, demand=demand), entries=entries, leaves=[bytes(32)] * len(entries)
-    )
+    order_ = msgspec.structs.replace(case.order, demand=demand)
+    held: dict[str, Any] = cast("dict[str, Any]", made.__dict__)
+    held |= {"order": order_, "entries": entries, "leaves": [bytes(32)] * len(entries)}
 
     def items(material: Material, _: Any) -> list[Item]:
         records = tuple(contents._record(material, entry) for entry in entries)
