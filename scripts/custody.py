@@ -20,13 +20,14 @@ from domain.matters.batches import (
     MOST_LISTED,
     BatchKind,
     BatchState,
+    DisposalProposed,
     RecordPacketReceipt,
     RefusedPiece,
     handover_stream,
 )
 from domain.notes import Policy
 from domain.steps.disposing import Opinion
-from domain.terms import SHANGHAI, Citation
+from domain.terms import SHANGHAI, Citation, Role
 from projections.answers import Projections
 from scripts import desk, files, printing, wiring
 from scripts.archiving import fonds_of
@@ -263,7 +264,8 @@ def batches_command(city: str | None, as_json: bool) -> None:
     for row in rows:
         said = row.packet or f"{row.digest}"
         click.echo(f"{row.number}  {row.what.zh} {BatchState(row.state).zh}  {row.cases} 件 cases  {said}")
-        agreed = f"，会签 agreed: {'、'.join(row.agreed)}" if row.agreed else ""
+        signed = (f"{Role(role).zh} {user}" for role, _, user in (one.partition(": ") for one in row.agreed))
+        agreed = f"，会签 agreed: {'、'.join(signed)}" if row.agreed else ""
         receipt = f"，回执 receipt {row.receipt}，拒收 refused {row.refused}" if row.receipt else ""
         click.echo(f"  batch:{row.id}{agreed}{receipt}")
     if not rows:
@@ -335,10 +337,14 @@ def propose_command(
     receipt, rows = with_city(city, work)
     if csv_file is not None:
         _written(csv_file, Expired, rows)
-    desk.print_receipt(receipt, dry_run=False, as_json=as_json)
-    if not as_json:
-        event = receipt.events[0].event
-        click.echo(f"  会签 to agree: huiyin do {receipt.stream} agree_disposal digest={event.digest}")
+    if as_json:
+        desk.print_receipt(receipt, dry_run=False, as_json=True)
+        return
+    entry = receipt.events[0]
+    event: DisposalProposed = entry.event
+    click.echo(f"✓ 销毁清册 list {entry.numbered('disposal')}: {len(event.orders)} 件 cases")
+    click.echo(f"  {event.digest}")
+    click.echo(f"  会签 to agree: huiyin do {receipt.stream} agree_disposal digest={event.digest} --as …")
 
 
 @click.command("dispose")

@@ -160,6 +160,8 @@ def test_what_is_over_is_appraised_agreed_to_and_destroyed_and_its_proof_holds(o
     proposed = json.loads(made)
     batch, digest = proposed["stream"], proposed["events"][0]["event"]["digest"]
     assert len(table(tmp_path / "list.csv")) == 3
+    shown = town.ok(*propose).out  # another list of the same: what is destroyed with the one is refused with the other
+    assert f"2 件 cases\n  {digest}" in shown
     dispose = ("archive", "dispose", batch, "--witness", "auditor", *AS, *TOWN)
     assert "disposal-not-approved" in town.refused(*dispose)
     town.ok("do", batch, "agree_disposal", f"digest={digest}", *MANAGER, *TOWN)
@@ -176,6 +178,7 @@ def test_what_is_over_is_appraised_agreed_to_and_destroyed_and_its_proof_holds(o
     done = town.ok(*dispose, "--json").data
     assert (done["done"], done["failed"]) == (2, [])
     assert town.ok(*dispose, "--json").data["before"] == 2
+    assert "领导 mayor" in town.ok("archive", "batches", *TOWN).out
     left = {path.name for path in town.home.rglob("*") if path.is_file() and len(path.name) == 64}
     assert copies[three] in left
     assert not {copies[one], copies[two]} & left
