@@ -11,7 +11,8 @@ import pytest
 from domain.clocks import clocks
 from domain.kinds import KINDS
 from domain.order import fold
-from domain.terms import ClockName, Sealed
+from domain.steps.answering import ReplySubmitted
+from domain.terms import ClockName, Hindrance, Sealed
 from scripts import embedded
 from supervision.timeline import TIMED, TOLD, timeline
 from tests.test_cases import CASES, Town, founded, imported, opened
@@ -88,3 +89,23 @@ async def test_a_timeline_says_steps_units_and_days_and_nobody_of_every_case(tow
             if applicant is not None and isinstance(applicant.name, Sealed):
                 assert applicant.name.box not in said
     assert {"order_dispatched", "assignment_signed", "reply_submitted", "supervision_notice_issued"} <= seen
+
+
+async def test_why_a_demand_stays_unresolved_is_told_by_kind_and_never_in_its_words(town: Town):
+    async with opened(town.city) as ledger:
+        law = await ledger.law()
+        assert law is not None
+        for order in town.orders.values():
+            entries = await ledger.history(f"order:{order.id}")
+            if any(isinstance(entry.event, ReplySubmitted) for entry in entries):
+                break
+        said = [
+            msgspec.structs.replace(entry, event=msgspec.structs.replace(entry.event, hindrance=Hindrance.FUNDS))
+            if isinstance(entry.event, ReplySubmitted)
+            else entry
+            for entry in entries
+        ]
+        told = timeline(said, law, entries[-1].at)
+        (codes, *_) = [step.codes for step in told.steps if step.step == "reply_submitted"]
+        assert codes["hindrance"] == "资金未落实"
+        assert "reason" not in codes
