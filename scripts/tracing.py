@@ -344,9 +344,11 @@ def _print_period(found: Replayed) -> None:
 def _print_moved(rows: Sequence[Moved], figures: Sequence[Shifted], law: Sequence[Cause]) -> None:
     for row in rows:
         before, after = row.state
-        click.echo(f"{row.number}{'  新 new' if row.appeared else ''}  {before or '—'} → {after or '—'}")
+        click.echo(f"{row.number}{'  新 new' if row.appeared else ''}  {_state_words(before)} → {_state_words(after)}")
         for turned in row.clocks:
-            click.echo(f"  {turned.clock}:{turned.key}  {_stood(turned.before)} → {_stood(turned.after)}")
+            click.echo(
+                f"  {ClockName(turned.clock).zh} {turned.clock}:{turned.key}  {_stood(turned.before)} → {_stood(turned.after)}"
+            )
         for cause in row.by:
             click.echo(f"    位置 {cause.position}  {cause.title}  {cause.user}/{cause.role}")
         if not row.by:
@@ -358,10 +360,14 @@ def _print_moved(rows: Sequence[Moved], figures: Sequence[Shifted], law: Sequenc
     click.echo(f"{len(rows)} 件不同 orders, {len(figures)} 项指标不同 figures are otherwise")
 
 
+def _state_words(state: str | None) -> str:
+    return "—" if state is None else f"{OrderState(state).zh} {state}"
+
+
 def _stood(held: Held | None) -> str:
     if held is None:
         return "—"
-    return f"{held.status}" + (f" ({printing.show_end(held.due)})" if held.due is not None else "")
+    return STATUS_WORDS[Status(held.status)][0] + (f" ({printing.show_end(held.due)})" if held.due is not None else "")
 
 
 def _sides(sides: tuple[int, int | None] | None) -> str:
