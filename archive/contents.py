@@ -493,7 +493,7 @@ def teller(material: Material, entry: Entry) -> Teller:
 
 def _record(material: Material, entry: Entry) -> Record:
     corrected = [
-        f"第{c.no}次更正（{show_instant(c.recorded.at)}）：{_field_words(c.field)}　{_was(material, c.old, c.old_text)} → "
+        f"第{c.no}次更正（{show_instant(c.recorded.at)}）：{field_words(c.field)}　{_was(material, c.old, c.old_text)} → "
         f"{_was(material, c.new, c.new_text)}"
         for c in material.order.corrections
         if c.version == entry.version
@@ -509,7 +509,8 @@ def _record(material: Material, entry: Entry) -> Record:
     )
 
 
-def _field_words(path: str) -> str:
+def field_words(path: str) -> str:
+    """Return a field's path in the words of officials: `applicant.name` is 诉求人·姓名."""
     return "·".join(fields.term(part) for part in path.split("."))
 
 
@@ -566,9 +567,9 @@ def _of(tell: Teller, record: msgspec.Struct) -> Iterator[tuple[str, str]]:
             case Citation():
                 yield label, citation_words(value)
             case tuple() if name == "derived" and value:
-                yield label, f"{'、'.join(map(_field_words, value[1:]))}（按映射 {value[0]}）"
+                yield label, f"{'、'.join(map(field_words, value[1:]))}（按映射 {value[0]}）"
             case str() if name == "field":
-                yield label, _field_words(value)
+                yield label, field_words(value)
             case _ if name in ("subject", "assignment"):
                 continue
             case _:
@@ -693,7 +694,7 @@ def _short(tell: Teller, record: msgspec.Struct, names: frozenset[str]) -> Itera
     for name, label, text in tell.fields(record):
         value = getattr(record, name)
         if name in names and name not in _ELSEWHERE and not isinstance(value, msgspec.Struct) and len(text) <= 40:
-            yield label, _field_words(text) if name == "field" else _bare(text)
+            yield label, field_words(text) if name == "field" else _bare(text)
 
 
 _ELSEWHERE = frozenset({"evidence", "attachments", "policy", "fonts", "digest", "derived", "assignment"})

@@ -213,7 +213,7 @@ def _note(material: Material) -> tuple[tuple[str, str], ...]:
         said.append(f"部分事件系{'、'.join(origins)}，时间以所载为准。")
     if order.demand.derived:
         mapping, *names = order.demand.derived
-        said.append(f"原系统未载明、按映射 {mapping} 推得的字段：{'、'.join(names)}。")
+        said.append(f"原系统未载明、按映射 {mapping} 推得的字段：{'、'.join(map(contents.field_words, names))}。")
     if order.assumed_policy:
         said.append("本件按推定适用的政策计算时限。")
     if order.corrections:
