@@ -95,10 +95,8 @@ async def test_why_a_demand_stays_unresolved_is_told_by_kind_and_never_in_its_wo
     async with opened(town.city) as ledger:
         law = await ledger.law()
         assert law is not None
-        for order in town.orders.values():
-            entries = await ledger.history(f"order:{order.id}")
-            if any(isinstance(entry.event, ReplySubmitted) for entry in entries):
-                break
+        histories = await ledger.histories([f"order:{order.id}" for order in town.orders.values()])
+        entries = next(some for some in histories if any(isinstance(one.event, ReplySubmitted) for one in some))
         said = [
             msgspec.structs.replace(entry, event=msgspec.structs.replace(entry.event, hindrance=Hindrance.FUNDS))
             if isinstance(entry.event, ReplySubmitted)
