@@ -77,7 +77,7 @@ def inspect(root: Path, policy: Policy, told: Callable[[str], None] | None = Non
     done = Inspected()
     inspection = _Inspection(root, policy, done)
     if inspection.bag():
-        names = sorted(path.name for path in (root / "data").iterdir() if path.is_dir())
+        names = sorted(path.name for path in (root / "data").iterdir() if _is_one(path, folder=True))
         spoilt = {one.path.split("/")[1] for one in done.findings if one.path.count("/") >= 2}
         for name in names:
             done.items += 1
@@ -109,6 +109,7 @@ class _Inspection:
         self.policy = policy
         self.done = done
         self.described: dict[str, list[str]] = {}
+        self.streams: dict[str, str] = {}
 
     def found(self, what: str, path: str, said: str, by: str = "") -> None:
         self.done.findings.append(Finding(what=what, path=path, by=by, said=said))
@@ -123,7 +124,10 @@ class _Inspection:
             self.found("unlisted", name, "清单以外的文件 a file that no manifest names")
         for name in sorted(wanted - there):
             self.found("missing", name, "缺失 it is missing")
-        if wanted - there:
+        unfit = [name for name in sorted(wanted & there) if not _is_one(self.root / name, folder=name == "data")]
+        for name in unfit:
+            self.found("unlisted", name, "不是文件 it is no file")
+        if unfit or wanted - there:
             return False
         self._tags()
         said, actual = self._manifest(MANIFEST), set(self._walked())
@@ -175,14 +179,16 @@ class _Inspection:
 
     def catalogue(self, names: Sequence[str]) -> None:
         """Hold both catalogues against the folders, and the total against what was read."""
-        total = re.search(rb"^Payload-Oxum: ([0-9]+)\.([0-9]+)$", (self.root / INFO).read_bytes(), re.MULTILINE)
+        total = re.search(
+            rb"^Payload-Oxum: ([0-9]{1,20})\.([0-9]{1,20})$", (self.root / INFO).read_bytes(), re.MULTILINE
+        )
         if total is None or (int(total[1]), int(total[2])) != (self.done.bytes, self.done.files):
             self.found("size", INFO, f"应为 it should be {self.done.bytes}.{self.done.files}")
         before: list[list[str]] | None = None
         for ending, read in ((".xml", _rows_of_xml), (".csv", _rows_of_csv)):
             path = f"data/{CATALOGUE}{ending}"
             try:
-                rows = read((self.root / path).read_bytes())
+                rows = read((self.root / path).read_bytes() if (self.root / path).is_file() else b"")
             except (OSError, ValueError, ET.ParseError, csv.Error) as error:
                 self.found("catalogue", path, f"读不出 it cannot be read: {type(error).__name__}")
                 continue
@@ -219,6 +225,8 @@ class _Inspection:
             self.found("evidence", where, f"{error}")
             return
         self.done.events += len(leaves)
+        if (first := self.streams.setdefault(found.stream, name)) != name:
+            self.found("number", folder, f"同一案件已在包内 the same case is in the packet as {first}")
         if (place / PROOF).read_bytes() != found.proof.encode():
             self.found("proof", f"{folder}/{PROOF}", "与 evidence.json 所载不同 not as in evidence.json")
         try:
@@ -384,6 +392,9 @@ class _Wrapper(msgspec.Struct, frozen=True):
 def _tree(said: bytes) -> ET.Element:
     if b"<!" in said:
         raise ValueError("DOCTYPE")
+    said.decode()
+    if not said.startswith(b'<?xml version="1.0" encoding="UTF-8"?>'):
+        raise ValueError("UTF-8")
     return ET.fromstring(said)  # noqa: S314  definitions, which alone are dangerous, were refused
 
 
@@ -406,7 +417,7 @@ def _wrapper(said: bytes) -> _Wrapper:
             raise ValueError("反编码关键字")
         digest = _from_base64(document.findtext(_tag("编码", "编码数据")) or "")
         size = document.findtext(_tag("编码", "电子属性", "计算机文件大小")) or ""
-        if not (size.isascii() and size.isdecimal()) or str(int(size)) != size:
+        if not re.fullmatch("[0-9]{1,20}", size) or str(int(size)) != size:
             raise ValueError("计算机文件大小")
         name = document.findtext(_tag("编码", "电子属性", "计算机文件名")) or ""
         if name:
@@ -463,6 +474,11 @@ def _path_of(line: bytes) -> str:
     except UnicodeDecodeError:
         return ""
     return "" if path.startswith("/") or any(part in {"", ".", ".."} for part in path.split("/")) else path
+
+
+def _is_one(path: Path, *, folder: bool = False) -> bool:
+    """Tell whether a path is a file, or a folder, and no link to one elsewhere."""
+    return not path.is_symlink() and (path.is_dir() if folder else path.is_file())
 
 
 def _digest(path: Path) -> tuple[str, int]:

@@ -39,6 +39,7 @@ TAG_FILES = (INFO, "bagit.txt", MANIFEST)
 COLUMNS = ["序号", "档号", "文号", "责任者", "题名", "日期", "密级", "页数", "备注"]
 NAMESPACE = "{http://www.saac.gov.cn/standards/ERM/encapsulation}"
 PROOF = "ledger.tlog-proof"
+DECLARATION = b'<?xml version="1.0" encoding="UTF-8"?>'
 BLOCK = 1 << 20
 
 
@@ -246,6 +247,8 @@ def head_of(text):
 
 def proof_from(said):
     """Return the leaf's index, the path, the note of a proof. Raises Unfit."""
+    if len(said) > BLOCK:
+        raise Unfit("存在证明过长 a proof is too long")
     if any(c < " " and c != "\n" for c in said):
         raise Unfit("控制字符 a control character")
     head, gap, rest = said.partition("\n\n")
@@ -330,9 +333,11 @@ ONE = ("position", "version", "topic", "recorded_at", "occurred_at", "record", "
 
 
 def told(value, kind, where):
-    """Return a value that is of a kind. Raises Unfit."""
+    """Return a value that is of a kind; a text only if it can be written. Raises Unfit."""
     if not isinstance(value, kind) or isinstance(value, bool):
         raise Unfit("%s: %s" % (where, kind.__name__))
+    if kind is str and any("\ud800" <= c <= "\udfff" for c in value):
+        raise Unfit("%s: UTF-8" % where)
     return value
 
 
@@ -340,7 +345,7 @@ def evidence_from(said):
     """Return the evidence that bytes hold. Raises Unfit."""
     try:
         found = json.loads(said.decode("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Unfit("JSON: %s" % error) from error
     if not isinstance(found, dict) or sorted(found) != sorted(WHOLE) or found["form"] != "huiyin/evidence/1":
         raise Unfit("huiyin/evidence/1")
@@ -354,7 +359,8 @@ def evidence_from(said):
         for name in ("topic", "recorded_at", "occurred_at"):
             told(event[name], str, name)
         for name in ("record", "state"):
-            if sorted(told(event[name], dict, name)) != ["salt", "text"]:
+            said = told(event[name], dict, name)
+            if sorted(one for one in said if one != "digest" or said[one] != "") != ["salt", "text"]:
                 raise Unfit("位置 position %s: 须为全文 in full: %s" % (event["position"], name))
             told(event[name]["salt"], str, name)
             told(event[name]["text"], str, name)
@@ -393,7 +399,7 @@ def leaves_of(found):
         try:
             commit = json.loads(event["record"]["text"])
             first, count = told(commit["first_position"], int, "first_position"), told(commit["n"], int, "n")
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise Unfit("位置 position %s: 提交记录 a commit record" % at) from error
         if not first <= at < first + count or commit.get("recorded_at") != event["recorded_at"]:
             raise Unfit("位置 position %s: 不属其提交 its commit does not cover it" % at)
@@ -444,6 +450,11 @@ def content_of(*parts):
         return file.read()
 
 
+def is_folder(path):
+    """Tell whether a path is a folder, and no link to one elsewhere."""
+    return os.path.isdir(path) and not os.path.islink(path)
+
+
 def manifest_lines(said):
     """Yield digest and path of each line of a manifest; None for a line that is none."""
     lines = said.split(b"\n")
@@ -470,6 +481,7 @@ class Check:
         self.findings = []
         self.items = self.files = self.bytes = self.events = 0
         self.heads, self.witnesses, self.remarks, self.described, self.named = {}, {}, [], {}, {}
+        self.streams = {}
 
     def found(self, what, path, said, by=""):
         """Keep something that does not hold."""
@@ -479,7 +491,7 @@ class Check:
         """Check all of it."""
         if self.bag():
             names = sorted(name for name in os.listdir(os.path.join(self.root, "data"))
-                           if os.path.isdir(os.path.join(self.root, "data", name)))  # fmt: skip
+                           if is_folder(os.path.join(self.root, "data", name)))  # fmt: skip
             spoilt = {one["path"].split("/")[1] for one in self.findings if one["path"].count("/") >= 2}
             for name in names:
                 self.items += 1
@@ -501,7 +513,12 @@ class Check:
         for name in (*TAG_FILES, TAGS, "data"):
             if name not in there:
                 self.found("missing", name, "缺失 it is missing")
-        if self.findings and any(one["what"] == "missing" for one in self.findings):
+        for name in (*TAG_FILES, TAGS, "data"):
+            path = os.path.join(self.root, name)
+            kind = os.path.isdir if name == "data" else os.path.isfile
+            if name in there and (os.path.islink(path) or not kind(path)):
+                self.found("unlisted", name, "不是文件 it is no file")
+        if any(one["path"] in (*TAG_FILES, TAGS, "data") for one in self.findings):
             return False
         self.tags()
         said = dict(self.manifest(MANIFEST))
@@ -554,14 +571,14 @@ class Check:
 
     def catalogue(self, names):
         """Hold both catalogues against the folders, and the total against what was read."""
-        total = re.search(rb"^Payload-Oxum: ([0-9]+)\.([0-9]+)$", content_of(self.root, INFO), re.MULTILINE)
+        total = re.search(rb"^Payload-Oxum: ([0-9]{1,20})\.([0-9]{1,20})$", content_of(self.root, INFO), re.MULTILINE)
         if total is None or (int(total.group(1)), int(total.group(2))) != (self.bytes, self.files):
             self.found("size", INFO, "应为 it should be %d.%d" % (self.bytes, self.files))
         rows = None
         for ending, read in ((".xml", rows_of_xml), (".csv", rows_of_csv)):
             path = "data/归档文件目录" + ending
             try:
-                said = read(content_of(self.root, path))
+                said = read(content_of(self.root, path) if os.path.isfile(os.path.join(self.root, path)) else b"")
             except (OSError, ValueError, ElementTree.ParseError, csv.Error) as error:
                 self.found("catalogue", path, "读不出 it cannot be read: %s" % type(error).__name__)
                 continue
@@ -597,6 +614,9 @@ class Check:
             self.found("evidence", where, str(error))
             return
         self.events += len(leaves)
+        first = self.streams.setdefault(found["stream"], name)
+        if first != name:
+            self.found("number", folder, "同一案件已在包内 the same case is in the packet as %s" % first)
         if content_of(self.root, folder, PROOF) != found["proof"].encode("utf-8"):
             self.found("proof", folder + "/" + PROOF, "与 evidence.json 所载不同 not as in evidence.json")
         try:
@@ -674,7 +694,7 @@ def json_of(text):
     """Return what a text says; an empty record where it says none."""
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -741,9 +761,15 @@ def local(at):
 
 
 def tree_of(said):
-    """Return XML as a tree. Raises Unfit where it brings definitions of its own."""
+    """Return XML as a tree. Raises Unfit where it brings definitions of its own, or is not written in UTF-8."""
     if b"<!" in said:
         raise Unfit("DOCTYPE")
+    try:
+        said.decode("utf-8")
+        if not said.startswith(DECLARATION):
+            raise Unfit("UTF-8")
+    except UnicodeDecodeError as error:
+        raise Unfit("UTF-8") from error
     return ElementTree.fromstring(said)
 
 

@@ -7,6 +7,7 @@ import csv
 import hashlib
 import importlib.util
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -309,6 +310,73 @@ def test_a_case_under_another_number_or_added_or_taken_away_is_found(packet: Mad
     assert ("unlisted", "beside") in found
     assert ("catalogue", "data/归档文件目录.xml") in found
     assert ("missing", "data/多余/多余.pdf") in found
+
+
+def _instead(path: Path, make: Callable[[Path], object]) -> None:
+    """Put what is no file where one was; it would be waited for, or read from elsewhere."""
+    path.unlink() if path.is_file() else path.rename(path.parent.parent / "elsewhere")
+    make(path)
+
+
+def _evidence(root: Path, before: bytes, after: bytes) -> None:
+    (folder,) = (root / "data").glob("*-0002")
+    path = folder / f"{folder.name}.evidence.json"
+    assert before in path.read_bytes()
+    rewrapped(folder, path.name, path.read_bytes().replace(before, after, 1))
+    forged(root)
+
+
+def _written_as(root: Path, name: str, encoding: str, *, folder: bool = False) -> None:
+    (path,) = root.glob(f"data/*-0002/*{name}" if folder else f"data/{name}")
+    said = path.read_text(encoding="utf-8").replace('"UTF-8"', f'"{encoding}"', 1)
+    path.write_bytes(said.encode("utf-16" if encoding == "UTF-16" else "utf-8"))
+    forged(root)
+
+
+def _twice(root: Path) -> None:
+    """One case more, which is one that is there already under the code of another fonds."""
+    (folder,) = (root / "data").glob("*-0005")
+    other = folder.with_name(f"Y{folder.name}")
+    shutil.copytree(folder, other)
+    for path in other.iterdir():
+        path.rename(path.with_name(path.name.replace(folder.name, other.name)))
+    wrapper = other / f"{other.name}.eep.xml"
+    wrapper.write_bytes(wrapper.read_bytes().replace(folder.name.encode(), other.name.encode()))
+    forged(root)
+
+
+TRICKS: list[tuple[Callable[[Path], None], tuple[str, str]]] = [
+    (lambda root: _instead(root / "bag-info.txt", os.mkfifo), ("unlisted", "bag-info.txt")),
+    (lambda root: _instead(root / "manifest-sha256.txt", Path.mkdir), ("unlisted", "manifest-sha256.txt")),
+    (lambda root: _instead(root / "data", Path.touch), ("unlisted", "data")),
+    (lambda root: _instead(root / "data", lambda p: p.symlink_to("../elsewhere")), ("unlisted", "data")),
+    (lambda root: _instead(root / "data/归档文件目录.csv", os.mkfifo), ("catalogue", "data/归档文件目录.csv")),
+    (lambda root: (root / "data" / "Z").symlink_to("/etc"), ("unlisted", "data/Z")),
+    (lambda root: _evidence(root, b'"proof":', b'"x": ' + b"[" * 100_000 + b"]" * 100_000 + b', "proof":'), ("evidence", "-0002.evidence.json")),
+    (lambda root: _evidence(root, b'"stream": "', b'"stream": "\\ud800'), ("evidence", "-0002.evidence.json")),
+    (lambda root: _evidence(root, b'\\n"\n}', b"\\n" + "— x ".encode() + b"AAAA" * 300_000 + b'\\n"\n}'), ("head", "ledger.tlog-proof")),
+    (lambda root: _written_as(root, "归档文件目录.xml", "UTF-16"), ("catalogue", "data/归档文件目录.xml")),
+    (lambda root: _written_as(root, "归档文件目录.xml", "none-such"), ("catalogue", "data/归档文件目录.xml")),
+    (lambda root: _written_as(root, ".eep.xml", "UTF-16", folder=True), ("wrapper", "-0002.eep.xml")),
+    (_twice, ("number", "-0005")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("no", range(len(TRICKS)))
+def test_what_would_hang_or_break_a_verifier_is_found_like_anything_else(packet: Made, tmp_path: Path, no: int):
+    trick, (what, where) = TRICKS[no]
+    root = copied(packet, tmp_path)
+    trick(root)
+    assert any(kind == what and path.endswith(where) for kind, path in both(packet, root))
+
+
+def test_evidence_says_the_same_to_both_though_it_is_written_otherwise(packet: Made, tmp_path: Path):
+    root = copied(packet, tmp_path)
+    _evidence(root, b'"salt":', b'"digest": "", "salt":')
+    assert both(packet, root) == set()
+    info = root / "bag-info.txt"
+    info.write_bytes(info.read_bytes().replace(b"Payload-Oxum: ", b"Payload-Oxum: " + b"9" * 5000))
+    assert both(packet, root) == {("size", "bag-info.txt"), ("changed", "bag-info.txt")}
 
 
 @pytest.mark.parametrize("name", ["bagit.txt", "bag-info.txt", "manifest-sha256.txt", "tagmanifest-sha256.txt"])
