@@ -18,6 +18,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 from uuid import UUID
 
+import msgspec
+
 from domain import leaves, naming, recorder
 from domain.attachments import FileKey
 from domain.bulk import Bulk, Commanded, Foreseen, Recording
@@ -55,6 +57,7 @@ from domain.sealing import (
     intact,
     is_identity,
     mac_of,
+    number_intact,
     opened,
     plain_code,
     plain_number,
@@ -97,16 +100,17 @@ class Look(NamedTuple):
     now: datetime
 
 
+SECRETS = ("requests", "subjects")
+"""What a ledger has of its own, wrapped by the master key: digests of requests, and of numbers, are made with them."""
+
+
 async def create(
     dsn: str, city: str, *, ledger_id: str, hash_algorithm: str, keyring: Keyring, entropy: Entropy
 ) -> Imprint:
     """Create a city's ledger as owner: its tables, its hash (`sha256` or `sm3`) and its secrets. Raises LedgerExists."""
     imprint = Imprint(ledger_id, hash_algorithm)
     leaves.digest(hash_algorithm, b"")  # refuses a hash that this machine lacks, before anything is made
-    secrets = [
-        wrap_for_master(keyring, entropy, (f"secret/{name}", "", name), entropy(32))
-        for name in ("requests", "subjects")
-    ]
+    secrets = [wrap_for_master(keyring, entropy, (f"secret/{name}", "", name), entropy(32)) for name in SECRETS]
     await recorder.create_ledger(dsn, city, imprint, secrets)
     return imprint
 
@@ -750,7 +754,17 @@ class Ledger:
                     findings.append(Finding(end, "", what, said[1], said[0]))
                 yield looked._replace(findings=looked.findings + findings)
         behind = await self.rows("beyond_head")  # seen together with the head, so that no writer comes between
-        found = [Finding(position, stream, "it lies beyond the head") for position, stream in behind]
+        found = [
+            Finding(
+                position, stream, "it lies beyond the head" if position > 0 else "it lies before the first position"
+            )
+            for position, stream in behind
+        ]
+        what = "a commit to which no event belongs"
+        found += [Finding(first, "", what, "—", said) for first, said in await self.rows("commits_of_nothing")]
+        for *_, form in await self.rows("imprint"):
+            if form != leaves.FORM:
+                found.append(Finding(0, "", "the ledger says that its leaves are of another form", leaves.FORM, form))
         yield Looked(end, [], None, None, {}, found)
 
     async def _look(self, after: int, upto: int) -> Looked:
@@ -802,10 +816,10 @@ class Ledger:
 
         Each missing key comes with the position and stream of an event that was sealed with it.
         """
-        shreds = [entry for entry in await self.history(SHREDS) if isinstance(entry.event, KeysShredded)]
-        whole = {one.event.stream: one.position for one in shreds if one.event.subject is None}
+        shreds = await self._shreds()
+        whole = {one.stream: position for position, one in shreds if one.subject is None}
         of_subjects: dict[tuple[str, str], int] = {
-            (one.event.stream, str(one.event.subject)): one.position for one in shreds if one.event.subject is not None
+            (one.stream, str(one.subject)): position for position, one in shreds if one.subject is not None
         }
         lost = {key: place for key, place in missing.items() if whole.get(place[1], 0) < place[0]}
         findings: list[Finding] = []
@@ -818,6 +832,46 @@ class Ledger:
                 for key, (position, of) in lost.items()
                 if of == stream and told < position
             ]
+        return findings
+
+    async def _shreds(self) -> list[tuple[int, KeysShredded]]:
+        """Return what was destroyed, each with its position; what somebody made unreadable is found by its leaf."""
+        found: list[tuple[int, KeysShredded]] = []
+        for position, _, _, state in await self.rows("stored_of_stream", SHREDS, 0, 1 << 62, 1 << 62):
+            with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
+                found.append((position, msgspec.json.decode(state, type=KeysShredded)))
+        return found
+
+    async def keys_again(self) -> list[Finding]:
+        """Return the keys that were destroyed and are there, and the numbers that find nobody or somebody else."""
+        shreds = await self._shreds()
+        columns = (
+            recorder.ints(position for position, _ in shreds),
+            recorder.texts(one.stream for _, one in shreds),
+            recorder.texts(str(one.subject or "") for _, one in shreds),
+        )
+        again = await self.rows("keys_there_again", *columns) if shreds else []
+        what = "a key that was destroyed is there again"
+        findings = [Finding(position, stream, what, "—", key) for key, stream, position in again]
+        erased = {one.subject: position for position, one in shreds if one.subject is not None and not one.stream}
+        return findings + await self._numbers_amiss(erased)
+
+    async def _numbers_amiss(self, erased: Mapping[UUID, int]) -> list[Finding]:
+        gone = [name for name in SECRETS if name not in self._secrets]
+        if gone:
+            return [Finding(0, "", "a secret of the ledger is gone: restore a copy of it", name, "—") for name in gone]
+        findings: list[Finding] = []
+        keyring, secret, last = self._proposer.keyring, self._secrets["subjects"], b""
+        while page := await self.rows("subjects_page", last, 5000):
+            last = page[-1][0]
+            for mac, subject, number in page:
+                if subject in erased:
+                    what = "somebody who was erased is found by their number again"
+                    findings.append(Finding(erased[subject], f"subject:{subject}", what, "—", mac.hex()))
+                elif not number_intact((mac, subject, number), keyring, secret):
+                    ((first,),) = await self.rows("first_of_subject", str(subject))
+                    what = "a number finds somebody else than it did, or was changed"
+                    findings.append(Finding(first, f"subject:{subject}", what, "", mac.hex()))
         return findings
 
     async def verify_all(self) -> list[Finding]:

@@ -252,11 +252,47 @@ ORDER BY e.position LIMIT $3::bigint
 SELECT pg_has_role(session_user, 'huiyin_owner', 'MEMBER')
 
 -- name: beyond_head
--- What lies behind the head was never acknowledged, or the head was turned back.
+-- What lies behind the head was never acknowledged, or the head was turned back. What lies before the first position was
+-- never written here: whoever reads a stream would read it, and whoever reads by position would not.
 SELECT e.position, e.originator_id FROM city.events AS e WHERE e.position > (SELECT pos FROM city.head)
+UNION ALL
+SELECT e.position, e.originator_id FROM city.events AS e WHERE e.position < 1
 UNION ALL
 SELECT c.first_position, '' FROM city.commits AS c WHERE c.first_position > (SELECT pos FROM city.head)
 ORDER BY 1 LIMIT 100
+
+-- name: commits_of_nothing
+-- A commit begins with its first event. One without it proves nothing, and would answer for a command nobody carried out.
+SELECT c.first_position, c.command_id FROM city.commits AS c
+WHERE c.first_position <= (SELECT pos FROM city.head) AND NOT EXISTS (
+    SELECT FROM city.events AS e WHERE e.position = c.first_position AND e.commit = c.first_position
+)
+ORDER BY 1 LIMIT 100
+
+-- name: keys_there_again
+-- Keys that an erasing destroyed, and that are there. A key has no date; the first event that it seals has.
+WITH s AS (SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[]) AS u(position, stream, subject)),
+there AS (
+    SELECT k.id, k.stream, s.position FROM s JOIN city.keys AS k ON k.stream = s.stream
+    WHERE s.stream <> '' AND (s.subject = '' OR k.holder IN (s.subject, s.subject || ':texts'))
+    UNION ALL
+    SELECT k.id, k.stream, s.position FROM s
+    JOIN city.keys AS k ON k.holder IN (s.subject, s.subject || ':texts') AND k.holder <> ''
+    WHERE s.stream = '' AND s.subject <> '' AND k.stream <> ''
+)
+SELECT t.id, t.stream, min(t.position) FROM there AS t
+WHERE EXISTS (
+    SELECT FROM city.events AS e
+    WHERE e.originator_id = t.stream AND e.position <= t.position AND strpos(e.state, t.id) > 0
+)
+GROUP BY t.id, t.stream ORDER BY 3, 1
+
+-- name: subjects_page
+SELECT mac, subject, number FROM city.subjects WHERE mac > $1::bytea ORDER BY mac LIMIT $2::bigint
+
+-- name: first_of_subject
+SELECT coalesce(min(e.position), 0) FROM city.keys AS k JOIN city.events AS e ON e.originator_id = k.stream
+WHERE k.holder = $1::text AND k.holder <> ''
 
 -- name: witness_page
 SELECT e.position, e.originator_id, e.originator_version, e.topic, e.state, e.salt, e.leaf, e.commit, e.recorded_at,

@@ -294,6 +294,29 @@ def mac_of(secret: bytes, number: str) -> bytes:
     return keyed_hash(secret, number.encode())
 
 
+_NUMBER = b"huiyin/number"
+
+
+def _of_subject(subject: UUID) -> bytes:
+    """Return what a number is bound to: whose it is."""
+    return _NUMBER + b"/" + subject.bytes
+
+
+def number_intact(row: tuple[bytes, UUID, bytes], keyring: Keyring, secret: bytes) -> bool:
+    """Tell whether a subject (its MAC, who it is, the number wrapped) is found by the number that it was first found by.
+
+    Numbers that an earlier release wrapped are not bound to whose they are.
+    """
+    mac, subject, wrapped = row
+    for bound in (_of_subject(subject), _NUMBER):
+        try:
+            number = _master(keyring.master).decrypt(wrapped[:12], wrapped[12:], bound)
+        except (InvalidTag, ValueError):
+            continue
+        return hmac.compare_digest(keyed_hash(secret, number), mac)
+    return False
+
+
 _CODE_DIGITS = 12
 
 
@@ -522,9 +545,10 @@ class Sealing:
         for known, subject, _ in self.work.new_subjects:
             if known == mac:
                 return subject
-        nonce = self._entropy(12)
-        wrapped = nonce + _master(self._keyring.master).encrypt(nonce, number.encode(), b"huiyin/number")
-        self.work.new_subjects.append((mac, subject := self._draw(), wrapped))
+        nonce, subject = self._entropy(12), self._draw()
+        bound = _of_subject(subject)
+        wrapped = nonce + _master(self._keyring.master).encrypt(nonce, number.encode(), bound)
+        self.work.new_subjects.append((mac, subject, wrapped))
         return subject
 
     def _subject_without_number(self) -> UUID:

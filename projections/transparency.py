@@ -538,7 +538,7 @@ async def check(
         findings.append(Finding(grown.size + 1, "", lost, f"{head.size}", f"{grown.size}"))
     what = "a key was changed: it opens nothing any more"
     findings += [Finding(position, stream, what, key, "—") for key, (position, stream) in keys.spoiled.items()]
-    return findings + await ledger.keys_lost(keys.missing)
+    return [*findings, *await ledger.keys_lost(keys.missing), *await ledger.keys_again()]
 
 
 _REMEMBERED = 200_000

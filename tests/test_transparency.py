@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -274,6 +275,82 @@ def put_back(city: City, rows: list[tuple[Any, ...]]) -> None:
     for row in rows:
         said = ", ".join(f"'{one}'" for one in row[:4])
         as_superuser(city, f"INSERT INTO {{}}.keys VALUES ({said}, '\\x{row[4].hex()}')")
+
+
+_A_COMMIT = """
+INSERT INTO {{}}.commits SELECT {at}, n, command_id || '+', digest, recorded_at, occurred_at, origin, actor, on_behalf_of,
+    reason, numbers, correlation_id, causation_id, trace_id, salt FROM {{}}.commits ORDER BY first_position LIMIT 1
+"""
+_AN_EVENT = """
+INSERT INTO {{}}.events SELECT {at}, originator_id, originator_version + 1, topic, state, salt, leaf, commit, recorded_at,
+    occurred_at FROM {{}}.events ORDER BY position DESC LIMIT 1
+"""
+
+
+async def test_what_is_put_beside_the_positions_of_the_ledger_is_found(city: City, tmp_path: Path):
+    async with door(city) as ledger, log_of(city, ledger, tmp_path) as log:
+        await more(ledger, 5)
+        await log.sign()
+        ((inside,),) = as_superuser(city, "SELECT min(first_position) + 1 FROM {}.commits WHERE n > 1")
+        for at, before in ((inside, "a commit to which"), (0, "it lies before"), (-5, "it lies before")):
+            for said in (_A_COMMIT, _AN_EVENT) if at < 1 else (_A_COMMIT,):
+                as_superuser(city, said.format(at=at))
+                found = await log.check(ledger)
+                wanted = "a commit to which" if said is _A_COMMIT else before
+                assert [(one.position, one.what[: len(wanted)]) for one in found] == [(at, wanted)], (at, said)
+                as_superuser(city, f"DELETE FROM {{}}.commits WHERE command_id LIKE '%+' AND first_position = {at}")
+                as_superuser(city, "DELETE FROM {}.events WHERE position < 1")
+        assert await log.check(ledger) == []
+        as_superuser(city, "UPDATE {}.ledger SET form = 'huiyin/2'")
+        (finding,) = await log.check(ledger)
+        assert (finding.expected, finding.found) == ("huiyin/1", "huiyin/2")
+
+
+async def test_what_was_erased_and_is_put_back_is_found(city: City, tmp_path: Path):
+    async with sealed.door(city) as ledger, log_of(city, ledger, tmp_path) as log:
+        burnt = await opened(ledger, applicant=sealed.ZHANG, words="窗外施工")
+        erased = await sealed.filed(ledger, applicant=sealed.ZHANG, content="甲")
+        as_superuser(city, "CREATE TABLE {}.kept_keys AS SELECT * FROM {}.keys WHERE stream <> ''")
+        as_superuser(city, "CREATE TABLE {}.kept_subjects AS SELECT * FROM {}.subjects")
+        await do(ledger, burnt.stream, BurnSlip())
+        subject = f"subject:{sealed.subject_of(erased)}"
+        await ledger.execute(sealed.Erase(), stream=subject, actor=sealed.AGENT, command_id=sealed.cid())
+        await log.sign()
+        assert await log.check(ledger) == []
+        shreds = [at for (at,) in as_superuser(city, "SELECT position FROM {}.events WHERE topic = 'shreds.done'")]
+        for stream, at in ((burnt.stream, shreds[0]), (erased.stream, shreds[1])):
+            as_superuser(city, f"INSERT INTO {{}}.keys SELECT * FROM {{}}.kept_keys WHERE stream = '{stream}'")
+            found = await log.check(ledger)
+            assert {(one.position, one.stream, one.what) for one in found} == {
+                (at, stream, "a key that was destroyed is there again")
+            }
+            as_superuser(city, f"DELETE FROM {{}}.keys WHERE stream = '{stream}'")
+        as_superuser(city, "INSERT INTO {}.subjects SELECT * FROM {}.kept_subjects")
+        (finding,) = await log.check(ledger)
+        assert (finding.position, finding.stream) == (shreds[1], subject)
+
+
+async def test_a_number_that_finds_somebody_else_is_found_and_a_secret_that_is_gone(city: City, tmp_path: Path):
+    async with sealed.door(city) as ledger, log_of(city, ledger, tmp_path) as log:
+        one = await sealed.filed(ledger, applicant=sealed.ZHANG, content="甲")
+        other = msgspec.structs.replace(sealed.ZHANG, phone="13900139000")
+        two = await sealed.filed(ledger, applicant=other, content="乙")
+        await log.sign()
+        subjects = [sealed.subject_of(receipt) for receipt in (one, two)]
+        first = {f"subject:{who}": receipt.first_position for who, receipt in zip(subjects, (one, two), strict=True)}
+        as_superuser(city, "CREATE TABLE {}.kept AS SELECT * FROM {}.subjects")
+        whose = f"CASE subject WHEN '{subjects[0]}'::uuid THEN '{subjects[1]}'::uuid ELSE '{subjects[0]}'::uuid END"
+        for change in (f"subject = {whose}", "number = set_byte(number, 20, get_byte(number, 20) # 1)",
+                       "mac = set_byte(mac, 3, get_byte(mac, 3) # 1)", "number = substr(number, 1, 4)"):  # fmt: skip
+            as_superuser(city, f"UPDATE {{}}.subjects SET {change}")
+            assert {finding.stream: finding.position for finding in await log.check(ledger)} == first, change
+            as_superuser(city, "TRUNCATE {}.subjects")
+            as_superuser(city, "INSERT INTO {}.subjects SELECT * FROM {}.kept")
+        assert await log.check(ledger) == []
+        as_superuser(city, "DELETE FROM {}.keys WHERE id = 'secret/requests'")
+    async with sealed.door(city) as ledger, log_of(city, ledger, tmp_path) as log:
+        (finding,) = await log.check(ledger)
+        assert finding.expected == "requests"
 
 
 async def test_what_is_missing_or_changed_outside_the_database_is_found(city: City, tmp_path: Path):

@@ -23,7 +23,7 @@ from domain.steps.disposing import (
     listed,
 )
 from domain.steps.filing import ArchiveTransferred, IssueUseCopy, TransferArchive, retention_ends
-from domain.terms import Mark, Shred
+from domain.terms import Mark, Number, Shred
 from tests.given import ARCHIVIST, BASIS, MANAGER, Case, at
 from tests.steps.test_filing import APPEAL, filed, sealed, seen
 
@@ -147,6 +147,7 @@ def test_a_proposed_list_is_what_its_digest_says():
     command = batches.ProposeDisposal(digest=digest, orders=(case.order.id,), basis=BASIS)
     proposed, number = batches.KIND.decide(None, command, at_hand)
     assert isinstance(proposed, batches.DisposalProposed)
+    assert isinstance(number, Number)
     assert (proposed.digest, number.journal) == (digest, "disposal")
     other = msgspec.structs.replace(command, digest="sha256:" + "0" * 64)
     with pytest.raises(refusals.DiffersFromProposed):
