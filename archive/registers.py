@@ -504,6 +504,8 @@ def cell(name: str, value: Any) -> str:
     match name, value:
         case _, None:
             return ""
+        case "pages", 0:  # no copy of it was made
+            return ""
         case "period", _:
             return PERIODS.get(f"{value}", f"{value}")
         case "opinion", _:

@@ -49,7 +49,7 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     threshold: int
     since: datetime  # from when it was counted
     last: datetime
-    unit: UnitId = ""
+    unit: str = ""
     order_id: UUID | None = None
     matter: UUID | None = None  # a circular, an inspection or a meeting whose written day went by
     number: str = ""

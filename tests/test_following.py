@@ -162,13 +162,13 @@ async def test_a_fold_that_takes_long_is_no_reason_to_be_sent_away_and_being_sen
     city: City, monkeypatch: pytest.MonkeyPatch, awake: float
 ):
     monkeypatch.setattr(engine, "AWAKE", awake)
-    monkeypatch.setitem(recorder.SESSION, "idle_in_transaction_session_timeout", "300ms")
+    monkeypatch.setitem(recorder.SESSION, "idle_in_transaction_session_timeout", "1500ms")
     async with world(city) as here, here.projections() as p:
         await one_case(here, 1)
         orders = p.projections["orders"]
 
         def slowly(of: case.Case) -> Any:
-            time.sleep(1)
+            time.sleep(2.5)
             return orders.derive(of)
 
         p.projections["orders"] = orders._replace(derive=slowly)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import httpx
 import pytest
@@ -66,6 +66,13 @@ class Reply(NamedTuple):
     headers: Mapping[str, str]
 
 
+_Answer = TypeVar("_Answer", Reply, httpx.Response)
+
+
+def _too_often(answer: Reply | httpx.Response) -> bool:
+    return (answer.status if isinstance(answer, Reply) else answer.status_code) == 429
+
+
 class Caller:
     """Somebody with a token, in one city."""
 
@@ -77,12 +84,27 @@ class Caller:
     def get(self, path: str, **query: Any) -> Reply:
         return self.patiently(lambda: self._got(path, query))
 
-    def patiently(self, ask: Callable[[], Reply]) -> Reply:
+    def every(self, path: str, name: str, /, **query: Any) -> list[Any]:
+        """Return a list whole, page by page: in a run of all tests much lies in one city."""
+        found: list[Any] = []
+        while True:
+            reply = self.get(path, **query)
+            assert reply.status == 200, reply
+            found += reply.body[name]
+            if "next" not in reply.body:
+                return found
+            query["cursor"] = reply.body["next"]
+
+    def patiently(self, ask: Callable[[], _Answer]) -> _Answer:
         """Ask again while it is too often: in a run of all tests one person asks for more than in an office."""
         until = time.monotonic() + 70
-        while (reply := ask()).status == 429 and time.monotonic() < until:
+        while _too_often(reply := ask()) and time.monotonic() < until:
             time.sleep(1)
         return reply
+
+    def fetched(self, path: str, **headers: str) -> httpx.Response:
+        """Return what is read under such headers, as it came."""
+        return self.patiently(lambda: self._asked("GET", path, headers))
 
     def _got(self, path: str, query: Mapping[str, Any]) -> Reply:
         return self._reply(self.client.get(f"/v1/{self.city}{path}", params=query, headers=self._headers({})))
@@ -96,6 +118,9 @@ class Caller:
         return self._reply(answer)
 
     def raw(self, method: str, path: str, content: bytes = b"", **headers: str) -> httpx.Response:
+        return self._asked(method, path, headers, content)
+
+    def _asked(self, method: str, path: str, headers: Mapping[str, str], content: bytes = b"") -> httpx.Response:
         said = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.client.request(method, f"/v1/{self.city}{path}", content=content, headers=self._headers(said))
 

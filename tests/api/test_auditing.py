@@ -30,14 +30,7 @@ def late(served: Served) -> dict[str, Any]:
 
 
 def all_of(caller: Caller, **query: Any) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    while True:
-        reply = caller.get("/findings", **query)
-        assert reply.status == 200, reply
-        found += reply.body["findings"]
-        if "next" not in reply.body:
-            return found
-        query["cursor"] = reply.body["next"]
+    return caller.every("/findings", "findings", **query)
 
 
 def about(found: list[dict[str, Any]], order: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -91,7 +84,7 @@ def test_a_units_people_see_what_is_said_of_their_unit_and_those_below_alone(ser
 
 
 def test_a_spreadsheet_opens_it(served: Served, late: dict[str, Any]):
-    answer = served.as_(Role.SUPERVISOR).raw("GET", "/findings?format=csv&cases=1000&kind=late-handle")
+    answer = served.as_(Role.SUPERVISOR).fetched("/findings?format=csv&cases=1000&kind=late-handle")
     assert answer.headers["content-type"].startswith("text/csv")
     assert answer.content.startswith(b"\xef\xbb\xbf")
     rows = list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
@@ -102,19 +95,19 @@ def test_a_table_is_had_by_what_is_accepted_and_cites_rule_clock_positions_unit_
     served: Served, late: dict[str, Any]
 ):
     path = "/findings?cases=1000&kind=late-handle"
-    by_query = served.as_(Role.SUPERVISOR).raw("GET", f"{path}&format=csv")
-    by_header = served.as_(Role.SUPERVISOR).raw("GET", path, Accept="text/csv")
+    by_query = served.as_(Role.SUPERVISOR).fetched(f"{path}&format=csv")
+    by_header = served.as_(Role.SUPERVISOR).fetched(path, Accept="text/csv")
     assert by_header.headers["content-type"].startswith("text/csv")
     assert by_header.content.startswith(b"\xef\xbb\xbf")
     rows = [csv.DictReader(io.StringIO(one.content.decode("utf-8-sig"))) for one in (by_query, by_header)]
     asked, accepted = ([row for row in some if row["工单标识"] == late["id"]] for some in rows)
     assert [row["问题编号"] for row in asked] == [row["问题编号"] for row in accepted] == ["late-handle:e1"]
     assert all(accepted[0][name] for name in ("依据", "时限", "证据(版本@位置)", "责任单位", "超期秒数"))
-    stays = served.as_(Role.SUPERVISOR).raw("GET", f"{path}&format=json", Accept="text/csv")
+    stays = served.as_(Role.SUPERVISOR).fetched(f"{path}&format=json", Accept="text/csv")
     assert stays.headers["content-type"].startswith("application/json")
     year = "from=2026-01-01&to=2026-12-31"
     for table in (f"/indicators?{year}", "/clocks", "/appeals", "/notices", "/matters"):
-        answer = served.as_(Role.SUPERVISOR).raw("GET", table, Accept="text/csv")
+        answer = served.as_(Role.SUPERVISOR).fetched(table, Accept="text/csv")
         assert answer.headers["content-type"].startswith("text/csv"), table
         assert answer.content.startswith(b"\xef\xbb\xbf"), table
 

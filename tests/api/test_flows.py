@@ -47,7 +47,7 @@ def test_what_a_meeting_about_an_order_decided_lies_on_the_named_units_desk_unti
     position = told(served.as_(Role.COORDINATOR), f"/orders/{order}/hold_meeting", body).headers["Ledger-Position"]
 
     def desk(caller: Caller, **query: Any) -> list[dict[str, Any]]:
-        found = caller.get("/duties", limit=200, **query).body["duties"]
+        found = caller.every("/duties", "duties", limit=200, **query)
         return [d for d in found if d["order_id"] == order and d["command"] == "carry_out_decision"]
 
     (duty,) = desk(unit, min_position=position)
@@ -90,7 +90,7 @@ def test_a_shift_is_over_when_the_second_person_has_taken_it_over_and_no_door_fo
     record = over.body["stream"].partition(":")[2]
 
     def waits(caller: Caller, position: str) -> bool:
-        found = caller.get("/duties", limit=200, min_position=position).body["duties"]
+        found = caller.every("/duties", "duties", limit=200, min_position=position)
         return record in {d["order_id"] for d in found if d["command"] == "take_over_shift"}
 
     assert waits(next_one, over.headers["Ledger-Position"])

@@ -211,23 +211,18 @@ def test_clocks_are_filtered_by_name_unit_state_and_due_and_go_on_from_page_to_p
         "to": (now + timedelta(days=60)).isoformat(),
         "min_position": caller.get("").body["position"],
     }
-    whole = caller.get("/clocks", limit=200, **asked).body["clocks"]
+    whole = caller.every("/clocks", "clocks", limit=200, **asked)
     assert orders <= {row["order_id"] for row in whole}
     assert {(row["name"], row["status"], row["unit"]) for row in whole} == {("handle", "running", "D")}
     dues = [row["due"] for row in whole]
     assert dues == sorted(dues)
-    seen, cursor = [], {}
-    for _ in range(len(whole)):
-        page = caller.get("/clocks", limit=2, **asked, **cursor).body
-        seen += [(row["order_id"], row["no"]) for row in page["clocks"]]
-        if "next" not in page:
-            break
-        cursor = {"cursor": page["next"]}
-    assert seen == [(row["order_id"], row["no"]) for row in whole]
+    assert [(row["order_id"], row["no"]) for row in caller.every("/clocks", "clocks", limit=2, **asked)] == [
+        (row["order_id"], row["no"]) for row in whole
+    ]
     assert caller.get("/clocks", breached="true", state="running").body["clocks"] == []
     unit = served.as_(Role.ORG_HANDLER, "E")
     assert unit.get("/clocks", unit="D").body["code"] == "not-for-this-role"
-    assert not orders & {row["order_id"] for row in unit.get("/clocks", limit=200).body["clocks"]}
+    assert not orders & {row["order_id"] for row in unit.every("/clocks", "clocks", limit=200)}
     assert served.as_(Role.OVERSEER_NPC).get("/clocks").status == 403
     assert caller.get("/clocks", **{"from": "2026-02-01", "to": "2026-01-01"}).body["field"] == "to"
 

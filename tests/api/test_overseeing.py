@@ -160,14 +160,7 @@ def test_an_overseer_reads_what_they_looked_up_themselves_and_nobody_elses(close
 
 def _looked_up(served: Served, role: Role = Role.AUDITOR) -> list[Any]:
     """Return what overseers looked up, the first first."""
-    found: list[Any] = []
-    query: dict[str, Any] = {"limit": 200, **WHY}
-    while True:
-        page = served.as_(role, city=CITY).get("/oversight/queries", **query).body
-        found += page["queries"]
-        if "next" not in page:
-            return found
-        query["cursor"] = page["next"]
+    return served.as_(role, city=CITY).every("/oversight/queries", "queries", limit=200, **WHY)
 
 
 def test_who_answers_for_it_reads_what_overseers_read_and_nobody_else(closed: Served):
