@@ -16,7 +16,7 @@ import msgspec
 
 from api.asking import Answer, Ask, listing, next_page
 from api.problems import BodyUnfit, NotForThisRole, UnknownEntry
-from archive import filing, gathering, packet
+from archive import custody, filing, gathering, packet
 from archive.filing import Case, Stage
 from archive.fonds import Fonds
 from archive.fourfold import Report, Scanner
@@ -184,7 +184,7 @@ async def _told(ask: Ask, packets: Packets, name: str) -> Answer:
 
 
 async def content(ask: Ask) -> Answer:
-    """Return a packet that is ready as one ZIP file, part by part."""
+    """Return a packet that is ready as one ZIP file, part by part; that each case in it was taken is recorded first."""
     packets, name = _packets(ask), packet_named(ask)
     target = packets.root(ask.city.ledger.city) / name
     found = await asyncio.to_thread(packet.standing, target)
@@ -192,6 +192,20 @@ async def content(ask: Ask) -> Answer:
         raise UnknownStream(name)
     if not found.ready:
         raise PacketNotReady(name)
+    ledger, who = ask.city.ledger, ask.who.actor
+    act = await asyncio.to_thread(custody.parcel, target, "-")
+    async for streams in custody.streams_of(ledger, act):
+        lines = (
+            ledger.note_access(
+                ("packet",),
+                stream=stream,
+                viewer=who,
+                purpose=gathering.PURPOSE,
+                command_id=f"packet:{ledger.fresh_id()}",
+            )
+            for stream in streams
+        )
+        await asyncio.gather(*lines)
     headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{_encoded(name)}.zip"}
     return Answer(_later(zipped(target)), headers=headers, media_type="application/zip")
 

@@ -217,7 +217,9 @@ async def period(ask: Ask) -> Answer:
     """Return a period as it stood at a position: its orders in states, their clocks, its figures; recorded first."""
     who = auditor(ask)
     span, limit, held = _span(ask, who), ask.limit(), ask.cursor(tuple[str])
-    position = ask.number("position") or (await ask.city.ledger.head())[0]
+    position = ask.number("position", (await ask.city.ledger.head())[0])
+    if not position:
+        raise QueryUnfit("position: 1 …", field="position")
     ask.paced("audit_period")
     await noted(ask, "state", ask.query("purpose") or "audit", str(ask.request.url.query))
     found = await replay.replayed(ask.city.ledger, ask.city.shown, span, position)

@@ -126,13 +126,18 @@ Case = tuple[WorkOrder, list[Entry]]
 """A case as it is now, and its entries."""
 
 
-async def _cases(ledger: Ledger, of: HandOverPacket | Batch) -> AsyncIterator[list[Case]]:
-    """Yield the cases of a packet as they are now, a lot at a time."""
+async def streams_of(ledger: Ledger, of: HandOverPacket | Batch) -> AsyncIterator[list[str]]:
+    """Yield the records that are in a packet, a lot at a time."""
     wanted = Range(f"{of.year}", of.period, of.first, of.last)
     behind, left = of.first - 1, frozenset(of.left_out)
     while lot := await gathering.given(ledger, wanted, behind, PAGE):
         behind = lot[-1][0]
-        streams = [stream for no, stream in lot if no not in left]
+        yield [stream for no, stream in lot if no not in left]
+
+
+async def _cases(ledger: Ledger, of: HandOverPacket | Batch) -> AsyncIterator[list[Case]]:
+    """Yield the cases of a packet as they are now, a lot at a time."""
+    async for streams in streams_of(ledger, of):
         histories = await ledger.histories(streams) if streams else []
         yield [(order, entries) for entries in histories if (order := fold(entries)) is not None]
 

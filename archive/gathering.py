@@ -268,7 +268,7 @@ async def _opened(house: House, stream: str, digests: Sequence[str], by: Actor) 
     there = [digest for digest in dict.fromkeys(digests) if house.files.there(stream, digest)]
     keys = {digest: house.files.key_of(stream, digest) for digest in there}
     await house.ledger.note_access(
-        ("dossier", "attachments"),
+        ("record_copy", "attachments"),
         stream=stream,
         viewer=by,
         purpose=PURPOSE,

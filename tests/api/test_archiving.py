@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -83,6 +84,8 @@ def test_a_packet_is_asked_for_made_and_taken_and_verifies_offline(served: Serve
     assert archivist.post("/archive/packets", {"numbers": f"{year}-D10"}).body["state"] == "ready"
     taken = archivist.raw("GET", f"/archive/packets/{name}/content")
     assert taken.headers["content-type"] == "application/zip"
+    looks = json.loads(huiyin(served, "trace", "looks", number, "--city", city, "--json"))
+    assert [one["event"]["fields"] for one in looks][-2:] == [["record_copy", "attachments"], ["packet"]], "who took it"
     with zipfile.ZipFile(io.BytesIO(taken.content)) as packed:
         assert packed.testzip() is None
         packed.extractall(tmp_path)

@@ -279,6 +279,13 @@ def test_a_replay_is_for_who_audits_and_of_positions_that_there_are(served: Serv
     auditor, head = served.as_(Role.AUDITOR), late["signed"] + 1_000_000
     two = {**PERIOD, "before": late["dispatched"], "after": late["signed"]}
     assert auditor.get("/audit/period", **PERIOD, position=head).body["code"] == "cut-off-ahead"
+    assert auditor.get("/audit/period", **PERIOD, position=0).status == 400, "before anything there is no period"
+    long = {"from": "0001-01-02T00:00:00+08:00", "to": "9999-12-30T00:00:00+08:00"}
+    for one in ({**long, "position": late["signed"]}, {**PERIOD, "position": 1}, {**PERIOD, "to": long["to"]}):
+        assert auditor.get("/audit/period", **one).status in (200, 400), one
+    assert (
+        auditor.get("/audit/period/difference", **{**two, "before": 1, "after": head}).body["code"] == "cut-off-ahead"
+    )
     assert auditor.get("/audit/period", **PERIOD, unit="NOWHERE").status == 422
     assert auditor.get("/audit/period/difference", **{**two, "after": late["dispatched"]}).status == 400
     assert auditor.get("/audit/period", **{**PERIOD, "to": PERIOD["from"]}).status == 400
