@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -43,6 +44,19 @@ def fit(content: bytes) -> None:
             assert str(file.UF) == str(file.F)
             assert str(file.EF.F.Subtype).startswith("/")
             assert "/ModDate" in file.EF.F.Params
+
+
+def judged(content: bytes) -> None:
+    """Assert that veraPDF finds both profiles kept. Skips where it is not on PATH."""
+    if shutil.which("verapdf") is None:
+        pytest.skip("veraPDF is not installed here")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "file.pdf"
+        path.write_bytes(content)
+        for flavour in ("3a", "ua1"):
+            words = ["verapdf", "--flavour", flavour, "--format", "text", str(path)]
+            done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
+            assert done.stdout.startswith("PASS"), (flavour, done.stdout, done.stderr)
 
 
 def pages(content: bytes) -> list[str]:

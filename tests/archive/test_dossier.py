@@ -95,6 +95,11 @@ def test_every_event_of_a_case_has_its_place_in_the_file():
     assert set(PLACED) == set(order.EVENTS)
 
 
+@pytest.mark.parametrize("edition", ["full", "masked"])
+def test_a_validator_that_nobody_here_wrote_finds_both_profiles_kept(editions: Editions, edition: str):
+    profile.judged(editions.files[edition][0])
+
+
 def test_a_file_is_fit_for_the_archives_and_says_where_each_of_its_parts_begins(editions: Editions):
     content, told = editions.files["full"]
     profile.fit(content)
