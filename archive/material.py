@@ -279,7 +279,11 @@ def _digest(content: bytes) -> str:
 
 def volumes(events: int) -> list[tuple[int, int]]:
     """Return the first and last version of each volume of a case of so many events; alike in size."""
-    count = -(-events // VOLUME) or 1
+    return parted(events, -(-events // VOLUME) or 1)
+
+
+def parted(events: int, count: int) -> list[tuple[int, int]]:
+    """Return the first and last version of each of so many volumes."""
     edges = [events * n // count for n in range(count + 1)]
     return [(first + 1, last) for first, last in pairwise(edges)]
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Awaitable, Callable, Mapping
+import zlib
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from typing import Final
 
 import msgspec
 import pikepdf
@@ -21,7 +23,7 @@ from domain.attachments import named_in
 from domain.evidence import Unproven
 from domain.notes import Policy
 from domain.refusals import Refusal, WrongKey
-from domain.terms import PolicyRef, Sealed, Word
+from domain.terms import Confidentiality, PolicyRef, Sealed, Word
 from domain.wording import said, show_instant
 
 Remake = Callable[[Material], Awaitable[bytes]]
@@ -68,13 +70,43 @@ def is_pdf(content: bytes) -> bool:
     return content.startswith(b"%PDF-")
 
 
+LARGEST: Final = 128 << 20
+"""Bytes of all that lies in one dossier: whoever packs more into one makes readers run out of memory."""
+
+
 def attachments(content: bytes) -> dict[str, bytes]:
     """Return the files that lie in a PDF, by name. Raises NoDossier."""
+    found: dict[str, bytes] = {}
     try:
         with pikepdf.open(io.BytesIO(content)) as pdf:
-            return {name: pdf.attachments[name].get_file().read_bytes() for name in list(pdf.attachments)}
-    except (pikepdf.PdfError, KeyError, ValueError, TypeError, RuntimeError) as error:
+            for name in list(pdf.attachments):
+                room = LARGEST - sum(map(len, found.values()))
+                found[name] = _unpacked(pdf.attachments[name].get_file().obj, room)
+    except (
+        pikepdf.PdfError,
+        pikepdf.PasswordError,
+        zlib.error,
+        KeyError,
+        ValueError,
+        TypeError,
+        RuntimeError,
+    ) as error:
         raise NoDossier(f"读不出 PDF 内的附件 what lies in the PDF cannot be read: {error}") from error
+    return found
+
+
+def _unpacked(stream: object, room: int) -> bytes:
+    """Return what a stream holds, which is packed as dossiers are, or not at all. Raises ValueError, TypeError."""
+    if not isinstance(stream, pikepdf.Stream):
+        raise TypeError("/EF")
+    said, packed = stream.read_raw_bytes(), stream.get("/Filter")
+    if packed is not None:
+        if packed != pikepdf.Name.FlateDecode or "/DecodeParms" in stream:
+            raise ValueError(f"/Filter {packed!r}"[:80])
+        said = zlib.decompressobj().decompress(said, room + 1)
+    if len(said) > room:
+        raise ValueError(f"> {LARGEST} 字节 bytes")
+    return said
 
 
 async def verify(content: bytes, policy: Policy, remake: Remake, digest: str | None = None) -> Verdict:
@@ -91,8 +123,8 @@ async def verify(content: bytes, policy: Policy, remake: Remake, digest: str | N
     found.append(_holds("parts", "附件齐全，与其摘要相符", "all that lies in the file is there, with its digests"))
     found += [_events(made, policy), _law(made, policy)]
     if not any(one.answer is Answer.FAILS for one in found):
-        found.append(await _pages(content, made, remake, known=digest == own))
-        found += _pictures(made, known=digest == own)
+        found += [*_extent(made), await _pages(content, made, remake, known=digest == own)]
+        found += [*_left_out(made, known=digest == own), *_pictures(made, known=digest == own)]
     return Verdict(digest=own, findings=tuple(found), shown=_shown(made))
 
 
@@ -120,7 +152,7 @@ def _events(made: Material, policy: Policy) -> Finding:
         entries = made.entries
         for entry in entries:
             _openable(made, entry.event)
-    except (Unproven, NoDossier) as error:
+    except (Unproven, NoDossier, RecursionError) as error:
         return _fails("events", f"事件不成立：{error}", f"the events do not hold: {error}")
     except WrongKey as error:
         return _fails("events", f"密封内容与台账所存不符：{error}", f"what is sealed does not open: {error}")
@@ -142,12 +174,8 @@ def _local(instant: str) -> str:
 
 def _openable(made: Material, record: msgspec.Struct) -> None:
     """Open every sealed field that the edition has a key of. Raises WrongKey."""
-    for value in said(record).values():
-        for one in value if isinstance(value, tuple | list | frozenset) else (value,):
-            if isinstance(one, Sealed):
-                made.text(one)
-            elif isinstance(one, msgspec.Struct):
-                _openable(made, one)
+    for one in _sealed_in(record):
+        made.text(one)
 
 
 def _law(made: Material, policy: Policy) -> Finding:
@@ -160,7 +188,7 @@ def _law(made: Material, policy: Policy) -> Finding:
         wanted = {made.order.policy, *(ref for e in made.entries if (ref := _policy(e.event)) is not None)}
         for ref in wanted:
             made.law.rules(ref)
-    except (Unproven, NoDossier, notes.NotANote) as error:
+    except (Unproven, NoDossier, notes.NotANote, RecursionError) as error:
         return _fails("law", f"政策与日历不成立：{error}", f"the law it rests on does not hold: {error}")
     except Refusal as error:
         return _fails("law", f"所附政策不是立案所依政策：{error}", f"not the policy that the case is bound to: {error}")
@@ -178,6 +206,12 @@ def _policy(event: msgspec.Struct) -> PolicyRef | None:
 
 
 async def _pages(content: bytes, made: Material, remake: Remake, *, known: bool) -> Finding:
+    told = made.told
+    beside = (
+        "利用件所填编号、用途、利用者及全宗信息不在事件之内，以利用登记、归档登记为凭"
+        if told.copy or told.fonds.code
+        else ""
+    )
     try:
         again = await remake(made)
     except (Refusal, NoDossier, Unproven, ValueError, KeyError) as error:
@@ -187,8 +221,9 @@ async def _pages(content: bytes, made: Material, remake: Remake, *, known: bool)
         if again == content:
             return _holds(
                 "pages",
-                "由所附事件重新生成，与本文件逐字节相同：页面所载即台账所存",
-                "made again from its events, the file is the same, byte for byte: the pages show what the ledger holds",
+                f"由所附事件重新生成，与本文件逐字节相同：页面所载即台账所存{'；' * bool(beside)}{beside}",
+                "made again from its events, the file is the same, byte for byte: the pages show what the ledger holds"
+                + ("; for whom the copy is, and the names of the fonds, rest on the registers" if beside else ""),
             )
         where = _first_difference(again, content)
         answer = Answer.FAILS
@@ -197,6 +232,45 @@ async def _pages(content: bytes, made: Material, remake: Remake, *, known: bool)
     if known:  # whoever has the digest from elsewhere needs no more
         return Finding(about="pages", answer=Answer.HOLDS, zh=f"以全文件摘要为凭（{zh}）", en=f"by its digest ({en})")
     return Finding(about="pages", answer=answer, zh=zh, en=en)
+
+
+def _extent(made: Material) -> list[Finding]:
+    """Refuse a file that shows fewer events than its number among the volumes says."""
+    told, events = made.told, len(made.case.events)
+    if told.volumes == 1:
+        right = (told.volume, told.first, told.last) == (1, 1, 0)
+    else:
+        parts = material.parted(events, told.volumes) if 1 < told.volumes <= events else []
+        right = 1 <= told.volume <= len(parts) and parts[told.volume - 1] == (told.first, told.last)
+    if right:
+        return []
+    zh = f"所示事件 {told.first} … {told.last or events} 不是第 {told.volume} 卷（共 {told.volumes} 卷）应示的：有事件未示"
+    en = f"it shows events {told.first} … {told.last or events}, not those of volume {told.volume} of {told.volumes}"
+    return [_fails("extent", zh, en)]
+
+
+def _left_out(made: Material, *, known: bool) -> list[Finding]:
+    """Say of a full edition what it shows as destroyed or held by two, though none of its events says that it is."""
+    order, told = made.order, made.told
+    if told.edition != "full" or order.filing.erased is not None or known:
+        return []
+    two = told.two_persons if order.confidentiality is Confidentiality.INFORMANT else ()
+    lacking = {one.key for entry in made.entries for one in _sealed_in(entry.event)} - {*made.keys, *two}
+    if not lacking:
+        return []
+    zh = f"{len(lacking)} 把密钥不在本归档件内，凭本文件不能证明其确已依法销毁：请以 --digest 给出台账登记的摘要"
+    en = f"{len(lacking)} keys are not in this full edition, and nothing in it proves them destroyed: name the recorded digest with --digest"
+    return [Finding(about="keys", answer=Answer.OPEN, zh=zh, en=en)]
+
+
+def _sealed_in(record: msgspec.Struct) -> Iterator[Sealed]:
+    """Yield every sealed field of a record, and of records within it."""
+    for value in said(record).values():
+        for one in value if isinstance(value, tuple | list | frozenset) else (value,):
+            if isinstance(one, Sealed):
+                yield one
+            elif isinstance(one, msgspec.Struct):
+                yield from _sealed_in(one)
 
 
 def _pictures(made: Material, *, known: bool) -> list[Finding]:
@@ -237,7 +311,10 @@ def _first_difference(one: bytes, other: bytes) -> int:
 
 
 def _shown(made: Material) -> dict[str, str]:
-    order = made.order
+    try:
+        order = made.order
+    except (NoDossier, Unproven, RecursionError):
+        return {}
     return {
         "order": order.number,
         "title": order.demand.title,

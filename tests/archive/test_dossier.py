@@ -7,14 +7,17 @@ import io
 import json
 import random
 import re
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import pikepdf
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from archive import material, verify
+from archive import filing, material, verify
 from archive.contents import PLACED
 from archive.material import Material, NoDossier
 from archive.verify import Answer
@@ -219,6 +222,79 @@ def test_pages_that_say_other_than_the_events_are_found(town: Deployment, editio
     verdict = checked(out.getvalue(), policy(town))
     assert verdict.fails
     assert "页面被改动" in verdict.findings[-1].zh
+
+
+@pytest.mark.parametrize(
+    ("edition", "told", "about", "answer"),
+    [
+        ("masked", {"last": 3}, "extent", Answer.FAILS),
+        ("masked", {"volume": 2, "volumes": 2, "first": 14, "last": 15}, "extent", Answer.FAILS),
+        ("full", {}, "keys", Answer.OPEN),
+    ],
+)
+def test_whoever_makes_a_file_anew_can_neither_leave_events_out_nor_call_them_destroyed(
+    town: Deployment, editions: Editions, edition: str, told: dict[str, Any], about: str, answer: Answer
+):
+    held = material.read(verify.attachments(editions.files["masked"][0]))
+    forged = msgspec.structs.replace(held, told=msgspec.structs.replace(held.told, edition=edition, **told))
+
+    async def work() -> bytes:
+        async with dossiers.Printer() as printer:
+            return (await dossiers.printed(forged, printer)).pdf
+
+    content, trust = asyncio.run(work()), policy(town)
+    verdict, named = checked(content, trust, content), checked(content, trust, content, filing.digest_of(content))
+    assert {one.about: one.answer for one in verdict.findings}[about] is answer
+    assert not verdict.holds
+    assert {one.about: one.answer for one in verdict.findings}["pages"] is Answer.HOLDS
+    assert named.holds == (answer is Answer.OPEN), "whoever has the digest from the ledger needs no keys"
+
+
+def _repacked(content: bytes, change: Callable[[pikepdf.Pdf], None], **how: Any) -> bytes:
+    out = io.BytesIO()
+    with pikepdf.open(io.BytesIO(content)) as pdf:
+        change(pdf)
+        kept = {} if how else {"compress_streams": False, "stream_decode_level": pikepdf.StreamDecodeLevel.none}
+        pdf.save(out, **kept, **how)
+    return out.getvalue()
+
+
+def _put(pdf: pikepdf.Pdf, name: str, content: bytes) -> None:
+    del pdf.attachments[name]
+    pdf.attachments[name] = content
+
+
+def _nested(pdf: pikepdf.Pdf) -> None:
+    files = {name: pdf.attachments[name].get_file().read_bytes() for name in pdf.attachments}
+    events, told = (json.loads(files[name]) for name in (material.EVENTS, material.TOLD))
+    events["events"][0]["record"]["text"] = '{"x":' + "[" * 100_000 + "]" * 100_000 + "}"
+    said = json.dumps(events).encode()
+    told["files"][material.EVENTS] = filing.digest_of(said)
+    _put(pdf, material.EVENTS, said)
+    _put(pdf, material.TOLD, json.dumps(told).encode())
+
+
+def _bomb(pdf: pikepdf.Pdf) -> None:
+    packer = zlib.compressobj(9)
+    said = b"".join(packer.compress(bytes(1 << 20)) for _ in range(200)) + packer.flush()
+    _put(pdf, material.README, b"")
+    pdf.attachments[material.README].get_file().obj.write(said, filter=pikepdf.Name.FlateDecode)
+
+
+def _hollow(pdf: pikepdf.Pdf) -> None:
+    nothing = pikepdf.Dictionary(Type=pikepdf.Name.Filespec)
+    pdf.Root.Names.EmbeddedFiles = pikepdf.Dictionary(Names=pikepdf.Array([pikepdf.String("dossier.json"), nothing]))
+
+
+def test_what_would_break_or_choke_whoever_checks_a_file_is_told_like_anything_else(editions: Editions):
+    content, _ = editions.files["masked"]
+    trust = Policy(notes.log_key("huiyin/none", Ed25519PrivateKey.generate()))
+    locked = _repacked(content, lambda _: None, encryption=pikepdf.Encryption(owner="a", user="b"))
+    assert checked(_repacked(content, _nested), trust, content).fails
+    for changed in (locked, _repacked(content, _bomb), _repacked(content, _hollow)):
+        verdict = checked(changed, trust, content)
+        assert [(one.about, one.answer) for one in verdict.findings] == [("parts", Answer.FAILS)]
+    assert "134217728" in checked(_repacked(content, _bomb), trust, content).findings[0].zh
 
 
 def test_a_file_set_elsewhere_is_not_called_unchanged(town: Deployment, editions: Editions):
