@@ -194,6 +194,7 @@ async def content(ask: Ask) -> Answer:
         raise PacketNotReady(name)
     ledger, who = ask.city.ledger, ask.who.actor
     act = await asyncio.to_thread(custody.parcel, target, "-")
+    await custody.all_there(ledger, act)
     async for streams in custody.streams_of(ledger, act):
         lines = (
             ledger.note_access(

@@ -20,6 +20,7 @@ from archive.custody import Carried
 from archive.registers import Expired, Line, TooLongToPrint, Use
 from domain.calendar import FIRST_YEAR, LAST_YEAR
 from domain.matters.batches import Batch, BatchKind
+from domain.notes import Policy
 from domain.refusals import UnknownStream
 from domain.terms import SHANGHAI, Role, UserId
 
@@ -203,7 +204,10 @@ async def hand_over(ask: Ask) -> Answer:
     root = packets.root(schema) / name
     if not await asyncio.to_thread(root.is_dir):
         raise UnknownStream(name)
-    receipt = await custody.hand_over(ask.city.ledger, root, receiver, ask.who.actor)
+    log = ask.city.log
+    assert log.key is not None  # whoever makes packets signs heads
+    policy = Policy(log.key, log.witnesses)
+    receipt = await custody.hand_over(ask.city.ledger, root, receiver, ask.who.actor, policy)
     batch = await custody.batch_of(ask.city.ledger, receipt.stream, BatchKind.HANDOVER)
     return Answer(
         {"batch": registers.batch_row(batch), "position": receipt.first_position}, 200 if receipt.replayed else 201

@@ -6,6 +6,7 @@ nothing is done twice.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -17,10 +18,11 @@ import msgspec
 
 from archive import gathering
 from archive.gathering import Range
-from archive.inspection import NoPacket
+from archive.inspection import NoPacket, inspect
 from archive.items import COLUMNS, sealed_part_of
 from archive.packet import CATALOGUE, MANIFEST, TAGS
 from archive.registers import PAGE, cells_of
+from domain import recorder
 from domain.ledger import Ledger, Receipt
 from domain.matters.batches import (
     Batch,
@@ -30,11 +32,13 @@ from domain.matters.batches import (
     handover_stream,
     list_digest,
 )
+from domain.notes import Policy
 from domain.order import fold
 from domain.refusals import DisposalNotApproved, ReceiptMissing, Refusal, UnknownStream
 from domain.state import WorkOrder
-from domain.steps.disposing import DisposeFile
+from domain.steps.disposing import DisposeFile, FileDisposed
 from domain.steps.filing import TransferArchive
+from domain.stored import tag
 from domain.terms import Act, Actor, Citation, Entry
 
 _NAME = re.compile(r".*[·.](\d{4})-(Y|D30|D10)-(\d{4,9})_(\d{4,10})", re.DOTALL)
@@ -50,6 +54,14 @@ class PacketChanged(Refusal):
 class NotAllSealed(Refusal):
     """包内有尚未封存的档案，不得移交；请待封存期满，重新成包。
     Files in the packet are not sealed yet: wait until they are, and make the packet again.
+    """
+
+    basis = "DOMAIN 5.4"
+
+
+class HoldsDestroyed(Refusal):
+    """信息包内有已依法销毁的档案，不得移交或调取；请销毁此包，重新成包。
+    Files in the packet were destroyed since: destroy the packet too, and make it again.
     """
 
     basis = "DOMAIN 5.4"
@@ -110,9 +122,16 @@ def _listed(manifest: bytes) -> dict[str, str]:
     return {path: digest for digest, path in lines}
 
 
-async def hand_over(ledger: Ledger, root: Path, receiver: str, by: Actor) -> Receipt:
-    """Hand a packet over; every case in it is sealed. Raises NoPacket, PacketChanged, NotAllSealed and refusals."""
-    act = parcel(root, receiver)
+async def hand_over(ledger: Ledger, root: Path, receiver: str, by: Actor, policy: Policy) -> Receipt:
+    """Hand a packet over that verifies wholly; every case in it is there still, and sealed.
+
+    Raises NoPacket, PacketChanged, HoldsDestroyed, NotAllSealed and refusals.
+    """
+    act = await asyncio.to_thread(parcel, root, receiver)
+    found = await asyncio.to_thread(inspect, root, policy)
+    if found.findings:
+        raise PacketChanged(f"{found.findings[0].path}: {found.findings[0].said}")
+    await all_there(ledger, act)
     open_ones: list[str] = []
     async for lot in _cases(ledger, act):
         open_ones += [order.filing.file_number for order, _ in lot if order.filing.sealed is None]
@@ -120,6 +139,18 @@ async def hand_over(ledger: Ledger, root: Path, receiver: str, by: Actor) -> Rec
         raise NotAllSealed(f"{len(open_ones)}: {'、'.join(open_ones[:10])}")
     command_id = f"handover:{act.digest}"
     return await ledger.execute(act, stream=handover_stream(act.digest), actor=by, command_id=command_id)
+
+
+async def all_there(ledger: Ledger, act: HandOverPacket) -> None:
+    """Refuse a packet with a case that was destroyed since: what was erased here is not handed out of it. Raises HoldsDestroyed."""
+    head, _ = await ledger.head()
+    destroyed, position = set[str](), 0
+    while rows := await ledger.rows("stored_page", position, head, recorder.texts([tag(FileDisposed)]), PAGE):
+        destroyed |= {str(row[1]) for row in rows}
+        position = int(rows[-1][0])
+    async for streams in streams_of(ledger, act):
+        if gone := destroyed & set(streams):
+            raise HoldsDestroyed(f"{act.packet}: {len(gone)}")
 
 
 Case = tuple[WorkOrder, list[Entry]]

@@ -197,6 +197,8 @@ async def cases(ledger: Ledger, streams: Sequence[str]) -> list[Case]:
 def standing(order: WorkOrder, entries: Sequence[Entry], law: Law, now: datetime) -> Standing:
     """Return what a case's file waits for. An open case waits for its closing, and is none of the archive's."""
     held = order.filing
+    if held.disposed is not None:
+        return Standing(stage=Stage.DONE)
     if order.state in (OrderState.CLOSED, OrderState.NOT_ACCEPTED):
         missing = filing.complete(order, law)
         return Standing(stage=Stage.INCOMPLETE if missing else Stage.FILE, missing=missing)

@@ -11,7 +11,7 @@ import msgspec
 from rich.markup import escape
 from rich.table import Table
 
-from archive import custody, forms, inspection, registers
+from archive import custody, forms, registers
 from archive.custody import Carried
 from archive.pdf import Printer
 from archive.registers import Expired, Line, Over, Register, TooLongToPrint, Use, Uses
@@ -156,10 +156,7 @@ def handover_command(folder: Path, receiver: str | None, actor: str, city: str |
         custody.parcel(folder.resolve(), to)  # whether it is a packet at all, before all of it is read
         async with await wiring.open_log(database, ledger) as log:
             assert log.key is not None
-            found = inspection.inspect(folder.resolve(), Policy(log.key, log.witnesses))
-        if found.findings:
-            raise custody.PacketChanged(f"{found.findings[0].path}: {found.findings[0].said}")
-        return await custody.hand_over(ledger, folder.resolve(), to, by)
+            return await custody.hand_over(ledger, folder.resolve(), to, by, Policy(log.key, log.witnesses))
 
     receipt = with_city(city, work, follow=False)
     desk.print_receipt(receipt, dry_run=False, as_json=as_json)

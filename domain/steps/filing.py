@@ -631,6 +631,8 @@ def _retained(order: WorkOrder, command: Archive, context: Context) -> tuple[Kee
 
 def record_dossier(order: WorkOrder, command: RecordDossier, context: Context) -> list[Step]:
     """Record one rendering."""
+    if command.edition in ("full", "sealed"):
+        _there_still(order)
     if not 1 <= command.upto <= order.version:
         raise refusals.UnknownVersion(f"upto: {command.upto}")
     digests = [command.digest, *(one.digest for one in command.further)]
@@ -668,7 +670,7 @@ def issue_use_copy(order: WorkOrder, command: IssueUseCopy, context: Context) ->
 
 
 def _there_still(order: WorkOrder) -> None:
-    """Refuse a file that was destroyed: nothing of it is lent or handed over."""
+    """Refuse a file that was destroyed: nothing of it is lent, handed over, or made again."""
     if order.filing.disposed is not None:
         raise refusals.WrongState("已销毁 destroyed", state=order.state)
 

@@ -144,6 +144,8 @@ def test_the_use_register_has_every_copy_with_what_was_made(office: Office, tmp_
 
 def test_what_is_over_is_appraised_agreed_to_and_destroyed_and_its_proof_holds(office: Office, tmp_path: Path):
     town, (one, two, three) = office.town, office.old
+    packed = town.ok("archive", "packet", "2014-D10", *AS, *TOWN, "--to", str(tmp_path / "before"), "--json").data
+    earlier = Path(packed["folder"])
     over = town.ok("archive", "expired", *TOWN, "--json").data["rows"]
     assert [(row["order_number"], row["opinion"], row["held"]) for row in over] == [(n, "", []) for n in office.old]
     propose = ("archive", "propose-disposal", "--basis", "档案法实施条例:第十九条", *AS, *TOWN)
@@ -200,3 +202,4 @@ def test_what_is_over_is_appraised_agreed_to_and_destroyed_and_its_proof_holds(o
     made = town.ok("archive", "packet", "2014-D10", *AS, *TOWN, "--to", str(tmp_path / "out"), "--json").data
     assert (made["items"], ["已销毁" in left for left in made["left_out"]]) == (1, [True, True])
     assert "wrong-state" in town.refused("dossier", one, *AS, *TOWN, "--for", "某局", "--approved-by", "manager")
+    assert "holds-destroyed" in town.refused("archive", "handover", str(earlier), *AS, *TOWN)

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from archive.filing import Stage, standing
 from domain import refusals
 from domain.context import Context
 from domain.matters import batches
@@ -22,7 +23,7 @@ from domain.steps.disposing import (
     held_by,
     listed,
 )
-from domain.steps.filing import ArchiveTransferred, IssueUseCopy, TransferArchive, retention_ends
+from domain.steps.filing import ArchiveTransferred, IssueUseCopy, RecordDossier, TransferArchive, retention_ends
 from domain.terms import Mark, Number, Shred
 from tests.given import ARCHIVIST, BASIS, MANAGER, Case, at
 from tests.steps.test_filing import APPEAL, filed, sealed, seen
@@ -81,6 +82,11 @@ def test_a_file_is_destroyed_with_its_keys_where_all_agreed_to_its_list():
     lent = IssueUseCopy(receiver="市人大监察和司法委员会", purpose="review", upto=1, approver="manager")
     gone.when(lent, by=ARCHIVIST).refused(refusals.WrongState)
     gone.when(TransferArchive(receiver="市档案馆", batch="2036-1"), by=ARCHIVIST).refused(refusals.WrongState)
+    again = RecordDossier(
+        digest="sha256:" + "0" * 64, template_version="d/1", fonts=(), upto=1, pages=1, edition="full"
+    )
+    gone.when(again, by=ARCHIVIST).refused(refusals.WrongState)
+    assert standing(gone.order, (), gone.law, gone.now).stage is Stage.DONE
 
 
 def test_no_file_is_destroyed_without_its_list_agreed_to_and_a_witness():
