@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 
 import msgspec
 
-from archive import gathering, inspection, items, packet, pdf
+from archive import custody, gathering, inspection, items, packet, pdf
 from domain import refusals
 from domain.refusals import Refusal
 from projections import answers, engine, transparency
@@ -404,6 +404,7 @@ def known() -> Iterator[type[Refusal]]:
         sampling,
         telling,
         pdf,
+        custody,
         packet,
         gathering,
         items,

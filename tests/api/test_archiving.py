@@ -161,6 +161,12 @@ def test_a_packet_is_handed_over_and_its_receipt_lets_the_cases_go(served: Serve
     path = f"/archive/packets/{name}/handover"
     assert served.as_(Role.HOTLINE_MANAGER).post(path, {}).status == 403
     assert archivist.post("/archive/packets/X043-RX·2026-D10-9001_9002/handover", {}).status == 404
+    (root,) = served.home.rglob(name)
+    (copy,) = root.glob("data/*/*.pdf")
+    whole = copy.read_bytes()
+    copy.write_bytes(whole[:-1] + b" ")
+    assert archivist.post(path, {}).body["code"] == "packet-changed", "all of it is read before it goes out"
+    copy.write_bytes(whole)
     unsealed = archivist.post(path, {})
     assert (unsealed.status, unsealed.body["code"]) == (409, "not-all-sealed")
 
