@@ -236,7 +236,8 @@ SELECT id, stream, holder, wrap, wrapped FROM city.keys WHERE stream = ANY ($1::
 SELECT id, stream, holder, wrap, wrapped FROM city.keys WHERE id = ANY ($1::text[]) AND stream <> ''
 
 -- name: read_head
-SELECT pos, recorded_at, date_trunc('milliseconds', clock_timestamp()) FROM city.head
+SELECT pos, CASE WHEN recorded_at BETWEEN '1000-01-01' AND '9999-12-30' OR recorded_at IS NULL THEN recorded_at ELSE '1000-01-01' END,
+    date_trunc('milliseconds', clock_timestamp()) FROM city.head
 
 -- name: read_position
 SELECT pos FROM city.head
@@ -295,9 +296,15 @@ SELECT coalesce(min(e.position), 0) FROM city.keys AS k JOIN city.events AS e ON
 WHERE k.holder = $1::text AND k.holder <> ''
 
 -- name: witness_page
-SELECT e.position, e.originator_id, e.originator_version, e.topic, e.state, e.salt, e.leaf, e.commit, e.recorded_at,
-    e.occurred_at, c.first_position, c.n, c.command_id, c.digest, c.recorded_at, c.occurred_at, c.origin, c.actor,
-    c.on_behalf_of, c.reason, c.numbers, c.correlation_id, c.causation_id, c.trace_id, c.salt, b.originator_version, b.leaf
+-- An instant that no clock says (infinity, before our era) comes as another, so that its leaf is found not to follow.
+SELECT e.position, e.originator_id, e.originator_version, e.topic, e.state, e.salt, e.leaf, e.commit,
+    CASE WHEN e.recorded_at BETWEEN '1000-01-01' AND '9999-12-30' OR e.recorded_at IS NULL THEN e.recorded_at ELSE '1000-01-01' END,
+    CASE WHEN e.occurred_at BETWEEN '1000-01-01' AND '9999-12-30' OR e.occurred_at IS NULL THEN e.occurred_at ELSE '1000-01-01' END,
+    c.first_position, c.n, c.command_id, c.digest,
+    CASE WHEN c.recorded_at BETWEEN '1000-01-01' AND '9999-12-30' OR c.recorded_at IS NULL THEN c.recorded_at ELSE '1000-01-01' END,
+    CASE WHEN c.occurred_at BETWEEN '1000-01-01' AND '9999-12-30' OR c.occurred_at IS NULL THEN c.occurred_at ELSE '1000-01-01' END,
+    c.origin, c.actor, c.on_behalf_of, c.reason, c.numbers, c.correlation_id, c.causation_id, c.trace_id, c.salt,
+    b.originator_version, b.leaf
 FROM city.events AS e
 JOIN city.commits AS c ON c.first_position = e.commit
 LEFT JOIN city.events AS b ON b.originator_id = e.originator_id AND b.originator_version = e.originator_version - 1
@@ -305,9 +312,14 @@ WHERE e.position > $1::bigint AND e.position <= $2::bigint
 ORDER BY e.position
 
 -- name: witness_stream
-SELECT e.position, e.originator_id, e.originator_version, e.topic, e.state, e.salt, e.leaf, e.commit, e.recorded_at,
-    e.occurred_at, c.first_position, c.n, c.command_id, c.digest, c.recorded_at, c.occurred_at, c.origin, c.actor,
-    c.on_behalf_of, c.reason, c.numbers, c.correlation_id, c.causation_id, c.trace_id, c.salt, b.originator_version, b.leaf
+SELECT e.position, e.originator_id, e.originator_version, e.topic, e.state, e.salt, e.leaf, e.commit,
+    CASE WHEN e.recorded_at BETWEEN '1000-01-01' AND '9999-12-30' OR e.recorded_at IS NULL THEN e.recorded_at ELSE '1000-01-01' END,
+    CASE WHEN e.occurred_at BETWEEN '1000-01-01' AND '9999-12-30' OR e.occurred_at IS NULL THEN e.occurred_at ELSE '1000-01-01' END,
+    c.first_position, c.n, c.command_id, c.digest,
+    CASE WHEN c.recorded_at BETWEEN '1000-01-01' AND '9999-12-30' OR c.recorded_at IS NULL THEN c.recorded_at ELSE '1000-01-01' END,
+    CASE WHEN c.occurred_at BETWEEN '1000-01-01' AND '9999-12-30' OR c.occurred_at IS NULL THEN c.occurred_at ELSE '1000-01-01' END,
+    c.origin, c.actor, c.on_behalf_of, c.reason, c.numbers, c.correlation_id, c.causation_id, c.trace_id, c.salt,
+    b.originator_version, b.leaf
 FROM city.events AS e
 JOIN city.commits AS c ON c.first_position = e.commit
 LEFT JOIN city.events AS b ON b.originator_id = e.originator_id AND b.originator_version = e.originator_version - 1

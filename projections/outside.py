@@ -14,8 +14,12 @@ from pathlib import Path
 
 import msgspec
 
-from domain.notes import Note, note_from
+from domain.notes import NotANote, Note, note_from
 from domain.tree import SIZE, WIDTH, Place, path_of
+
+
+class _Line(msgspec.Struct, frozen=True):
+    note: str
 
 
 class Outside:
@@ -36,12 +40,19 @@ class Outside:
 
     def heads(self) -> list[Note]:
         """Return every head that was signed, in the order of signing. Raises NotANote, OSError."""
+        found, last = self.listed(), self.last()
+        return found if last is None or last in found else [*found, last]
+
+    def listed(self) -> list[Note]:
+        """Return the heads that stand in the files of months. Raises NotANote, which names the line, and OSError."""
         found: list[Note] = []
         for month in sorted((self.folder / "heads").glob("*.jsonl")):
-            lines = month.read_bytes().splitlines()
-            found += [note_from(msgspec.json.decode(line, type=dict[str, str])["note"]) for line in lines]
-        last = self.last()
-        return found if last is None or last in found else [*found, last]
+            for no, line in enumerate(month.read_bytes().splitlines(), 1):
+                try:
+                    found.append(note_from(msgspec.json.decode(line, type=_Line).note))
+                except (msgspec.MsgspecError, UnicodeDecodeError, NotANote) as error:
+                    raise NotANote(f"heads/{month.name}:{no}: {error}") from error
+        return found
 
     def sign(self, note: Note, at: datetime) -> None:
         """Write a head down, lastingly, before it is shown to anybody. Raises OSError."""
@@ -49,7 +60,7 @@ class Outside:
         months = self.folder / "heads"
         months.mkdir(exist_ok=True)
         with (months / f"{at:%Y-%m}.jsonl").open("ab") as file:
-            file.write(msgspec.json.encode({"note": str(note)}) + b"\n")
+            file.write(msgspec.json.encode(_Line(str(note))) + b"\n")
             file.flush()
             os.fsync(file.fileno())
 

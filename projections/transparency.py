@@ -89,7 +89,9 @@ class Transparency(Entered):
             if not (await rows(connection, self._sql["has_heads"], self.city))[0][0]:
                 raise NotInitialised(f"{self.city}: huiyin upgrade")
             for _ in range(20):
-                if (await rows(connection, self._sql["exists"], f"{self.city}_projections"))[0][0]:
+                if (await rows(connection, self._sql["exists"], f"{self.city}_projections"))[0][0] and await rows(
+                    connection, self._sql["size"]
+                ):
                     return
                 with contextlib.suppress(*MADE_MEANWHILE):
                     async with connection.transaction():
@@ -350,11 +352,12 @@ class Transparency(Entered):
         outside: list[Note] = []
         try:
             outside = await asyncio.to_thread(self.outside.heads)
-            await asyncio.to_thread(self.outside.published)
+            listed = await asyncio.to_thread(self.outside.listed)
+            published = await asyncio.to_thread(self.outside.published)
         except NotANote as error:
             findings.append(Finding(0, "", f"a head outside cannot be read: {error}"))
             return [*findings, *await check(ledger, [*kept, *more], told, checkers), *await self._tiles_differing()]
-        findings += _unkept(kept, outside)
+        findings += [*_unkept(kept, outside), *_gone_outside(kept, outside, listed, published)]
         for note in (*outside, *more):
             findings += self._unsigned(note)
             kept.append(note)
@@ -481,6 +484,23 @@ def _unkept(kept: Iterable[Note], outside: Sequence[Note]) -> list[Finding]:
     sizes = sorted({note.checkpoint.size for note in outside})[:-1]
     what = "a head that was signed is outside and no more in the database"
     return [Finding(size, "", what, f"{size}", "—") for size in sizes if size not in known]
+
+
+def _gone_outside(
+    kept: Iterable[Note], outside: Sequence[Note], listed: Sequence[Note], published: int
+) -> Iterator[Finding]:
+    """Yield heads that were taken out of the folder outside. One that begins later than the database is a new folder's."""
+    there = {note.checkpoint.size for note in listed}
+    sizes = sorted({note.checkpoint.size for note in outside})
+    for size in sorted({note.checkpoint.size for note in kept if sizes and sizes[0] < note.checkpoint.size} - {*sizes}):
+        yield Finding(size, "", "a head that was signed is in the database and no more outside", f"{size}", "—")
+    if published and published not in there:
+        what = "the head that monitors read is not listed outside"
+        yield Finding(published, "", what, f"{published}", "—")
+    before = sizes[-2] if len(sizes) > 1 else 0  # of the last one whoever signed it may not have come so far
+    if published < before:
+        what = "monitors outside read an older head than was signed"
+        yield Finding(published + 1, "", what, f"{before}", f"{published}")
 
 
 def _differing(one: bytes, other: bytes) -> Iterator[int]:

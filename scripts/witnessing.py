@@ -6,10 +6,12 @@ that it signed last. What it refuses it keeps, as the two heads that contradict 
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -112,6 +114,18 @@ class Witness:
 
         Raises Refused where it contradicts what was signed before, Unreachable, NotANote where it is no head of this log.
         """
+        with self._alone():
+            return self._looked(fetch, now)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let one look at a time: two that remember the same head could sign two that contradict each other."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / ".lock").open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _looked(self, fetch: Fetch, now: float) -> Seen:
         note = note_from(fetch("checkpoint"))
         if note.by(self.log) is None:
             raise NotANote(f"the head is not signed by {self.log}")
@@ -170,3 +184,8 @@ class Witness:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(self.folder / name)
+        folder = os.open(self.folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

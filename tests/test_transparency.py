@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import multiprocessing
 import secrets
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -33,6 +35,7 @@ from projections.transparency import (
     Transparency,
 )
 from scripts.bench import tamper
+from scripts.witnessing import Fetch, Refused, Witness
 from tests import test_sealing as sealed
 from tests.conftest import City, as_superuser
 from tests.test_ledger import BurnSlip, do, door, opened
@@ -372,6 +375,85 @@ async def test_what_is_missing_or_changed_outside_the_database_is_found(city: Ci
         as_superuser(city, f"DELETE FROM {{}}.heads WHERE size = {middle}")
         (finding,) = await log.check(ledger)
         assert (finding.position, "no more in the database" in finding.what) == (middle, True)
+
+
+async def test_what_is_taken_from_the_folder_outside_is_found(city: City, tmp_path: Path):
+    async with door(city) as ledger, log_of(city, ledger, tmp_path) as log:
+        for count in (3, 20, 20):
+            await more(ledger, count)
+            await log.sign()
+        first, middle, last = [note.checkpoint.size for note in await log.heads()]
+        (month,) = (log.outside.folder / "heads").iterdir()
+        lines, monitors = month.read_bytes().splitlines(keepends=True), log.outside.folder / "checkpoint"
+        for held, wanted in (
+            (lines[0] + lines[2], (middle, "a head that was signed is in the database and no more outside")),
+            (lines[0] + lines[1], (last, "the head that monitors read is not listed outside")),
+            (b"".join(lines)[:-9], (0, f"a head outside cannot be read: heads/{month.name}:3")),
+            (b'{"head": ""}\n', (0, f"a head outside cannot be read: heads/{month.name}:1")),
+        ):
+            month.write_bytes(held)
+            (finding,) = await log.check(ledger)
+            assert (finding.position, finding.what[: len(wanted[1])]) == wanted
+        month.write_bytes(b"".join(lines))
+        assert await log.check(ledger) == []
+        monitors.write_text(str((await log.heads())[0]))
+        assert [one.position for one in await log.check(ledger)] == [first + 1]
+        monitors.unlink()
+        assert [one.position for one in await log.check(ledger)] == [1]
+
+
+async def test_an_instant_that_no_clock_says_is_found_where_it_stands(city: City, tmp_path: Path):
+    async with door(city) as ledger, log_of(city, ledger, tmp_path) as log:
+        await more(ledger, 3)
+        as_superuser(city, "CREATE TABLE {}.kept AS SELECT * FROM {}.events")
+        ((end, at),) = as_superuser(city, "SELECT pos, recorded_at FROM {}.head")
+        for column, said in (
+            ("recorded_at", "infinity"),
+            ("occurred_at", "-infinity"),
+            ("occurred_at", "4000-01-01 BC"),
+        ):
+            as_superuser(city, f"UPDATE {{}}.events SET {column} = '{said}' WHERE position = 2")
+            assert {one.position for one in await log.check(ledger)} == {2}, (column, said)
+            as_superuser(city, "TRUNCATE {}.events")
+            as_superuser(city, "INSERT INTO {}.events SELECT * FROM {}.kept")
+        as_superuser(city, "UPDATE {}.head SET recorded_at = 'infinity'")
+        assert [one.position for one in await log.check(ledger)] == [end]
+        as_superuser(city, f"UPDATE {{}}.head SET recorded_at = '{at.isoformat()}'")
+        as_superuser(city, "DELETE FROM {}_projections.tree".replace("{}_projections", f'"{city.name}_projections"'))
+    async with door(city) as ledger, log_of(city, ledger, tmp_path) as log:
+        await log.sign()  # what is derived is made again
+        assert await log.check(ledger) == []
+
+
+def test_a_witness_that_looks_twice_at_once_signs_one_of_two_histories(tmp_path: Path):
+    origin = notes.origin_of("town", "sha256")
+    witness = Witness(tmp_path, "npc.example", NPC, notes.log_key(origin, KEY))
+    signed: list[Note] = []
+
+    def history_of(last: bytes, meanwhile: threading.Thread | None = None) -> Fetch:
+        leaves = [bytes(32), bytes(31) + b"1", last * 32]
+        tiles = tree.grow("sha256", 0, {}, leaves)
+        note = notes.signed(notes.Checkpoint(origin, 3, tree.root("sha256", Span(0, 3), tiles)), KEY)
+
+        def fetch(path: str) -> bytes:
+            if path == "checkpoint":
+                return str(note).encode()
+            if meanwhile is not None:
+                meanwhile.start()
+                meanwhile.join(1)  # as long as it may take, were it let in
+            return tiles[Place(0, 0)]
+
+        return fetch
+
+    def other() -> None:
+        with contextlib.suppress(Refused):
+            signed.append(witness.look(history_of(b"b"), 1).note)
+
+    thread = threading.Thread(target=other)
+    signed.append(witness.look(history_of(b"a", thread), 1).note)
+    thread.join()
+    assert [str(note) for note in signed] == [str(witness.last)]
+    assert [path.name for path in tmp_path.glob("refused-*")] == ["refused-3-3"]
 
 
 async def test_a_cosignature_is_taken_from_known_witnesses_only(city: City, tmp_path: Path):
