@@ -123,7 +123,9 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True):
     unit: str
     due_day: int | None
     ended_day: int | None
-    late_days: int
+    late_days: (
+        int  # of one that has ended; of one that runs its status says so: days up to a known one would tell which
+    )
     status: str
     article: str
 
@@ -176,8 +178,7 @@ def _said(value: Any, field: str, law: Law, at: datetime) -> Any:
 
 def _limit(clock: Clock, law: Law, first: date, at: datetime) -> Limit:
     end = clock.stop or clock.cancel
-    reached = at if end is None else end.at
-    late = timedelta() if clock.due is None or reached <= clock.due else reached - clock.due
+    late = timedelta() if clock.due is None or end is None or end.at <= clock.due else end.at - clock.due
     return Limit(
         clock=clock.name,
         title=clock.rule.title,

@@ -91,6 +91,25 @@ async def test_a_timeline_says_steps_units_and_days_and_nobody_of_every_case(tow
     assert {"order_dispatched", "assignment_signed", "reply_submitted", "supervision_notice_issued"} <= seen
 
 
+async def test_when_a_case_was_registered_is_not_reckoned_from_what_still_runs(town: Town):
+    running = 0
+    async with opened(town.city) as ledger:
+        law = await ledger.law()
+        assert law is not None
+        for order in town.orders.values():
+            entries = await ledger.history(f"order:{order.id}")
+            if order.demand.content is None:
+                continue
+            ever = entries[-1].at + timedelta(
+                days=600
+            )  # the day of publication is known, and nothing is counted up to it
+            for known in (entries, entries[: len(entries) // 2 + 1]):
+                some, next_day = (timeline(known, law, ever + timedelta(days=n)) for n in (0, 1))
+                assert some == next_day
+                running += any(limit.status == "overdue" for limit in some.limits)
+    assert running
+
+
 async def test_why_a_demand_stays_unresolved_is_told_by_kind_and_never_in_its_words(town: Town):
     async with opened(town.city) as ledger:
         law = await ledger.law()
