@@ -178,9 +178,12 @@ async def _told(ask: Ask, packets: Packets, name: str) -> Answer:
     found = await asyncio.to_thread(packet.standing, target)
     if found is None and task is None:
         raise UnknownStream(name)
-    ready = found is not None and found.ready
-    body = {"packet": name, "state": "ready" if ready else "making", **(msgspec.to_builtins(found) if found else {})}
-    return Answer(body, 200 if ready else 202)
+    there = found or packet.Standing(ready=False)
+    making = not there.ready and (there.making or (task is not None and not task.done()))
+    state = "making" if making else "ready" if there.ready else "stopped"  # by a restart: asked for again it goes on
+    return Answer(
+        {"packet": name, **msgspec.to_builtins(there), "state": state, "making": making}, 202 if making else 200
+    )
 
 
 async def content(ask: Ask) -> Answer:

@@ -1130,7 +1130,7 @@ ARCHIVE: tuple[Operation, ...] = (
     _ask(
         "/archive/packets/{packet}",
         "archive_packet",
-        "信息包进度 how far a packet is, and what was left out",
+        "信息包进度 how far a packet is, and what was left out; one that stopped goes on when it is asked for again",
         archiving.progress,
         (Tag.DESK,),
     ),

@@ -156,7 +156,12 @@ _HANDED_OVER = _has(
 """How an order stands that another platform handed over."""
 
 _PACKET = _has(
-    {"packet": TEXT, "state": {"enum": ["making", "ready"]}}, ready=YES, done=WHOLE, of=WHOLE, left_out=THINGS
+    {"packet": TEXT, "state": {"enum": ["making", "ready", "stopped"]}},
+    ready=YES,
+    making=YES,
+    done=WHOLE,
+    of=WHOLE,
+    left_out=THINGS,
 )
 """How far a packet is."""
 

@@ -17,17 +17,19 @@ goes on behind the last line of the journal. It gets its name when all of it is 
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import fcntl
 import hashlib
 import io
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import IO, Final, NamedTuple
 
 import msgspec
 
@@ -125,9 +127,10 @@ class Total(msgspec.Struct, kw_only=True):
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a packet is: done so far, of how many, what was left out."""
+    """How far a packet is: done so far, of how many, what was left out; `making` while somebody is at it."""
 
     ready: bool
+    making: bool = False
     done: int = 0
     of: int = 0
     left_out: tuple[str, ...] = ()
@@ -147,9 +150,31 @@ def standing(target: Path) -> Standing | None:
                     if b'"left_out":' in line:  # else it is not read: whoever looks on asks often
                         one = msgspec.json.decode(line, type=Done)
                         left += [f"{one.number}：{one.left_out}"] if one.left_out else []
+            making = _held(journal)
     except (FileNotFoundError, msgspec.DecodeError):
         return None
-    return Standing(ready=False, done=done, of=plan.last - plan.first + 1, left_out=tuple(left))
+    of = plan.last - plan.first + 1
+    return Standing(ready=False, making=making, done=done, of=of, left_out=tuple(left))
+
+
+def _taken(journal: IO[bytes]) -> bool:
+    """Take a journal for oneself, and tell whether nobody else has it; whoever looks on holds it for an instant."""
+    for pause in (0.02, 0.05, 0):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(pause)
+    return False
+
+
+def _held(journal: IO[bytes]) -> bool:
+    """Tell whether somebody writes a journal now; whoever was ended holds it no more."""
+    try:
+        fcntl.flock(journal, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    fcntl.flock(journal, fcntl.LOCK_UN)
+    return False
 
 
 class Draft:
@@ -163,11 +188,9 @@ class Draft:
         self._path = target.with_name(f".{target.name}.journal")
         target.parent.mkdir(parents=True, exist_ok=True)
         self._journal = self._path.open("ab")
-        try:
-            fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        if not _taken(self._journal):
             self._journal.close()
-            raise PacketBusy(target.name) from error
+            raise PacketBusy(target.name)
         self.plan, self.done = _begun(self._path, plan)
         if not self.done:
             shutil.rmtree(self.root, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import os
@@ -13,9 +14,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from api import archiving
+from archive import packet
+from archive.fonds import Fonds
 from domain.terms import Role
 from tests.api.conftest import CHECKOUT, Reply, Served, registered
 
@@ -142,6 +146,26 @@ def test_what_means_no_numbers_or_no_packet_is_refused(served: Served):
         assert archivist.get(f"/archive/packets/{name}").status in (404, 405)
         assert archivist.get(f"/archive/packets/{name}/content").status in (404, 405)
     assert archivist.get("/archive/files", stage="nothing").status == 400
+
+
+def test_a_packet_whose_maker_was_ended_is_not_said_to_be_in_the_making(served: Served):
+    archivist, name = served.as_(Role.ARCHIVIST), "X043-RX·2026-D10-8001_8004"
+    plan = packet.Plan(
+        name=name, fonds=Fonds(), ledger="l", hash="sha256", head=1, root="00", note="", year="2026",
+        period="D10", first=8001, last=8004, made_at=datetime(2026, 1, 1, tzinfo=UTC), made_by="x",
+    )  # fmt: skip
+    folder = served.home / "packets" / served.names["api"]
+    folder.mkdir(parents=True, exist_ok=True)
+    journal = folder / f".{name}.journal"
+    journal.write_bytes(msgspec.json.encode(plan) + b"\n")
+    seen = archivist.get(f"/archive/packets/{name}")
+    assert (seen.status, seen.body["state"], seen.body["of"]) == (200, "stopped", 4)
+    with journal.open("ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        seen = archivist.get(f"/archive/packets/{name}")
+    assert (seen.status, seen.body["state"]) == (202, "making")
+    assert archivist.get(f"/archive/packets/{name}/content").body["code"] == "packet-not-ready"
+    journal.unlink()
 
 
 # --- registers, hand-over, lists ---------------------------------------------------------------------------------
