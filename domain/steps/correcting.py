@@ -415,7 +415,9 @@ def _right(command: ProposeCorrection | CorrectionProposed, context: Context) ->
 
 
 def propose_correction(order: WorkOrder, command: ProposeCorrection, context: Context) -> list[Step]:
-    """Say what an entry should have said; sealed files too, as an appended note."""
+    """Say what an entry should have said; sealed files too, as an appended note, destroyed ones no more."""
+    if order.filing.disposed is not None:
+        raise refusals.WrongState(f"已销毁 destroyed: {order.filing.file_number}", state=order.state)
     _, entry, _ = _named(context, command.version)
     text = command.new_text is not None or command.old_text is not None
     if text and (command.old or command.new):

@@ -12,7 +12,7 @@ from domain import refusals
 from domain.context import Context
 from domain.matters import batches
 from domain.state import Proposal
-from domain.steps.correcting import ProposeErasure
+from domain.steps.correcting import ProposeCorrection, ProposeErasure
 from domain.steps.disposing import (
     AppraiseFile,
     DisposeFile,
@@ -86,6 +86,8 @@ def test_a_file_is_destroyed_with_its_keys_where_all_agreed_to_its_list():
         digest="sha256:" + "0" * 64, template_version="d/1", fonts=(), upto=1, pages=1, edition="full"
     )
     gone.when(again, by=ARCHIVIST).refused(refusals.WrongState)
+    words = ProposeCorrection(version=1, field="content", basis="更正", old_text="旧", new_text="甲某的电话")
+    gone.when(words, by=ARCHIVIST).refused(refusals.WrongState)
     assert standing(gone.order, (), gone.law, gone.now).stage is Stage.DONE
 
 
