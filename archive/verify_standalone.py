@@ -199,7 +199,7 @@ def policy_from(text):
             log = key_from(rest)
         elif word == "witness":
             witnesses.append(key_from(rest))
-        elif word == "quorum" and re.match(r"[0-9]+\Z", rest.strip()):
+        elif word == "quorum" and re.match(r"[0-9]{1,9}\Z", rest.strip()):
             quorum = int(rest)
         elif word:
             raise Unfit("信任策略只有 a policy has log KEY (once), witness KEY, quorum N: %s" % line[:60])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 import struct
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -256,7 +257,7 @@ def policy_from(text: str) -> Policy:
             log = key_from(rest)
         elif word == "witness":
             witnesses.append(key_from(rest))
-        elif word == "quorum" and rest.strip().isascii() and rest.strip().isdecimal():
+        elif word == "quorum" and re.fullmatch("[0-9]{1,9}", rest.strip()):
             quorum = int(rest)
         elif word:
             raise NotANote(f"a policy has the lines log KEY (once), witness KEY, quorum N: {line.strip()[:60]!r}")

@@ -396,7 +396,11 @@ def test_another_policy_believes_nothing_of_it(packet: Made, tmp_path: Path):
         file.write_text(notes.policy_text(policy), encoding="utf-8")
         found = both(packet._replace(policy=policy, policy_file=file), packet.root)
         assert {what for what, _ in found} == (set() if number else {"head"})
-    (tmp_path / "none").write_text("log nobody\n", encoding="utf-8")
+    without = packet.policy_file.read_text(encoding="utf-8").replace("quorum", "#")
+    many = f"{without}quorum {'9' * 5000}\n"
+    with pytest.raises(notes.NotANote):
+        notes.policy_from(many)
+    (tmp_path / "none").write_text(many, encoding="utf-8")
     words = [sys.executable, str(STANDALONE), str(packet.root), "--policy", str(tmp_path / "none")]
     done = subprocess.run(words, capture_output=True, check=False)
     assert (done.returncode, done.stdout) == (2, b"")
