@@ -12,6 +12,7 @@ import logging
 import re
 import resource
 import sys
+import unicodedata
 import zlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -41,6 +42,10 @@ COLLECT_EVERY = 12
 
 OWN = re.compile("[\ue000-\uf8ff\U000f0000-\U000ffffd\U00100000-\U0010fffd]")
 """Characters for private use: each font gives them another shape, so none of them is sure to be the one that was meant."""
+
+_BREAKS = re.compile("\r\n|[\v\f\x85\u2028\u2029]")
+_UNSEEN = re.compile("[\0-\x08\x0e-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff]")
+"""What ends a line, and what has no shape in any font: old systems let both into texts."""
 
 _LOG = logging.getLogger("weasyprint")
 
@@ -97,13 +102,21 @@ class Renderer:
 
     def render(self, job: Job) -> Outcome:
         """Return the PDF, or why there is none."""
-        self._heard.lacking = {}
         if own := dict.fromkeys(OWN.findall(job.html)):
             return Lacking("".join(own))
+        html = _UNSEEN.sub(_by_code, _BREAKS.sub("\n", job.html))
+        outcome = self._made(html, job.attachments)
+        if isinstance(outcome, Lacking) and all(map(_is_sign, outcome.characters)):
+            lacking = re.compile("|".join(map(re.escape, outcome.characters)))
+            outcome = self._made(lacking.sub(_by_code, html), job.attachments)
+        return outcome
+
+    def _made(self, html: str, attachments: Sequence[Attached]) -> Outcome:
+        self._heard.lacking = {}
         try:
-            document: Document = HTML(string=job.html, url_fetcher=_Nothing()).render(font_config=self._fonts)
+            document: Document = HTML(string=html, url_fetcher=_Nothing()).render(font_config=self._fonts)
             document.metadata.__class__ = _Metadata
-            document.metadata.attachments = _attachments(job.attachments)
+            document.metadata.attachments = _attachments(attachments)
             made = document.write_pdf(finisher=_finished, pdf_variant="pdf/a-3a", pdf_tags=True)
         except FatalURLFetchingError as error:
             return Failed(f"{error}")
@@ -125,6 +138,16 @@ class Renderer:
                 self._known[known] = f"sha256:{hashlib.sha256(file).hexdigest()}"
             found.add(self._known[known])
         return tuple(sorted(found))
+
+
+def _by_code(found: re.Match[str]) -> str:
+    return f"〔U+{ord(found[0]):04X}〕"
+
+
+def _is_sign(one: str) -> bool:
+    """Tell whether a character is a pictogram or belongs to one: its code says as much, which is not so of a name's."""
+    sign = unicodedata.category(one) in ("So", "Sk", "Me", "Cf") or "\ufe00" <= one <= "\ufe0f"
+    return sign and not "\u0900" <= one <= "\u1fff"
 
 
 def _finished(_: Document, pdf: pydyf.PDF) -> None:

@@ -11,6 +11,7 @@ import pikepdf
 import pytest
 
 from archive.pdf import Attached, CannotBeLaidOut, GlyphsLacking, Printer, PrintingTooLong
+from tests.archive import profile
 
 PAGE = """<!doctype html><html lang="zh-Hans"><head><meta charset="utf-8"><title>督办通知书</title>
 <meta name="dcterms.created" content="2026-11-21T09:30:00+08:00">
@@ -53,6 +54,18 @@ async def test_what_no_font_can_show_is_refused_by_its_characters_and_a_rare_one
         assert refused.value.facts["characters"] == "\ue123"
         assert "U+E123" in refused.value.detail
         assert (await printer.pdf(PAGE.format("<p>𠮷</p>"))).startswith(b"%PDF-1.7")
+
+
+async def test_what_has_no_shape_anywhere_and_signs_that_no_font_has_are_said_by_their_code():
+    async with Printer() as printer:
+        made = await printer.pdf(PAGE.format("<p>张\x08三\u2028李\ufffe四👨\u200d👩\u200d👧 1\ufe0f\u20e3 🇨🇳</p>"))
+        text = "".join(profile.pages(made))
+        assert "张〔U+0008〕三" in text
+        assert "李〔U+FFFE〕四" in text
+        assert "\ufffd" not in text
+        with pytest.raises(GlyphsLacking) as refused:
+            await printer.pdf(PAGE.format("<p>𰻞\U0003134b👨</p>"))
+        assert "\U0003134b" in str(refused.value.facts["characters"]), "a name's character is nobody's to spell"
 
 
 @pytest.mark.parametrize("word", ["img src", "embed src", "object data"])
