@@ -8,22 +8,26 @@ import re
 import struct
 import tempfile
 import zipfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Annotated, Any, Final, NamedTuple, cast
+from typing import IO, Annotated, Any, Final, NamedTuple, TypeVar, cast
 
 import msgspec
 
 from api.asking import Answer, Ask, listing, next_page
 from api.problems import BodyUnfit, NotForThisRole, UnknownEntry
+from api.writing import stream_named
 from archive import custody, filing, gathering, packet
 from archive.filing import Case, Stage
 from archive.fonds import Fonds
 from archive.fourfold import Report, Scanner
 from archive.gathering import House
+from archive.material import UseCopy
 from archive.packet import Plan, Total
+from domain.order import fold
 from domain.refusals import Refusal, UnknownStream
-from domain.terms import Role
+from domain.steps.filing import DossierRendered, UseCopyIssued
+from domain.terms import Code, Entry, Role
 
 LOOKERS = frozenset({Role.ARCHIVIST, Role.HOTLINE_MANAGER, Role.SUPERVISOR, Role.AUDITOR})
 """Who is shown what waits to be filed: who files, who leads, who checks."""
@@ -112,6 +116,93 @@ async def course(ask: Ask) -> Answer:
         return Answer({"state": "none"})
     said, running = found
     return Answer({"state": "running" if running else "ended", **msgspec.to_builtins(said)})
+
+
+# --- one case's file ---------------------------------------------------------------------------------------------
+
+
+class NoRecordCopy(Refusal):
+    """尚无归档件，请待归档成卷后再取。There is no record copy yet: it is made when the case is filed."""
+
+
+class Reading(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a file is read for, and which: the record copy, or a copy for use by its number; of a long case's volumes."""
+
+    purpose: Code
+    copy: Annotated[str, msgspec.Meta(max_length=40)] = ""
+    volume: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+
+
+async def dossier(ask: Ask) -> Answer:
+    """Return a case's record copy as it is kept, or a copy for use that was entered in the register; recorded first."""
+    archivists(ask, alone=True)
+    ask.paced()
+    said, stream = await ask.said(Reading), await stream_named(ask, "order", ask.path("record"))
+    entries = await ask.city.ledger.history(stream)
+    return await (_use_copy if said.copy else _record_copy)(ask, said, stream, entries)
+
+
+async def _record_copy(ask: Ask, said: Reading, stream: str, entries: Sequence[Entry]) -> Answer:
+    ledger, order = ask.city.ledger, fold(entries)
+    copies = order.filing.record_copies if order is not None else ()
+    made = [e.event for e in entries if isinstance(e.event, DossierRendered) and e.event.digest in copies]
+    if not made:
+        raise NoRecordCopy(stream)
+    digest = _volume(said, [one.digest for one in made[-1].volumes])
+    key = await asyncio.to_thread(ask.city.files.key_of, stream, digest)
+    await ledger.note_access(
+        ("dossier",),
+        stream=stream,
+        viewer=ask.who.actor,
+        purpose=said.purpose,
+        command_id=f"dossier:{ledger.fresh_id()}",
+        keys=(key,),
+    )
+    found = await ask.city.file(stream, digest)
+    return _pdf(await found.parts(), said)
+
+
+async def _use_copy(ask: Ask, said: Reading, stream: str, entries: Sequence[Entry]) -> Answer:
+    """Make a copy for use, as often as it is asked for, and record its digest the first time."""
+    ledger, who = ask.city.ledger, ask.who.actor
+    issued = next(
+        (e for e in entries if isinstance(e.event, UseCopyIssued) and e.numbered("use_copy") == said.copy), None
+    )
+    order = fold(entries)
+    if issued is None or order is None:
+        raise UnknownEntry(f"copy: {said.copy!a}", field="copy")
+    event, fresh = issued.event, f"dossier:{ledger.fresh_id()}"
+    assert isinstance(event, UseCopyIssued)
+    keys: Mapping[str, bytes] = {}
+    if event.edition == "texts":
+        keys = await ledger.hand_out_keys(stream, viewer=who, purpose=said.purpose, command_id=fresh, identity=False)
+    else:
+        await ledger.note_access(("dossier",), stream=stream, viewer=who, purpose=said.purpose, command_id=fresh)
+    copy = UseCopy(number=said.copy, purpose=event.purpose, receiver=event.receiver, at=issued.recorded_at)
+    assert ask.house.masked is not None
+    made = await ask.house.masked(ask.city, stream, event.upto, copy=copy, edition=event.edition, keys=keys)
+    content = _volume(said, made.volumes)
+    if filing.digest_of(made.pdf) not in order.filing.dossiers:
+        act = await filing.kept(ledger, ask.city.files, stream, made, event.upto, "masked")
+        await ledger.execute(act, stream=stream, actor=who, command_id=f"copied:{ledger.fresh_id()}")
+    return _pdf(content, said)
+
+
+_T = TypeVar("_T", str, bytes)
+
+
+def _volume(said: Reading, volumes: Sequence[_T]) -> _T:
+    if said.volume > len(volumes):
+        raise UnknownEntry(f"volume: 1 … {len(volumes)}", field="volume")
+    return volumes[said.volume - 1]
+
+
+def _pdf(content: bytes | AsyncIterator[bytes], said: Reading) -> Answer:
+    headers = {
+        "Content-Disposition": f'attachment; filename="dossier-{said.volume}.pdf"',
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+    }
+    return Answer(content, headers=headers, media_type="application/pdf")
 
 
 # --- packets -----------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -40,6 +40,8 @@ from api.problems import (
     unfit,
 )
 from api.tokens import Claims, Verifier
+from archive.filing import Rendered
+from archive.material import Edition, UseCopy
 from archive.pdf import Printer
 from domain.attachments import Files, Opened
 from domain.law import Law
@@ -157,8 +159,21 @@ class City:
         return (found.size, found.media_type) == (named.size, named.media_type)
 
 
-Masked = Callable[["City", str, int], Awaitable[Sequence[bytes]]]
-"""Makes the volumes of a case's masked file, up to a version: handed in by whoever knows the settings."""
+class Masked(Protocol):
+    """Makes a case's masked file, up to a version, or a copy for use with its number: handed in by whoever knows the settings."""
+
+    async def __call__(
+        self,
+        city: City,
+        stream: str,
+        upto: int,
+        *,
+        copy: UseCopy | None = None,
+        edition: Edition = "masked",
+        keys: Mapping[str, bytes] | None = None,
+    ) -> Rendered:
+        """Return the file with its volumes."""
+        ...
 
 
 class House:

@@ -1119,6 +1119,17 @@ ARCHIVE: tuple[Operation, ...] = (
     ),
     Operation(
         "POST",
+        "/archive/files/{record}/dossier",
+        "archive_dossier",
+        "取卷宗 a filed case's record copy as PDF, or a copy for use by its number in the register; who reads it is recorded first",
+        archiving.dossier,
+        (Tag.DESK,),
+        body=archiving.Reading,
+        example={"purpose": "lending"},
+        paced=True,
+    ),
+    Operation(
+        "POST",
         "/archive/packets",
         "archive_start_packet",
         "制作归档信息包 make a packet of filed cases for the archives; answered at once, asked again how far it is",

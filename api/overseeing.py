@@ -641,7 +641,7 @@ async def dossier(ask: Ask) -> Answer:
         command_id=f"oversight:{ask.city.ledger.fresh_id()}",
     )
     assert ask.house.masked is not None
-    volumes = await ask.house.masked(ask.city, order, made.upto)
+    volumes = (await ask.house.masked(ask.city, order, made.upto)).volumes
     digests = [filing.digest_of(pdf) for pdf in volumes]
     if digests != [volume.digest for volume in made.volumes]:
         raise DossierNotAtHand(f"{released.event.digest}")

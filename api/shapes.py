@@ -339,7 +339,7 @@ def content(operation: Operation) -> dict[str, Any]:
     if operation.name == "archive_register":
         json = {"application/json": {"schema": _SHAPES[operation.name]}}
         return {**json, "text/csv": {"schema": TEXT}, "application/pdf": {"schema": BYTES}}
-    if operation.name == "oversight_dossier":
+    if operation.name in ("oversight_dossier", "archive_dossier"):
         return {"application/pdf": {"schema": BYTES}}
     if operation.name == "report":
         return {"text/html": {"schema": TEXT}, "application/pdf": {"schema": BYTES}, "text/csv": {"schema": TEXT}}

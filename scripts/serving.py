@@ -31,7 +31,9 @@ from api.problems import SandboxResetting
 from api.pushing import Courier
 from api.tokens import Verifier, mint
 from archive import material
+from archive.filing import Rendered
 from archive.fourfold import Report
+from archive.material import Edition, UseCopy
 from archive.packet import Plan, Total
 from archive.pdf import Printer
 from domain.refusals import Refusal, Unavailable
@@ -114,12 +116,20 @@ def _packets(printer: Printer) -> Packets:
 def _masked(printer: Printer) -> Masked:
     """Return what makes a case's masked file again: the same bytes as at the terminal, from the same history."""
 
-    async def made(city: City, stream: str, upto: int) -> list[bytes]:
+    async def made(
+        city: City,
+        stream: str,
+        upto: int,
+        *,
+        copy: UseCopy | None = None,
+        edition: Edition = "masked",
+        keys: Mapping[str, bytes] | None = None,
+    ) -> Rendered:
         fonds = wiring.read_fonds(city.ledger.city)
         gatherer = dossiers.Gatherer(city.ledger, city.log, fonds, await printer.faces())
         two = await city.ledger.keys_of_two(stream)
-        whole = await gatherer.gather(stream, "masked", upto=upto, two_persons=two)
-        return [(await dossiers.printed(one, printer)).pdf for one in material.split(whole)]
+        whole = await gatherer.gather(stream, edition, upto=upto, keys=keys, two_persons=two, copy=copy)
+        return dossiers.bound([await dossiers.printed(one, printer) for one in material.split(whole)])
 
     return made
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import io
 import json
 import os
@@ -21,7 +22,7 @@ from api import archiving
 from archive import packet
 from archive.fonds import Fonds
 from domain.terms import Role
-from tests.api.conftest import CHECKOUT, Reply, Served, registered
+from tests.api.conftest import CHECKOUT, Reply, Served, caught_up, registered
 
 REFUSED = {"reason": "litigation", "medium": "phone", "words": "属法院执行程序。"}
 
@@ -168,6 +169,40 @@ def test_a_packet_whose_maker_was_ended_is_not_said_to_be_in_the_making(served: 
     journal.unlink()
 
 
+# --- one case's file ---------------------------------------------------------------------------------------------
+
+
+def test_a_record_copy_and_a_copy_for_use_are_had_by_archivists_and_stand_in_journal_and_register(served: Served):
+    city, archivist, number = served.names["api"], served.as_(Role.ARCHIVIST), closed(served)
+    caught_up(served, archivist.get("").body["position"])
+    order = served.as_(Role.SUPERVISOR).get(f"/orders/{number}").body["order"]["id"]
+    path, why = f"/archive/files/{order}/dossier", {"purpose": "trial"}
+    assert archivist.post(path, why).body["code"] == "no-record-copy"
+    huiyin(served, "archive", "run", number, "--city", city)
+    whole = archivist.post(path, why)
+    assert (whole.status, whole.headers["content-type"]) == (200, "application/pdf")
+    recorded = served.as_(Role.SUPERVISOR).get(f"/orders/{order}").body["order"]["filing"]["record_copies"]
+    assert recorded == [f"sha256:{hashlib.sha256(whole.body).hexdigest()}"], "the bytes that the ledger named"
+    assert served.as_(Role.HOTLINE_MANAGER).post(path, why).status == 403
+    for wrong in ({"copy": "利用〔2026〕9999号"}, {"volume": 2}):
+        assert archivist.post(path, {**why, **wrong}).body["code"] == "unknown-entry"
+    for edition in ("masked", "texts"):
+        asked = {"receiver": "市档案馆", "purpose": "study", "upto": 3, "approver": "manager", "edition": edition}
+        issued = archivist.post(f"/orders/{order}/issue_use_copy", asked)
+        assert issued.status == 201, issued
+        line = archivist.every("/archive/uses", "uses", order=order)[-1]
+        assert line["digests"] == []
+        copy = archivist.post(path, {**why, "copy": line["number"]})
+        assert copy.status == 200, copy
+        digest = f"sha256:{hashlib.sha256(copy.body).hexdigest()}"
+        for _ in range(2):
+            lines = archivist.every("/archive/uses", "uses", order=order)
+            assert next(one for one in lines if one["number"] == line["number"])["digests"] == [digest]
+            assert archivist.post(path, {**why, "copy": line["number"]}).body == copy.body
+    looks = served.as_(Role.AUDITOR).every(f"/orders/{order}/access", "entries", limit=200)
+    assert sum("dossier" in one["event"].get("fields", ()) for one in looks) >= 4
+
+
 # --- registers, hand-over, lists ---------------------------------------------------------------------------------
 
 
@@ -219,7 +254,8 @@ def test_registers_are_pages_tables_and_prints_for_who_files_leads_or_checks(ser
     assert archivist.get("/archive/register/1", format="csv").status == 400
     assert archivist.get(f"/archive/register/{year}", series="D5").status == 400
     assert archivist.get(f"/archive/register/{year}", series="L-D10").body["lines"] == []
-    assert archivist.get("/archive/uses", year=year).body["uses"] == []
+    order = supervisor.get(f"/orders/{numbers[0]}").body["order"]["id"]
+    assert archivist.get("/archive/uses", year=year, order=order).body["uses"] == []
     assert archivist.raw("GET", "/archive/uses?format=csv").content.decode().startswith("\ufeff利用件号")
     assert archivist.get("/archive/expired").body["files"] == []
     assert archivist.get("/archive/expired", by=f"{int(year) + 10}-12-30").body["files"] == []

@@ -337,7 +337,7 @@ ELSEWHERE = (
     *("batch", "upload_attachment", "open_attachment", "reset", "log_cosign", "order_bundle", "matter_bundle"),
     *("draw_sample", "sample", "inform_children", "audit_copies"),
     *("archive_batch", "batch_history", "open_batch", "archive_batch_files", "archive_carry_out", "archive_hand_over"),
-    *("archive_start_packet", "archive_packet", "archive_packet_content"),
+    *("archive_start_packet", "archive_packet", "archive_packet_content", "archive_dossier"),
     *(
         f"oversight_{word}"
         for word in ("figures", "orders", "order", "text", "text_asked", "topics", "matter", "dossier")
